@@ -1,0 +1,1 @@
+//! Workloads, load, recorders, trials, environment, warnings.

@@ -1,0 +1,1 @@
+//! Criterion suites for each hot path and their fixtures.

@@ -1,0 +1,1 @@
+//! Replicated state machines: a key-value store and a ledger.

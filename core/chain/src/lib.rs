@@ -1,0 +1,1 @@
+//! Headers, targets, proof of work, blocks.

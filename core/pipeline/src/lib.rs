@@ -1,0 +1,1 @@
+//! The live driver: a cluster of replicas as stages on threads.

@@ -1,0 +1,9 @@
+//! Hash kernels, signatures and batch verification, MACs, Merkle trees, the wire codec.
+//!
+//! Invariant: this crate knows nothing of consensus, threads or sockets (rayon's data parallelism
+//! excepted). It is the only crate in which a signature can turn a value into [`Verified`].
+
+pub mod hash;
+pub mod wire;
+
+pub use hash::Digest;

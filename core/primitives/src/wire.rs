@@ -1,0 +1,309 @@
+//! The canonical wire encoding: one value, one byte string, and back.
+//!
+//! Integers are little-endian and of fixed width; a sequence is its `u32` length and its elements;
+//! an enum is a tag byte and its fields; an option is 0, or 1 and its value. `decode(encode(x)) ==
+//! x`, trailing bytes are refused, and every length is checked against the bytes that are left
+//! before anything is allocated, so a hostile frame costs at most a small multiple of its own size.
+//!
+//! The codec is our own because byte strings are decoded as views of the received frame
+//! ([`Reader::bytes`]): the field's derive-based codecs copy them.
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::Digest;
+
+/// The largest frame that a transport accepts, in bytes: 8 MiB.
+pub const FRAME_BYTES_MAX: usize = 8 << 20;
+
+/// Why bytes are not the encoding of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum WireError {
+    /// The frame ends inside a value.
+    #[error("frame ends {missing} bytes inside a value")]
+    Truncated {
+        /// Bytes that the value still needed.
+        missing: usize,
+    },
+    /// Bytes follow the value.
+    #[error("{count} bytes follow the value")]
+    Trailing {
+        /// Bytes left over.
+        count: usize,
+    },
+    /// A tag byte names no variant.
+    #[error("tag {tag} names no variant of {of}")]
+    Tag {
+        /// The byte found.
+        tag: u8,
+        /// The type that was expected.
+        of: &'static str,
+    },
+    /// A length is above what its field may hold.
+    #[error("{of} has length {length}, allowed are at most {max}")]
+    Length {
+        /// The length found, in elements.
+        length: usize,
+        /// The bound of the field.
+        max: usize,
+        /// The field.
+        of: &'static str,
+    },
+    /// The bytes are a second spelling of a value that has a canonical one.
+    #[error("{of} is not in canonical form")]
+    NotCanonical {
+        /// The field.
+        of: &'static str,
+    },
+}
+
+/// A value with a canonical encoding.
+pub trait Encode {
+    /// Appends the encoding to `out`.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// The encoding as a frame of its own.
+    fn to_frame(&self) -> Bytes {
+        let mut out = Vec::with_capacity(256);
+        self.encode(&mut out);
+        Bytes::from(out)
+    }
+}
+
+/// A value that can be read back from its encoding.
+pub trait Decode: Sized {
+    /// The fewest bytes that any value of the type takes; bounds how many elements a sequence can
+    /// hold in the bytes that are left.
+    const SIZE_MIN: usize;
+
+    /// Reads one value and leaves the reader behind it.
+    ///
+    /// # Errors
+    /// [`WireError`] when the bytes are not the canonical encoding of a value.
+    fn decode(reader: &mut Reader) -> Result<Self, WireError>;
+
+    /// Reads a whole frame.
+    ///
+    /// # Errors
+    /// As [`Decode::decode`], and [`WireError::Trailing`] when bytes are left.
+    fn from_frame(frame: &Bytes) -> Result<Self, WireError> {
+        let mut reader = Reader::new(frame.clone());
+        let value = Self::decode(&mut reader)?;
+        reader.finish()?;
+        Ok(value)
+    }
+}
+
+/// A cursor over one received frame.
+#[derive(Debug)]
+pub struct Reader {
+    rest: Bytes,
+}
+
+impl Reader {
+    /// A reader at the start of `frame`.
+    pub fn new(frame: Bytes) -> Reader {
+        Reader { rest: frame }
+    }
+
+    /// Bytes not read yet.
+    pub fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// [`WireError::Trailing`] when bytes are left.
+    pub fn finish(self) -> Result<(), WireError> {
+        match self.rest.len() {
+            0 => Ok(()),
+            count => Err(WireError::Trailing { count }),
+        }
+    }
+
+    /// The next `N` bytes, copied.
+    ///
+    /// # Errors
+    /// [`WireError::Truncated`].
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+        let bytes = self.take(N)?;
+        let mut array = [0; N];
+        array.copy_from_slice(&bytes);
+        Ok(array)
+    }
+
+    /// A byte string of at most `max` bytes, as a view of the frame: no byte is copied.
+    ///
+    /// # Errors
+    /// [`WireError::Length`] above `max`, [`WireError::Truncated`].
+    pub fn bytes(&mut self, max: usize, of: &'static str) -> Result<Bytes, WireError> {
+        let length = u32::decode(self)? as usize;
+        if length > max {
+            return Err(WireError::Length { length, max, of });
+        }
+        self.take(length)
+    }
+
+    /// A sequence of at most `max` values.
+    ///
+    /// # Errors
+    /// [`WireError::Length`] above `max` or above what the bytes left could hold, and what the
+    /// elements refuse.
+    pub fn sequence<T: Decode>(
+        &mut self,
+        max: usize,
+        of: &'static str,
+    ) -> Result<Vec<T>, WireError> {
+        let length = u32::decode(self)? as usize;
+        let bound = max.min(self.remaining() / T::SIZE_MIN.max(1));
+        if length > bound {
+            return Err(WireError::Length { length, max: bound, of });
+        }
+        let mut values = Vec::with_capacity(length);
+        for _ in 0..length {
+            values.push(T::decode(self)?);
+        }
+        Ok(values)
+    }
+
+    fn take(&mut self, count: usize) -> Result<Bytes, WireError> {
+        match self.rest.len().checked_sub(count) {
+            Some(_) => Ok(self.rest.split_to(count)),
+            None => Err(WireError::Truncated { missing: count - self.rest.len() }),
+        }
+    }
+}
+
+/// Appends a byte string: its `u32` length, then its bytes.
+///
+/// # Panics
+/// When `bytes` is longer than [`FRAME_BYTES_MAX`]: no frame could carry it.
+pub fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    assert!(bytes.len() <= FRAME_BYTES_MAX, "byte string of {} bytes", bytes.len());
+    (bytes.len() as u32).encode(out);
+    out.extend_from_slice(bytes);
+}
+
+/// Appends a sequence: its `u32` length, then its elements.
+///
+/// # Panics
+/// When `values` has more elements than a frame has bytes.
+pub fn encode_sequence<T: Encode>(values: &[T], out: &mut Vec<u8>) {
+    assert!(values.len() <= FRAME_BYTES_MAX, "sequence of {} elements", values.len());
+    (values.len() as u32).encode(out);
+    values.iter().for_each(|value| value.encode(out));
+}
+
+macro_rules! integer {
+    ($($int:ty),*) => {$(
+        impl Encode for $int {
+            fn encode(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_le_bytes());
+            }
+        }
+        impl Decode for $int {
+            const SIZE_MIN: usize = size_of::<$int>();
+            fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+                reader.array().map(<$int>::from_le_bytes)
+            }
+        }
+    )*};
+}
+integer!(u8, u16, u32, u64);
+
+impl Encode for bool {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(*self));
+    }
+}
+
+impl Decode for bool {
+    const SIZE_MIN: usize = 1;
+    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+        match u8::decode(reader)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(WireError::NotCanonical { of: "bool" }),
+        }
+    }
+}
+
+impl Encode for Digest {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+}
+
+impl Decode for Digest {
+    const SIZE_MIN: usize = 32;
+    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+        reader.array().map(Digest)
+    }
+}
+
+impl<T: Encode> Encode for Option<T> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            None => out.push(0),
+            Some(value) => {
+                out.push(1);
+                value.encode(out);
+            }
+        }
+    }
+}
+
+impl<T: Decode> Decode for Option<T> {
+    const SIZE_MIN: usize = 1;
+    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+        match u8::decode(reader)? {
+            0 => Ok(None),
+            1 => T::decode(reader).map(Some),
+            tag => Err(WireError::Tag { tag, of: "option" }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(bytes: &[u8]) -> Reader {
+        Reader::new(Bytes::copy_from_slice(bytes))
+    }
+
+    #[test]
+    fn a_length_is_refused_before_anything_is_allocated() {
+        let huge = u32::MAX.to_le_bytes();
+        let refused = reader(&huge).sequence::<u64>(usize::MAX, "test").unwrap_err();
+        assert_eq!(refused, WireError::Length { length: u32::MAX as usize, max: 0, of: "test" });
+        assert!(matches!(reader(&huge).bytes(8, "test"), Err(WireError::Length { .. })));
+    }
+
+    #[test]
+    fn trailing_and_missing_bytes_are_refused() {
+        let mut out = Vec::new();
+        7u64.encode(&mut out);
+        let frame = Bytes::from(out);
+        assert_eq!(u64::from_frame(&frame), Ok(7));
+        assert_eq!(u32::from_frame(&frame), Err(WireError::Trailing { count: 4 }));
+        assert_eq!(u64::from_frame(&frame.slice(..6)), Err(WireError::Truncated { missing: 2 }));
+    }
+
+    #[test]
+    fn a_bool_and_an_option_have_one_spelling() {
+        assert_eq!(bool::decode(&mut reader(&[2])), Err(WireError::NotCanonical { of: "bool" }));
+        assert!(Option::<u8>::decode(&mut reader(&[2, 0])).is_err());
+        assert_eq!(Option::<u8>::decode(&mut reader(&[1, 9])), Ok(Some(9)));
+    }
+
+    #[test]
+    fn byte_strings_are_views_of_the_frame() {
+        let mut out = Vec::new();
+        encode_bytes(b"operation", &mut out);
+        let frame = Bytes::from(out);
+        let view = Reader::new(frame.clone()).bytes(64, "test").unwrap();
+        assert_eq!(view.as_ptr(), frame[4..].as_ptr());
+    }
+}
