@@ -3,6 +3,7 @@
 //! Invariant: this crate knows nothing of consensus, threads or sockets (rayon's data parallelism
 //! excepted). It is the only crate in which a signature can turn a value into [`Verified`].
 
+pub mod check;
 pub mod hash;
 pub mod wire;
 
