@@ -1,1 +1,18 @@
 //! The record schema, its rendering and its statistics.
+//!
+//! Invariant: this crate knows neither the system under test nor what runs it. A record is all
+//! that passes between a measurement and its readers, so that a run can be rendered, compared and
+//! repeated years later from its files alone. Nothing here prints: functions return strings or
+//! write to an `impl io::Write`.
+
+pub mod metrics;
+pub mod record;
+pub mod stats;
+pub mod store;
+pub mod verdict;
+
+pub use metrics::Metrics;
+pub use record::{Check, Environment, Point, Provenance, Record, Sample, Spectrum, Stage, Warning};
+pub use stats::Interval;
+pub use store::RecordError;
+pub use verdict::Verdict;

@@ -1,0 +1,184 @@
+//! Records as files: `record.json`, and the time series in `samples.jsonl`.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::record::SCHEMA_VERSION;
+use crate::{Point, Record};
+
+/// The name of the file that holds the record, inside a run's directory.
+pub const RECORD_FILE: &str = "record.json";
+
+/// The name of the file that holds the time series, inside a run's directory.
+pub const SERIES_FILE: &str = "samples.jsonl";
+
+/// The largest file that is read: 64 MiB. Records are tens of kilobytes.
+pub const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Why a record or a time series could not be read or written.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// The file could not be read.
+    #[error("{path}: cannot be read: {source}; name a run's directory or its {RECORD_FILE}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file or its directory could not be written.
+    #[error("{path}: cannot be written: {source}; choose another directory with --out")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is too large to be what it claims.
+    #[error("{path}: has {bytes} bytes, at most {FILE_BYTES_MAX} are read; is it a record?")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The text is not JSON, or not JSON of the right shape.
+    #[error("{path}: is not a record: {source}; run the scenario again to make a new one")]
+    Shape {
+        /// The file; `line` of a time series is part of `source`.
+        path: PathBuf,
+        /// Where, and what was expected.
+        source: serde_json::Error,
+    },
+    /// The record was written under another schema.
+    #[error(
+        "{path}: has schema_version {found}, this build reads {SCHEMA_VERSION}; \
+         read it with the version of the tool that wrote it"
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version found.
+        found: u64,
+    },
+    /// A line of a time series is not a point.
+    #[error("{path}:{line}: is not a point of a time series: {source}; delete the line")]
+    Point {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What was expected.
+        source: serde_json::Error,
+    },
+}
+
+/// All that is read before the version is known.
+#[derive(Deserialize)]
+struct Head {
+    schema_version: u64,
+}
+
+impl Record {
+    /// Reads a record from `path`: a `record.json`, or the directory that holds one.
+    ///
+    /// # Errors
+    /// [`RecordError`], which names the file.
+    pub fn read(path: &Path) -> Result<Record, RecordError> {
+        let path = if path.is_dir() { path.join(RECORD_FILE) } else { path.to_owned() };
+        let text = read_bounded(&path)?;
+        Record::from_json(&text, &path)
+    }
+
+    /// Reads a record from JSON text; `path` is only named in errors.
+    ///
+    /// # Errors
+    /// [`RecordError::Version`] for another schema version, [`RecordError::Shape`] for what is not
+    /// a record. Fields that are not known are ignored.
+    pub fn from_json(text: &str, path: &Path) -> Result<Record, RecordError> {
+        let shape = |source| RecordError::Shape { path: path.to_owned(), source };
+        let head: Head = serde_json::from_str(text).map_err(shape)?;
+        if head.schema_version != u64::from(SCHEMA_VERSION) {
+            return Err(RecordError::Version { path: path.to_owned(), found: head.schema_version });
+        }
+        serde_json::from_str(text).map_err(shape)
+    }
+
+    /// The record as indented JSON with a final newline. Every number is finite or `null`.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self)
+            .expect("a record has text keys only, and writing to memory does not fail");
+        text.push('\n');
+        text
+    }
+
+    /// Writes `record.json` into `dir`, which is made when it is missing, and returns its path.
+    ///
+    /// # Errors
+    /// [`RecordError::Write`].
+    pub fn write(&self, dir: &Path) -> Result<PathBuf, RecordError> {
+        let path = dir.join(RECORD_FILE);
+        fs::create_dir_all(dir)
+            .and_then(|()| fs::write(&path, self.to_json()))
+            .map_err(|source| RecordError::Write { path: path.clone(), source })?;
+        Ok(path)
+    }
+}
+
+/// Writes `samples.jsonl` into `dir`, one point a line, and returns its path.
+///
+/// # Errors
+/// [`RecordError::Write`].
+pub fn write_series(dir: &Path, points: &[Point]) -> Result<PathBuf, RecordError> {
+    let path = dir.join(SERIES_FILE);
+    fs::create_dir_all(dir)
+        .and_then(|()| write_lines(&path, points))
+        .map_err(|source| RecordError::Write { path: path.clone(), source })?;
+    Ok(path)
+}
+
+/// Reads the time series beside the record at `path` (a directory or a file in it); empty when the
+/// run kept none.
+///
+/// # Errors
+/// [`RecordError`], which names the file and the line.
+pub fn read_series(path: &Path) -> Result<Vec<Point>, RecordError> {
+    let dir = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    let path = dir.join(SERIES_FILE);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = read_bounded(&path)?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(index, line)| {
+            serde_json::from_str(line).map_err(|source| RecordError::Point {
+                path: path.clone(),
+                line: index + 1,
+                source,
+            })
+        })
+        .collect()
+}
+
+fn write_lines(path: &Path, points: &[Point]) -> io::Result<()> {
+    let mut out = BufWriter::new(fs::File::create(path)?);
+    for point in points {
+        serde_json::to_writer(&mut out, point)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}
+
+fn read_bounded(path: &Path) -> Result<String, RecordError> {
+    let read = |source| RecordError::Read { path: path.to_owned(), source };
+    let bytes = fs::metadata(path).map_err(read)?.len();
+    if bytes > FILE_BYTES_MAX {
+        return Err(RecordError::TooLarge { path: path.to_owned(), bytes });
+    }
+    fs::read_to_string(path).map_err(read)
+}
