@@ -1,0 +1,311 @@
+//! The exactly-once table: what each client has had executed, and what it was answered.
+//!
+//! Per client it holds the window `(highest - size, highest]` of timestamps, `highest` being the
+//! largest executed one. Inside the window each timestamp is free, executing or done with its
+//! reply; below it a request is stale; above it a request is new. All moves are made by executions
+//! in order, so equal sequences of executions give equal tables at every replica, and the table's
+//! root is part of the checkpoint digest.
+//!
+//! Bounds: `clients_max` records of `window / 64 + 2` pages of [`PAGE`] replies, pages made when first
+//! written and dropped when the window has passed them.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use quorumark_primitives::Digest;
+use quorumark_primitives::hash::Sha256;
+use quorumark_primitives::merkle::{self, Rule};
+
+use crate::types::{ClientId, Seq, Timestamp};
+
+/// Timestamps a page covers; a checkpoint hashes again only the pages written since the last.
+const PAGE: u64 = 64;
+
+/// What the table says about a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Never seen by an execution: it may be ordered and executed.
+    Fresh,
+    /// Ordered, its result not back yet.
+    Executing,
+    /// Executed; the answer is here.
+    Done {
+        /// The sequence number that executed it.
+        seq: Seq,
+        /// What it answered.
+        result: Bytes,
+    },
+    /// Below the client's window: whether it was executed is no longer known, so it never will be.
+    Stale,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Entry {
+    #[default]
+    Free,
+    Executing,
+    Done(Seq, Bytes),
+}
+
+#[derive(Debug)]
+struct Page {
+    entries: [Entry; PAGE as usize],
+    digest: Option<Digest>,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    highest: u64,
+    /// Page number (timestamp / PAGE) to page; holds only pages that the window touches.
+    pages: BTreeMap<u64, Box<Page>>,
+    digest: Option<Digest>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct ClientTable {
+    records: BTreeMap<ClientId, Record>,
+    clients_max: usize,
+    window: u64,
+}
+
+impl ClientTable {
+    /// An empty table for at most `clients_max` clients with `window` timestamps each.
+    ///
+    /// # Panics
+    /// When `window` is 0.
+    pub fn new(clients_max: usize, window: u64) -> ClientTable {
+        assert!(window > 0, "a client's window holds at least one timestamp");
+        ClientTable { records: BTreeMap::new(), clients_max, window }
+    }
+
+    /// What is known of a request.
+    pub fn standing(&self, client: ClientId, timestamp: Timestamp) -> Standing {
+        let Some(record) = self.records.get(&client) else {
+            return if self.records.len() < self.clients_max {
+                Standing::Fresh
+            } else {
+                Standing::Stale
+            };
+        };
+        if timestamp.0 > record.highest {
+            return Standing::Fresh;
+        }
+        if record.highest - timestamp.0 >= self.window {
+            return Standing::Stale;
+        }
+        match record.entry(timestamp.0) {
+            None | Some(Entry::Free) => Standing::Fresh,
+            Some(Entry::Executing) => Standing::Executing,
+            Some(Entry::Done(seq, result)) => Standing::Done { seq: *seq, result: result.clone() },
+        }
+    }
+
+    /// Marks a request as ordered, when it is [`Standing::Fresh`]; tells whether it was.
+    pub fn begin(&mut self, client: ClientId, timestamp: Timestamp) -> bool {
+        if self.standing(client, timestamp) != Standing::Fresh {
+            return false;
+        }
+        let window = self.window;
+        let record = self.records.entry(client).or_default();
+        if timestamp.0 > record.highest {
+            record.highest = timestamp.0;
+            record.forget_below(window);
+        }
+        record.set(timestamp.0, Entry::Executing);
+        debug_assert!(self.records.len() <= self.clients_max, "more clients than the table's bound");
+        true
+    }
+
+    /// Keeps the result of a request that [`ClientTable::begin`] marked.
+    ///
+    /// A result whose timestamp has meanwhile left the window is not kept: it is stale by now.
+    ///
+    /// # Panics
+    /// When the request was not executing: results come back once, for what was handed out.
+    pub fn finish(&mut self, client: ClientId, timestamp: Timestamp, seq: Seq, result: Bytes) {
+        match self.standing(client, timestamp) {
+            Standing::Executing => {
+                let record = self.records.get_mut(&client).expect("a standing has a record");
+                record.set(timestamp.0, Entry::Done(seq, result));
+            }
+            Standing::Stale => {}
+            standing => panic_on(standing, client, timestamp),
+        }
+    }
+
+    /// The root over all records, in the order of client ids (RFC 6962 shape).
+    ///
+    /// # Panics
+    /// When a request is executing: a checkpoint covers exactly what has been executed.
+    pub fn root(&mut self) -> Digest {
+        let window = self.window;
+        let leaves: Vec<Digest> = self
+            .records
+            .iter_mut()
+            .map(|(client, record)| record.digest(*client, window))
+            .collect();
+        merkle::root(Rule::Rfc6962, &leaves)
+    }
+
+    /// Clients known.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether no client is known.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+#[cold]
+#[allow(clippy::panic)] // A bug of the engine, not an input: see the `# Panics` of `finish`.
+fn panic_on(standing: Standing, client: ClientId, timestamp: Timestamp) -> ! {
+    panic!("a result came back for {client} {timestamp}, which stands as {standing:?}")
+}
+
+impl Record {
+    fn entry(&self, timestamp: u64) -> Option<&Entry> {
+        let page = self.pages.get(&(timestamp / PAGE))?;
+        page.entries.get((timestamp % PAGE) as usize)
+    }
+
+    fn set(&mut self, timestamp: u64, entry: Entry) {
+        let page = self.pages.entry(timestamp / PAGE).or_insert_with(|| {
+            Box::new(Page { entries: core::array::from_fn(|_| Entry::Free), digest: None })
+        });
+        if let Some(slot) = page.entries.get_mut((timestamp % PAGE) as usize) {
+            *slot = entry;
+        }
+        page.digest = None;
+        self.digest = None;
+    }
+
+    /// Frees every timestamp at or below `highest - window`.
+    fn forget_below(&mut self, window: u64) {
+        let low = self.highest.saturating_sub(window - 1);
+        self.pages = self.pages.split_off(&(low / PAGE));
+        let page_low = low / PAGE * PAGE;
+        if let Some(page) = self.pages.get_mut(&(low / PAGE)) {
+            let passed = page.entries.iter_mut().take((low - page_low) as usize);
+            passed.for_each(|entry| *entry = Entry::Free);
+            page.digest = None;
+        }
+        self.digest = None;
+    }
+
+    fn digest(&mut self, client: ClientId, window: u64) -> Digest {
+        if let Some(digest) = self.digest {
+            return digest;
+        }
+        let mut hash = Sha256::new();
+        hash.update(b"quorumark/client");
+        hash.update(&client.0.to_le_bytes());
+        hash.update(&window.to_le_bytes());
+        hash.update(&self.highest.to_le_bytes());
+        for (number, page) in &mut self.pages {
+            hash.update(&number.to_le_bytes());
+            hash.update(&page.digest().0);
+        }
+        *self.digest.insert(hash.finish())
+    }
+}
+
+impl Page {
+    fn digest(&mut self) -> Digest {
+        let entries = &self.entries;
+        *self.digest.get_or_insert_with(|| {
+            let mut hash = Sha256::new();
+            for entry in entries {
+                match entry {
+                    Entry::Free => hash.update(&[0]),
+                    Entry::Executing => hash.update(&[1]),
+                    Entry::Done(seq, result) => {
+                        hash.update(&[2]);
+                        hash.update(&seq.0.to_le_bytes());
+                        hash.update(&(result.len() as u32).to_le_bytes());
+                        hash.update(result);
+                    }
+                }
+            }
+            hash.finish()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIENT: ClientId = ClientId(3);
+
+    fn done(table: &mut ClientTable, timestamp: u64) {
+        assert!(table.begin(CLIENT, Timestamp(timestamp)));
+        let result = Bytes::from(timestamp.to_le_bytes().to_vec());
+        table.finish(CLIENT, Timestamp(timestamp), Seq(timestamp), result);
+    }
+
+    #[test]
+    fn a_repeat_inside_the_window_gets_its_reply_and_below_it_is_stale() {
+        let mut table = ClientTable::new(4, 100);
+        (1..=150).for_each(|timestamp| done(&mut table, timestamp));
+        for timestamp in 1..=150 {
+            let standing = table.standing(CLIENT, Timestamp(timestamp));
+            if timestamp <= 50 {
+                assert_eq!(standing, Standing::Stale, "timestamp {timestamp}");
+            } else {
+                let result = Bytes::from(timestamp.to_le_bytes().to_vec());
+                assert_eq!(standing, Standing::Done { seq: Seq(timestamp), result });
+            }
+            assert!(!table.begin(CLIENT, Timestamp(timestamp)), "timestamp {timestamp} ran twice");
+        }
+    }
+
+    #[test]
+    fn requests_in_flight_may_execute_in_any_order_inside_the_window() {
+        let mut table = ClientTable::new(4, 100);
+        for timestamp in [40, 3, 39, 99, 1] {
+            done(&mut table, timestamp);
+        }
+        assert_eq!(table.standing(CLIENT, Timestamp(2)), Standing::Fresh);
+        assert!(matches!(table.standing(CLIENT, Timestamp(3)), Standing::Done { .. }));
+    }
+
+    #[test]
+    fn equal_executions_give_equal_roots_and_any_difference_shows() {
+        let mut one = ClientTable::new(4, 100);
+        let mut two = ClientTable::new(4, 100);
+        assert_eq!(one.root(), two.root());
+        for timestamp in 1..=300 {
+            done(&mut one, timestamp);
+            one.root();
+            done(&mut two, timestamp);
+        }
+        assert_eq!(one.root(), two.root());
+        done(&mut one, 301);
+        assert_ne!(one.root(), two.root());
+        assert!(two.begin(CLIENT, Timestamp(301)));
+        two.finish(CLIENT, Timestamp(301), Seq(301), Bytes::from_static(b"other"));
+        assert_ne!(one.root(), two.root());
+    }
+
+    #[test]
+    fn a_client_that_jumps_ahead_hurts_only_itself_and_costs_no_memory() {
+        let mut table = ClientTable::new(2, 1024);
+        (1..=2000).for_each(|timestamp| done(&mut table, timestamp));
+        done(&mut table, u64::MAX - 1);
+        assert_eq!(table.records[&CLIENT].pages.len(), 1);
+        assert_eq!(table.standing(CLIENT, Timestamp(1999)), Standing::Stale);
+        assert_eq!(table.standing(ClientId(4), Timestamp(1)), Standing::Fresh);
+    }
+
+    #[test]
+    fn one_client_more_than_the_bound_is_not_taken() {
+        let mut table = ClientTable::new(1, 8);
+        assert!(table.begin(ClientId(0), Timestamp(1)));
+        assert!(!table.begin(ClientId(1), Timestamp(1)));
+    }
+}

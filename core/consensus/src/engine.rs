@@ -1,0 +1,170 @@
+//! The one contract behind which every protocol stands.
+//!
+//! A driver (threads, sockets or a simulator) calls [`Engine::handle`] for each input with a clock
+//! reading that never decreases, then drains the [`Outbox`] in order. It calls with
+//! [`Input::Timeout`] once [`Engine::next_timeout`] has passed. It seals and sends what the engine
+//! says, and gives each sealed message back as [`Input::Message`]: an engine has no key, and counts
+//! its own vote only when it comes back signed, because certificates are shown to others.
+//! It executes what it is told to execute, in the order told, and answers with
+//! [`Input::Executed`]. Nothing else passes between the two.
+
+use alloc::sync::Arc;
+use alloc::vec::{self, Vec};
+
+use bytes::Bytes;
+use quorumark_primitives::Digest;
+use quorumark_primitives::ed25519::Signature;
+use quorumark_primitives::signed::Verified;
+
+use crate::request::{Batch, Reply};
+use crate::types::{Instant, ReplicaId, Seq, View};
+
+/// A consensus protocol at one replica.
+pub trait Engine {
+    /// What travels between replicas, client requests included.
+    type Message;
+    /// What the engine reports about itself.
+    type Counters: Copy + Default;
+
+    /// Takes one input; appends what follows from it to `out`.
+    ///
+    /// `now` never decreases from call to call. The engine allocates nothing per message beyond
+    /// what it keeps.
+    fn handle(
+        &mut self,
+        now: Instant,
+        input: Input<Self::Message>,
+        out: &mut Outbox<Self::Message>,
+    );
+
+    /// When [`Input::Timeout`] is due next, if ever. May move with every input.
+    fn next_timeout(&self) -> Option<Instant>;
+
+    /// Exact counts since the start.
+    fn counters(&self) -> Self::Counters;
+}
+
+/// What a driver tells an engine.
+#[derive(Debug)]
+pub enum Input<M> {
+    /// A message or client request that passed the verifier, or one of the engine's own that was
+    /// sealed.
+    Message(Verified<M>),
+    /// [`Engine::next_timeout`] has passed.
+    Timeout,
+    /// A batch was executed.
+    Executed(Executed),
+}
+
+/// The result of one [`Execution`].
+#[derive(Debug, Clone)]
+pub struct Executed {
+    /// The sequence number executed.
+    pub seq: Seq,
+    /// One result for each request of [`Execution::fresh`], in that order.
+    pub results: Vec<Bytes>,
+    /// The application's state root after `seq`, where [`Execution::checkpoint`] asked for it.
+    pub state_root: Option<Digest>,
+}
+
+/// To whom a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recipients {
+    /// Every replica but the sender.
+    Others,
+    /// One replica.
+    One(ReplicaId),
+}
+
+/// What an engine tells its driver.
+#[derive(Debug)]
+pub enum Output<M> {
+    /// Seal this message, hand it back as an input, and send it.
+    Say {
+        /// To whom.
+        to: Recipients,
+        /// The message, its own signature still blank.
+        message: M,
+    },
+    /// Send this message as it is: it already carries every signature it needs.
+    Relay {
+        /// To whom.
+        to: Recipients,
+        /// A retransmitted or forwarded message.
+        message: M,
+    },
+    /// Execute a committed batch. Executions are output in sequence order, without gaps.
+    Execute(Execution),
+    /// Send these replies, each to its client.
+    Reply(Vec<Reply>),
+    /// A replica provably broke the protocol: two conflicting messages under its signature.
+    Evidence(Evidence<M>),
+}
+
+/// A committed batch, ready to execute.
+#[derive(Debug, Clone)]
+pub struct Execution {
+    /// Its place in the total order.
+    pub seq: Seq,
+    /// The view in which it committed.
+    pub view: View,
+    /// The ordered requests.
+    pub batch: Arc<Batch>,
+    /// Positions in the batch of the requests to execute; the others are repeats of requests that
+    /// were ordered before, and must not be executed again.
+    pub fresh: Vec<u32>,
+    /// Whether the state root after this batch is wanted.
+    pub checkpoint: bool,
+    /// The quorum of signatures that committed it, for whoever wants to check.
+    pub certificate: Arc<[(ReplicaId, Signature)]>,
+}
+
+/// Two messages that no honest replica signs both of.
+#[derive(Debug, Clone)]
+pub struct Evidence<M> {
+    /// Who signed both.
+    pub replica: ReplicaId,
+    /// The message seen first, which the engine keeps to.
+    pub first: M,
+    /// The message that conflicts with it.
+    pub second: M,
+}
+
+/// Where an engine puts its outputs; owned by the driver and reused from call to call.
+#[derive(Debug)]
+pub struct Outbox<M> {
+    outputs: Vec<Output<M>>,
+}
+
+impl<M> Default for Outbox<M> {
+    fn default() -> Self {
+        Outbox { outputs: Vec::new() }
+    }
+}
+
+impl<M> Outbox<M> {
+    /// An empty outbox.
+    pub fn new() -> Outbox<M> {
+        Outbox::default()
+    }
+
+    /// Appends one output.
+    pub fn push(&mut self, output: Output<M>) {
+        self.outputs.push(output);
+    }
+
+    /// Takes every output, oldest first, and leaves the capacity.
+    pub fn drain(&mut self) -> vec::Drain<'_, Output<M>> {
+        self.outputs.drain(..)
+    }
+
+    /// Outputs waiting.
+    pub fn len(&self) -> usize {
+        self.outputs.len()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.outputs.is_empty()
+    }
+}

@@ -1,0 +1,167 @@
+//! What can be set, checked once.
+
+use core::time::Duration;
+
+use thiserror::Error;
+
+use crate::committee::Committee;
+use crate::request::BATCH_REQUESTS_MAX;
+use crate::types::ReplicaId;
+
+/// The settings of a replica; every replica of a cluster has the same but `replica`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The members.
+    pub committee: Committee,
+    /// Which member this is.
+    pub replica: ReplicaId,
+    /// The most requests in a batch; a fuller batch costs fewer messages a request and waits
+    /// longer. Default 128.
+    pub batch_size_max: usize,
+    /// The most bytes in a batch. Default 4 MiB.
+    pub batch_bytes_max: usize,
+    /// How long the oldest waiting request waits for company. Default 500 us.
+    pub batch_linger: Duration,
+    /// L: sequence numbers between the low and the high watermark (PBFT 4.2). Default 256.
+    pub window: u64,
+    /// K: sequence numbers between checkpoints; at most half the window, so that agreement goes on
+    /// while a checkpoint becomes stable. Default 64.
+    pub checkpoint_interval: u64,
+    /// Requests that may wait to be ordered; above it they are refused and the client sends again.
+    /// Default 32,768.
+    pub pending_max: usize,
+    /// Clients that the exactly-once table may hold. Default 65,536.
+    pub clients_max: usize,
+    /// Timestamps a client's window holds (see `client_table`). Default 1,024.
+    pub client_window: u64,
+    /// How often a replica says what it has and what it lacks. Default 250 ms.
+    pub status_interval: Duration,
+}
+
+/// Settings that do not fit together.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// The replica is no member.
+    #[error("replica {replica} is not in a committee of {n}: choose 0 to {}", n - 1)]
+    NotAMember {
+        /// The replica named.
+        replica: ReplicaId,
+        /// The committee's size.
+        n: usize,
+    },
+    /// A number is outside its range.
+    #[error("{name} = {value}: choose {min} to {max}")]
+    Range {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: u64,
+        /// The least allowed.
+        min: u64,
+        /// The most allowed.
+        max: u64,
+    },
+    /// The checkpoint interval does not fit the window.
+    #[error(
+        "checkpoint_interval = {interval} with window = {window}: \
+         the window must hold at least two checkpoints, choose at most {}", window / 2
+    )]
+    CheckpointInterval {
+        /// K.
+        interval: u64,
+        /// L.
+        window: u64,
+    },
+}
+
+/// Settings that were checked; the only ones a replica takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedConfig(Config);
+
+impl Config {
+    /// The defaults for one member.
+    pub fn new(committee: Committee, replica: ReplicaId) -> Config {
+        Config {
+            committee,
+            replica,
+            batch_size_max: 128,
+            batch_bytes_max: 4 << 20,
+            batch_linger: Duration::from_micros(500),
+            window: 256,
+            checkpoint_interval: 64,
+            pending_max: 32_768,
+            clients_max: 65_536,
+            client_window: 1024,
+            status_interval: Duration::from_millis(250),
+        }
+    }
+
+    /// Checks each value and the rules between them.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which says the value and what to choose.
+    pub fn check(self) -> Result<CheckedConfig, ConfigError> {
+        if !self.committee.contains(self.replica) {
+            let n = self.committee.n();
+            return Err(ConfigError::NotAMember { replica: self.replica, n });
+        }
+        let millis = self.status_interval.as_millis().min(u128::from(u64::MAX)) as u64;
+        let linger = self.batch_linger.as_millis().min(u128::from(u64::MAX)) as u64;
+        for (name, value, min, max) in [
+            ("batch_size_max", self.batch_size_max as u64, 1, BATCH_REQUESTS_MAX as u64),
+            ("batch_bytes_max", self.batch_bytes_max as u64, 1 << 10, 6 << 20),
+            ("batch_linger in ms", linger, 0, 10_000),
+            ("window", self.window, 2, 65_536),
+            ("checkpoint_interval", self.checkpoint_interval, 1, 32_768),
+            ("pending_max", self.pending_max as u64, 1, 1 << 24),
+            ("clients_max", self.clients_max as u64, 1, 1 << 24),
+            ("client_window", self.client_window, 1, 1 << 20),
+            ("status_interval in ms", millis, 1, 60_000),
+        ] {
+            if !(min..=max).contains(&value) {
+                return Err(ConfigError::Range { name, value, min, max });
+            }
+        }
+        if self.checkpoint_interval * 2 > self.window {
+            let (interval, window) = (self.checkpoint_interval, self.window);
+            return Err(ConfigError::CheckpointInterval { interval, window });
+        }
+        Ok(CheckedConfig(self))
+    }
+}
+
+impl core::ops::Deref for CheckedConfig {
+    type Target = Config;
+    fn deref(&self) -> &Config {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::new(Committee::new(4).unwrap(), ReplicaId(0))
+    }
+
+    #[test]
+    fn the_defaults_hold_for_every_committee() {
+        for n in [1, 4, 7, 256] {
+            assert!(Config::new(Committee::new(n).unwrap(), ReplicaId(0)).check().is_ok());
+        }
+    }
+
+    #[test]
+    fn each_bad_setting_says_what_to_choose() {
+        let mut bad = config();
+        bad.checkpoint_interval = 200;
+        assert!(bad.check().unwrap_err().to_string().contains("choose at most 128"));
+        let mut bad = config();
+        bad.batch_size_max = 0;
+        assert!(bad.check().unwrap_err().to_string().contains("batch_size_max = 0: choose 1 to"));
+        let mut bad = config();
+        bad.replica = ReplicaId(4);
+        assert!(bad.check().unwrap_err().to_string().contains("choose 0 to 3"));
+    }
+}

@@ -1,0 +1,124 @@
+//! From committed slots to executions in order, and from results to replies and checkpoints.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use quorumark_primitives::signed::Signed;
+
+use super::checkpoint::state_digest;
+use super::log::Stage;
+use super::message::{Checkpoint, Message};
+use super::replica::Pbft;
+use crate::engine::{Executed, Execution, Outbox, Output, Recipients};
+use crate::request::Reply;
+use crate::types::{ClientId, Seq, Timestamp};
+
+/// Where execution stands.
+#[derive(Debug, Default)]
+pub(super) struct Cursor {
+    /// The last sequence number handed out.
+    pub(super) handed: Seq,
+    /// The last sequence number whose results are back.
+    pub(super) executed: Seq,
+    /// Handed out and not back, oldest first; at most a window.
+    in_flight: VecDeque<InFlight>,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    seq: Seq,
+    requests: Vec<(ClientId, Timestamp)>,
+    checkpoint: bool,
+}
+
+impl Cursor {
+    /// A checkpoint's results must be back before anything later may touch the client table.
+    fn is_paused(&self) -> bool {
+        self.in_flight.back().is_some_and(|last| last.checkpoint)
+    }
+}
+
+impl Pbft {
+    /// Hands out every committed batch that is next in order.
+    ///
+    /// PBFT 4.2: "each replica i executes the operation requested by m after committed-local is
+    /// true and i's state reflects the sequential execution of all requests with lower sequence
+    /// numbers".
+    pub(super) fn hand_out(&mut self, out: &mut Outbox<Message>) {
+        while !self.cursor.is_paused() {
+            let seq = self.cursor.handed.next();
+            let Some(slot) = self.log.slot(seq) else { return };
+            let (Stage::Committed, Some(batch)) = (slot.stage, &slot.accepted) else { return };
+            let batch = Arc::clone(batch.get());
+            let certificate = slot.certificate(self.config.committee.quorum());
+            debug_assert_eq!(certificate.len(), self.config.committee.quorum());
+            let mut fresh = Vec::with_capacity(batch.requests().len());
+            let mut requests = Vec::with_capacity(batch.requests().len());
+            for (place, request) in batch.requests().iter().enumerate() {
+                let (client, timestamp) = request.id();
+                self.batcher.executed((client, timestamp));
+                // Exactly once: a repeat, ordered again by whichever primary, is passed over.
+                if self.clients.begin(client, timestamp) {
+                    fresh.push(place as u32);
+                    requests.push((client, timestamp));
+                } else {
+                    self.counters.repeats_skipped += 1;
+                }
+            }
+            let checkpoint = self.checkpoints.is_due(seq);
+            self.cursor.handed = seq;
+            self.cursor.in_flight.push_back(InFlight { seq, requests, checkpoint });
+            self.counters.batches_committed += 1;
+            let view = self.view;
+            out.push(Output::Execute(Execution {
+                seq,
+                view,
+                batch,
+                fresh,
+                checkpoint,
+                certificate,
+            }));
+        }
+    }
+
+    /// Takes results: replies go out, a due checkpoint is voted for, execution goes on.
+    ///
+    /// # Panics
+    /// When results come out of order or incomplete: the driver broke the contract.
+    pub(super) fn on_executed(&mut self, executed: Executed, out: &mut Outbox<Message>) {
+        let expected = self.cursor.in_flight.pop_front().expect("results of a batch handed out");
+        assert_eq!(executed.seq, expected.seq, "results come back in the order handed out");
+        assert_eq!(executed.results.len(), expected.requests.len(), "one result a request");
+        let seq = executed.seq;
+        let mut replies = Vec::with_capacity(expected.requests.len());
+        for ((client, timestamp), result) in expected.requests.into_iter().zip(executed.results) {
+            self.clients.finish(client, timestamp, seq, result.clone());
+            replies.push(Reply {
+                view: self.view,
+                seq,
+                timestamp,
+                client,
+                replica: self.config.replica,
+                result,
+                tentative: false,
+            });
+        }
+        self.cursor.executed = seq;
+        self.counters.requests_executed += replies.len() as u64;
+        if !replies.is_empty() {
+            out.push(Output::Reply(replies));
+        }
+        if expected.checkpoint {
+            let application = executed.state_root.expect("a state root where one was asked for");
+            let clients = self.clients.root();
+            let state = state_digest(self.config.committee, seq, application, clients);
+            self.checkpoints.reached(seq, state);
+            let body = Checkpoint { seq, state, replica: self.config.replica };
+            let message = Message::Checkpoint(Signed::blank(body));
+            out.push(Output::Say { to: Recipients::Others, message });
+            self.stabilise(out);
+        }
+        self.hand_out(out);
+    }
+}

@@ -1,0 +1,320 @@
+//! What PBFT replicas say to each other, and what each signature binds.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use quorumark_primitives::Digest;
+use quorumark_primitives::signed::{
+    Claimed, Claims, Domain, Sealable, Sealer, Signed, Signer, Statement,
+};
+use quorumark_primitives::wire::{Decode, Encode, Reader, WireError, encode_sequence};
+
+use crate::committee::REPLICAS_MAX;
+use crate::request::{Batch, SignedRequest};
+use crate::types::{ReplicaId, Seq, View};
+
+/// The most slots that one status message tells of.
+pub const STATUS_SLOTS_MAX: usize = 64;
+
+/// Declares a statement of one replica: its fields, its encoding, its domain, its signer.
+macro_rules! statement {
+    ($(#[$doc:meta])* $name:ident in $domain:ident {
+        $($(#[$field_doc:meta])* $field:ident: $type:ty,)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+            /// Who says it.
+            pub replica: ReplicaId,
+        }
+
+        impl Encode for $name {
+            fn encode(&self, out: &mut Vec<u8>) {
+                $(self.$field.encode(out);)*
+                self.replica.encode(out);
+            }
+        }
+
+        impl Decode for $name {
+            const SIZE_MIN: usize = 2 $(+ <$type as Decode>::SIZE_MIN)*;
+            fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+                Ok($name {
+                    $($field: Decode::decode(reader)?,)*
+                    replica: ReplicaId::decode(reader)?,
+                })
+            }
+        }
+
+        impl Statement for $name {
+            const DOMAIN: Domain = Domain::$domain;
+            fn signer(&self) -> Signer {
+                Signer::Replica(self.replica.0)
+            }
+        }
+    };
+}
+
+statement! {
+    /// PBFT 4.2: `<PRE-PREPARE, v, n, d>`; the batch with digest `d` travels beside it.
+    PrePrepare in PrePrepare {
+        /// The view.
+        view: View,
+        /// The sequence number proposed.
+        seq: Seq,
+        /// [`Batch::digest`].
+        digest: Digest,
+    }
+}
+
+statement! {
+    /// PBFT 4.2: `<PREPARE, v, n, d, i>`.
+    Prepare in Prepare {
+        /// The view.
+        view: View,
+        /// The sequence number.
+        seq: Seq,
+        /// The digest of the pre-prepare that it matches.
+        digest: Digest,
+    }
+}
+
+statement! {
+    /// PBFT 4.2: `<COMMIT, v, n, D(m), i>`.
+    Commit in Commit {
+        /// The view.
+        view: View,
+        /// The sequence number.
+        seq: Seq,
+        /// The digest that is prepared.
+        digest: Digest,
+    }
+}
+
+statement! {
+    /// PBFT 4.3: `<CHECKPOINT, n, d, i>`. It binds no view, so that it matches across views.
+    Checkpoint in Checkpoint {
+        /// The sequence number after which the state was taken.
+        seq: Seq,
+        /// The digest of application state, client table, sequence and membership.
+        state: Digest,
+    }
+}
+
+/// What a replica has of one sequence number above its last executed one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SlotStatus {
+    /// It accepted a pre-prepare.
+    pub pre_prepared: bool,
+    /// It is prepared.
+    pub prepared: bool,
+    /// It is committed.
+    pub committed: bool,
+}
+
+/// What a replica has and lacks (TOCS'02 5.2); peers answer with what is missing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StatusStatement {
+    /// Its view.
+    pub view: View,
+    /// Its last stable checkpoint.
+    pub stable: Seq,
+    /// The last sequence number that it executed.
+    pub executed: Seq,
+    /// Slots `executed + 1`, `executed + 2`, ...; what is not listed it knows nothing of. At most
+    /// [`STATUS_SLOTS_MAX`].
+    pub slots: Vec<SlotStatus>,
+    /// Who says it.
+    pub replica: ReplicaId,
+}
+
+/// A status message as it travels.
+pub type Status = Signed<StatusStatement>;
+
+/// Everything that travels between PBFT replicas, and from clients to them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Message {
+    /// A client's request, from the client or forwarded by a backup.
+    Request(SignedRequest),
+    /// The primary's proposal and its batch.
+    PrePrepare(Signed<PrePrepare>, Arc<Batch>),
+    /// A backup agrees to the order.
+    Prepare(Signed<Prepare>),
+    /// A replica is prepared.
+    Commit(Signed<Commit>),
+    /// A replica's state after a sequence number.
+    Checkpoint(Signed<Checkpoint>),
+    /// What a replica has and lacks.
+    Status(Status),
+}
+
+impl Message {
+    /// The replica that says it; `None` for a client's request.
+    pub fn sender(&self) -> Option<ReplicaId> {
+        match self {
+            Message::Request(_) => None,
+            Message::PrePrepare(signed, _) => Some(signed.body.replica),
+            Message::Prepare(signed) => Some(signed.body.replica),
+            Message::Commit(signed) => Some(signed.body.replica),
+            Message::Checkpoint(signed) => Some(signed.body.replica),
+            Message::Status(signed) => Some(signed.body.replica),
+        }
+    }
+
+    /// The name of the kind, as counters and metrics use it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Message::Request(_) => "request",
+            Message::PrePrepare(..) => "pre-prepare",
+            Message::Prepare(_) => "prepare",
+            Message::Commit(_) => "commit",
+            Message::Checkpoint(_) => "checkpoint",
+            Message::Status(_) => "status",
+        }
+    }
+}
+
+impl Claimed for Message {
+    fn claims(&self, sink: &mut Claims<'_>) {
+        match self {
+            Message::Request(request) => request.claims(sink),
+            Message::PrePrepare(signed, batch) => {
+                sink.signed(signed);
+                batch.requests().iter().for_each(|request| request.claims(sink));
+            }
+            Message::Prepare(signed) => sink.signed(signed),
+            Message::Commit(signed) => sink.signed(signed),
+            Message::Checkpoint(signed) => sink.signed(signed),
+            Message::Status(signed) => sink.signed(signed),
+        }
+    }
+
+    /// A proposal with a request whose MAC entry for this replica is bad is kept, marked: f + 1
+    /// replicas may vouch for it. A bare request with a bad entry is refused.
+    fn forgive_mac(&mut self, nth: usize) -> bool {
+        let Message::PrePrepare(_, batch) = self else { return false };
+        match Arc::get_mut(batch).and_then(|batch| batch.request_mut(nth)) {
+            Some(request) => {
+                request.mark_for_vouching();
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Sealable for Message {
+    fn seal(&mut self, sealer: &mut Sealer) {
+        match self {
+            Message::Request(_) => {} // A client's word; a replica cannot seal it.
+            Message::PrePrepare(signed, _) => sealer.seal(signed),
+            Message::Prepare(signed) => sealer.seal(signed),
+            Message::Commit(signed) => sealer.seal(signed),
+            Message::Checkpoint(signed) => sealer.seal(signed),
+            Message::Status(signed) => sealer.seal(signed),
+        }
+    }
+}
+
+impl Statement for StatusStatement {
+    const DOMAIN: Domain = Domain::Status;
+    fn signer(&self) -> Signer {
+        Signer::Replica(self.replica.0)
+    }
+}
+
+impl Encode for StatusStatement {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.view.encode(out);
+        self.stable.encode(out);
+        self.executed.encode(out);
+        encode_sequence(&self.slots, out);
+        self.replica.encode(out);
+    }
+}
+
+impl Decode for StatusStatement {
+    const SIZE_MIN: usize = 8 + 8 + 8 + 4 + 2;
+    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+        Ok(StatusStatement {
+            view: View::decode(reader)?,
+            stable: Seq::decode(reader)?,
+            executed: Seq::decode(reader)?,
+            slots: reader.sequence(STATUS_SLOTS_MAX, "status slots")?,
+            replica: ReplicaId::decode(reader)?,
+        })
+    }
+}
+
+impl Encode for SlotStatus {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(
+            u8::from(self.pre_prepared)
+                | u8::from(self.prepared) << 1
+                | u8::from(self.committed) << 2,
+        );
+    }
+}
+
+impl Decode for SlotStatus {
+    const SIZE_MIN: usize = 1;
+    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+        match u8::decode(reader)? {
+            bits @ 0..8 => Ok(SlotStatus {
+                pre_prepared: bits & 1 != 0,
+                prepared: bits & 2 != 0,
+                committed: bits & 4 != 0,
+            }),
+            _ => Err(WireError::NotCanonical { of: "slot status" }),
+        }
+    }
+}
+
+impl Encode for Message {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Message::Request(request) => {
+                out.push(0);
+                request.encode(out);
+            }
+            Message::PrePrepare(signed, batch) => {
+                out.push(1);
+                signed.encode(out);
+                batch.encode(out);
+            }
+            Message::Prepare(signed) => {
+                out.push(2);
+                signed.encode(out);
+            }
+            Message::Commit(signed) => {
+                out.push(3);
+                signed.encode(out);
+            }
+            Message::Checkpoint(signed) => {
+                out.push(4);
+                signed.encode(out);
+            }
+            Message::Status(signed) => {
+                out.push(5);
+                signed.encode(out);
+            }
+        }
+    }
+}
+
+impl Decode for Message {
+    const SIZE_MIN: usize = 1;
+    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+        Ok(match u8::decode(reader)? {
+            0 => Message::Request(SignedRequest::decode(reader)?),
+            1 => Message::PrePrepare(Signed::decode(reader)?, Arc::new(Batch::decode(reader)?)),
+            2 => Message::Prepare(Signed::decode(reader)?),
+            3 => Message::Commit(Signed::decode(reader)?),
+            4 => Message::Checkpoint(Signed::decode(reader)?),
+            5 => Message::Status(Signed::decode(reader)?),
+            tag => return Err(WireError::Tag { tag, of: "message" }),
+        })
+    }
+}
+
+const _: () = assert!(STATUS_SLOTS_MAX < 256 && REPLICAS_MAX <= 256);

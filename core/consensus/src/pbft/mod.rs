@@ -1,0 +1,28 @@
+//! Practical Byzantine Fault Tolerance (Castro and Liskov, OSDI'99; TOCS'02), the normal case:
+//! agreement with batching and pipelining over the window, checkpoints, exactly-once execution and
+//! the repair of lost messages.
+//!
+//! Deviations from the paper, each with its reason:
+//! - Every protocol message is signed (OSDI'99, not the MAC variant of 4.5): certificates are shown
+//!   to others. `ClientProof` is about client requests alone.
+//! - "2f + 1" is `committee.quorum()` and "2f prepares" is `quorum - 1`, so that every n is served.
+//! - A pre-prepare names a batch digest, which binds the ordered requests; the bodies travel with
+//!   it, so a backup without them cannot prepare.
+//! - Execution pauses at a checkpoint until its results are back, so that the digest covers exactly
+//!   that sequence number although execution runs on another thread.
+//! - Retransmission is asked for by status messages (TOCS'02 5.2), one bounded message a period.
+
+mod batcher;
+mod checkpoint;
+mod config;
+mod execution;
+mod log;
+mod message;
+mod replica;
+mod repair;
+
+pub use config::{CheckedConfig, Config, ConfigError};
+pub use message::{
+    Checkpoint, Commit, Message, Prepare, PrePrepare, SlotStatus, Status, StatusStatement,
+};
+pub use replica::{Counters, Pbft};

@@ -1,0 +1,318 @@
+//! Client requests, the batches that order them, and replies.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use quorumark_primitives::Digest;
+use quorumark_primitives::ed25519::Signature;
+use quorumark_primitives::hash::Sha256;
+use quorumark_primitives::mac::Authenticator;
+use quorumark_primitives::signed::{Claims, Domain, Signer, Statement};
+use quorumark_primitives::wire::{
+    Decode, Encode, Reader, WireError, encode_bytes, encode_sequence,
+};
+
+use crate::committee::Committee;
+use crate::types::{ClientId, ReplicaId, Seq, Timestamp, View};
+
+/// The largest operation, in bytes.
+pub const OPERATION_BYTES_MAX: usize = 1 << 20;
+/// The largest result, in bytes.
+pub const RESULT_BYTES_MAX: usize = 1 << 20;
+/// The most requests that a batch can be configured to hold.
+pub const BATCH_REQUESTS_MAX: usize = 4096;
+
+/// What a client asks for (PBFT 4.1): `<REQUEST, o, t, c>`.
+///
+/// It binds client, timestamp and operation and no view, so that it can be proposed again later.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Request {
+    /// Who asks.
+    pub client: ClientId,
+    /// The client's own request number; makes execution exactly-once.
+    pub timestamp: Timestamp,
+    /// What the application shall do, as it understands it; at most [`OPERATION_BYTES_MAX`] bytes.
+    pub operation: Bytes,
+}
+
+impl Request {
+    /// The digest that names the request in batches, and that its client signs.
+    pub fn digest(&self) -> Digest {
+        let mut hash = Sha256::new();
+        hash.update(b"quorumark/request");
+        hash.update(&self.client.0.to_le_bytes());
+        hash.update(&self.timestamp.0.to_le_bytes());
+        hash.update(&(self.operation.len() as u32).to_le_bytes());
+        hash.update(&self.operation);
+        hash.finish()
+    }
+}
+
+/// What a client signs: the digest of its request, under the request domain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RequestStatement {
+    /// Who signs.
+    pub client: ClientId,
+    /// [`Request::digest`].
+    pub digest: Digest,
+}
+
+impl Encode for RequestStatement {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.client.encode(out);
+        self.digest.encode(out);
+    }
+}
+
+impl Statement for RequestStatement {
+    const DOMAIN: Domain = Domain::Request;
+    fn signer(&self) -> Signer {
+        Signer::Client(self.client.0)
+    }
+}
+
+/// How a request shows that it comes from its client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClientProof {
+    /// The client's signature over the request's digest: every replica can check it.
+    Signature(Signature),
+    /// One MAC a replica: each replica can check its own entry only.
+    Mac(Authenticator),
+    /// Nothing. Not BFT; for comparison with systems that check nothing.
+    None,
+}
+
+/// A request with its proof and its digest, as it travels and as the log keeps it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignedRequest {
+    /// The request.
+    pub request: Request,
+    /// How it shows its client.
+    pub proof: ClientProof,
+    digest: Digest,
+    needs_vouching: bool,
+}
+
+impl SignedRequest {
+    /// Joins a request and its proof.
+    pub fn new(request: Request, proof: ClientProof) -> SignedRequest {
+        let digest = request.digest();
+        SignedRequest { request, proof, digest, needs_vouching: false }
+    }
+
+    /// [`Request::digest`], computed once.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What the exactly-once table and the in-flight set know the request by.
+    pub fn id(&self) -> (ClientId, Timestamp) {
+        (self.request.client, self.request.timestamp)
+    }
+
+    /// Lists what the verifier has to check.
+    pub fn claims(&self, sink: &mut Claims<'_>) {
+        let client = self.request.client;
+        match &self.proof {
+            ClientProof::Signature(signature) => {
+                sink.statement(&RequestStatement { client, digest: self.digest }, signature);
+            }
+            ClientProof::Mac(authenticator) => {
+                sink.mac(client.0, authenticator, &self.digest.0);
+            }
+            ClientProof::None => sink.unauthenticated(),
+        }
+    }
+
+    /// Notes that this replica's MAC entry did not match: the request is authentic here only once
+    /// a weak quorum vouches for it.
+    pub(crate) fn mark_for_vouching(&mut self) {
+        self.needs_vouching = true;
+    }
+
+    /// Bytes it takes in a frame, near enough to bound a batch.
+    pub fn size(&self) -> usize {
+        let proof = match &self.proof {
+            ClientProof::Signature(_) => 64,
+            ClientProof::Mac(authenticator) => 8 + 16 * authenticator.len(),
+            ClientProof::None => 0,
+        };
+        17 + self.request.operation.len() + proof
+    }
+}
+
+impl Encode for SignedRequest {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.request.client.encode(out);
+        self.request.timestamp.encode(out);
+        encode_bytes(&self.request.operation, out);
+        match &self.proof {
+            ClientProof::Signature(signature) => {
+                out.push(0);
+                signature.encode(out);
+            }
+            ClientProof::Mac(authenticator) => {
+                out.push(1);
+                authenticator.encode(out);
+            }
+            ClientProof::None => out.push(2),
+        }
+    }
+}
+
+impl Decode for SignedRequest {
+    const SIZE_MIN: usize = 4 + 8 + 4 + 1;
+    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+        let request = Request {
+            client: ClientId::decode(reader)?,
+            timestamp: Timestamp::decode(reader)?,
+            operation: reader.bytes(OPERATION_BYTES_MAX, "operation")?,
+        };
+        let proof = match u8::decode(reader)? {
+            0 => ClientProof::Signature(Signature::decode(reader)?),
+            1 => ClientProof::Mac(Authenticator::decode(reader)?),
+            2 => ClientProof::None,
+            tag => return Err(WireError::Tag { tag, of: "client proof" }),
+        };
+        Ok(SignedRequest::new(request, proof))
+    }
+}
+
+/// The ordered requests of one sequence number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Batch {
+    requests: Vec<SignedRequest>,
+    digest: Digest,
+}
+
+impl Batch {
+    /// A batch of these requests in this order.
+    pub fn new(requests: Vec<SignedRequest>) -> Batch {
+        let mut hash = Sha256::new();
+        hash.update(b"quorumark/batch");
+        hash.update(&(requests.len() as u32).to_le_bytes());
+        requests.iter().for_each(|request| hash.update(&request.digest.0));
+        let digest = hash.finish();
+        Batch { requests, digest }
+    }
+
+    /// The requests, in order.
+    pub fn requests(&self) -> &[SignedRequest] {
+        &self.requests
+    }
+
+    /// The digest that a pre-prepare names: it binds every request and their order.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Hands every request to `visit`, to note what the verifier found.
+    pub(crate) fn request_mut(&mut self, nth: usize) -> Option<&mut SignedRequest> {
+        self.requests.get_mut(nth)
+    }
+}
+
+impl Encode for Batch {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_sequence(&self.requests, out);
+    }
+}
+
+impl Decode for Batch {
+    const SIZE_MIN: usize = 4;
+    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+        reader.sequence(BATCH_REQUESTS_MAX, "batch").map(Batch::new)
+    }
+}
+
+/// A value whose clients are established at this replica. Under signatures every verified request
+/// is; under MACs a replica's own entry, or f + 1 replicas that vouch, make it so.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Authentic<T>(T);
+
+impl Authentic<SignedRequest> {
+    /// A verified request whose own proof this replica could check.
+    pub fn by_own_check(request: SignedRequest) -> Option<Authentic<SignedRequest>> {
+        (!request.needs_vouching).then_some(Authentic(request))
+    }
+}
+
+impl Authentic<Arc<Batch>> {
+    /// A verified batch all of whose requests this replica could check.
+    pub fn by_own_check(batch: &Arc<Batch>) -> Option<Authentic<Arc<Batch>>> {
+        batch
+            .requests
+            .iter()
+            .all(|request| !request.needs_vouching)
+            .then(|| Authentic(Arc::clone(batch)))
+    }
+
+    /// A batch that `vouchers` distinct replicas signed for: with a weak quorum, one of them is
+    /// honest and had checked it.
+    pub fn by_vouchers(
+        batch: &Arc<Batch>,
+        vouchers: usize,
+        committee: Committee,
+    ) -> Option<Authentic<Arc<Batch>>> {
+        (vouchers >= committee.weak_quorum()).then(|| Authentic(Arc::clone(batch)))
+    }
+}
+
+impl<T> Authentic<T> {
+    /// The value.
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+
+    /// The value, by itself.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// What a replica answers (PBFT 4.1): `<REPLY, v, t, c, i, r>`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reply {
+    /// The replica's view: tells the client who the primary is.
+    pub view: View,
+    /// The sequence number that executed it.
+    pub seq: Seq,
+    /// The request's timestamp.
+    pub timestamp: Timestamp,
+    /// The client.
+    pub client: ClientId,
+    /// The replica that answers.
+    pub replica: ReplicaId,
+    /// The result; a client accepts it at f + 1 equal ones.
+    pub result: Bytes,
+    /// Whether the execution was tentative; such results need a quorum of equal replies.
+    pub tentative: bool,
+}
+
+impl Encode for Reply {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.view.encode(out);
+        self.seq.encode(out);
+        self.timestamp.encode(out);
+        self.client.encode(out);
+        self.replica.encode(out);
+        encode_bytes(&self.result, out);
+        self.tentative.encode(out);
+    }
+}
+
+impl Decode for Reply {
+    const SIZE_MIN: usize = 8 + 8 + 8 + 4 + 2 + 4 + 1;
+    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+        Ok(Reply {
+            view: View::decode(reader)?,
+            seq: Seq::decode(reader)?,
+            timestamp: Timestamp::decode(reader)?,
+            client: ClientId::decode(reader)?,
+            replica: ReplicaId::decode(reader)?,
+            result: reader.bytes(RESULT_BYTES_MAX, "result")?,
+            tentative: bool::decode(reader)?,
+        })
+    }
+}
