@@ -4,7 +4,12 @@
 //! excepted). It is the only crate in which a signature can turn a value into [`Verified`].
 
 pub mod check;
+pub mod ed25519;
 pub mod hash;
+pub mod mac;
+pub mod sha256;
+pub mod signed;
 pub mod wire;
 
 pub use hash::Digest;
+pub use signed::Verified;

@@ -1,0 +1,337 @@
+//! Batch verification: one equation for many signatures.
+//!
+//! For signatures `i` under keys `A_i`, with `z_i` of 128 random bits, all are accepted when
+//!
+//! ```text
+//! [8] ( sum z_i R_i  +  sum [z_i k_i] A_i  -  [sum z_i s_i] B )  =  0
+//! ```
+//!
+//! If every equation holds, the sum is zero. If one does not, its residue has prime order once the
+//! cofactor is multiplied in, and at most one of 2^128 values of its weight makes the sum vanish.
+//! Equal keys share one term, so few signers and many messages, the shape of PBFT, cost one point
+//! per signature.
+//!
+//! # The weights
+//! They come from BLAKE3, keyed with the verifier's seed, over every `(k_i, s_i)` of the batch. `k_i`
+//! is a hash of `R_i`, `A_i` and the message, so the weights depend on every bit of every
+//! signature, and an attacker has to fix the whole batch before any weight is known: choosing
+//! signatures adaptively gains nothing over guessing. With a secret seed he cannot even test a
+//! guess offline. With a public one (a simulator's, so that runs repeat) each guess costs a hash and
+//! succeeds with probability 2^-128. The verdicts do not depend on the seed but with that
+//! probability.
+//!
+//! # Policy
+//! - One signature takes the single path, so a batch of one is never slower.
+//! - Any other number is one multiscalar multiplication per group of [`BATCH_SIGNATURES_MAX`];
+//!   beyond that size the cost per signature no longer falls.
+//! - A group whose sum does not vanish is bisected, which names the bad ones (see `bisect`).
+
+use std::collections::HashMap;
+
+use curve25519_dalek::Scalar;
+use curve25519_dalek::edwards::CompressedEdwardsY;
+
+use super::bisect::Residues;
+use super::equation::{challenge, holds, response, vanishes};
+use super::{KeyCache, PreparedKey, PublicKey, Signature};
+use crate::wire::FRAME_BYTES_MAX;
+
+/// The most signatures in one equation.
+pub const BATCH_SIGNATURES_MAX: usize = 1024;
+
+/// The most signatures that can be queued: twice what one frame can carry.
+pub const QUEUE_SIGNATURES_MAX: usize = 2 * (FRAME_BYTES_MAX / 64);
+
+/// Exact counts of a verifier's work since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VerifyCounters {
+    /// Signatures that got a verdict.
+    pub signatures_verified: u64,
+    /// Of these, refused ones.
+    pub signatures_invalid: u64,
+    /// Calls that gave verdicts, whatever the number of signatures.
+    pub batches: u64,
+    /// Multiscalar multiplications, those of bisections included.
+    pub equations: u64,
+    /// Signatures that were checked one by one.
+    pub singles: u64,
+    /// Times that a failing group was split in two.
+    pub bisections: u64,
+}
+
+impl VerifyCounters {
+    /// Adds the counts of another verifier.
+    pub fn merge(&mut self, other: &VerifyCounters) {
+        self.signatures_verified += other.signatures_verified;
+        self.signatures_invalid += other.signatures_invalid;
+        self.batches += other.batches;
+        self.equations += other.equations;
+        self.singles += other.singles;
+        self.bisections += other.bisections;
+    }
+}
+
+/// Collects signatures and verifies them together. Reusable; its buffers keep their capacity, and
+/// only the multiscalar multiplication allocates.
+#[derive(Debug)]
+pub struct BatchVerifier {
+    seed: [u8; 32],
+    cache: KeyCache,
+    slots: HashMap<PublicKey, Option<u32>>,
+    keys: Vec<PreparedKey>,
+    queued: usize,
+    terms: Vec<Term>,
+    residues: Residues,
+    counters: VerifyCounters,
+}
+
+/// One queued signature, already hashed: the message is not kept.
+#[derive(Debug)]
+struct Term {
+    position: u32,
+    key: u32,
+    s: Scalar,
+    k: Scalar,
+    commitment: CompressedEdwardsY,
+}
+
+impl BatchVerifier {
+    /// A verifier whose weights are derived from `seed`, best a secret one; see the module's
+    /// documentation.
+    pub fn new(seed: [u8; 32]) -> BatchVerifier {
+        BatchVerifier {
+            seed,
+            cache: KeyCache::default(),
+            slots: HashMap::new(),
+            keys: Vec::new(),
+            queued: 0,
+            terms: Vec::new(),
+            residues: Residues::default(),
+            counters: VerifyCounters::default(),
+        }
+    }
+
+    /// Signatures queued.
+    pub fn len(&self) -> usize {
+        self.queued
+    }
+
+    /// Whether nothing is queued.
+    pub fn is_empty(&self) -> bool {
+        self.queued == 0
+    }
+
+    /// Counts since the start.
+    pub fn counters(&self) -> VerifyCounters {
+        self.counters
+    }
+
+    /// Queues a signature of the concatenation of `parts`. The message is hashed now.
+    ///
+    /// A malformed signature or key takes its place in the queue and will be refused.
+    ///
+    /// # Panics
+    /// When [`QUEUE_SIGNATURES_MAX`] signatures are queued: callers verify before that.
+    pub fn queue(&mut self, key: &PublicKey, parts: &[&[u8]], signature: &Signature) {
+        assert!(self.queued < QUEUE_SIGNATURES_MAX, "the queue is verified before it is full");
+        let position = self.queued as u32;
+        self.queued += 1;
+        if let Some((s, slot)) = response(signature).zip(self.slot(key)) {
+            let commitment = CompressedEdwardsY(signature.commitment());
+            let k = challenge(&commitment, key, parts);
+            self.terms.push(Term { position, key: slot, s, k, commitment });
+        }
+    }
+
+    /// Drops what was queued after the first `length` signatures.
+    pub fn truncate(&mut self, length: usize) {
+        self.queued = self.queued.min(length);
+        let kept = self.terms.partition_point(|term| (term.position as usize) < length);
+        self.terms.truncate(kept);
+    }
+
+    /// Verifies everything queued together and empties the queue. `verdicts` is overwritten with
+    /// one verdict per signature, in the order of the queue.
+    pub fn verify(&mut self, verdicts: &mut Vec<bool>) {
+        self.begin(verdicts);
+        match self.terms.as_slice() {
+            [] => {}
+            [_] => self.verify_terms_singly(verdicts),
+            _ => self.verify_together(verdicts),
+        }
+        self.finish(verdicts);
+    }
+
+    /// As [`BatchVerifier::verify`], each signature by itself. The verdicts are the same.
+    pub fn verify_each(&mut self, verdicts: &mut Vec<bool>) {
+        self.begin(verdicts);
+        self.verify_terms_singly(verdicts);
+        self.finish(verdicts);
+    }
+
+    fn slot(&mut self, key: &PublicKey) -> Option<u32> {
+        *self.slots.entry(*key).or_insert_with(|| {
+            let prepared = self.cache.get(key)?;
+            self.keys.push(*prepared);
+            Some(self.keys.len() as u32 - 1)
+        })
+    }
+
+    fn begin(&mut self, verdicts: &mut Vec<bool>) {
+        assert!(self.terms.len() <= self.queued, "every term was queued");
+        verdicts.clear();
+        verdicts.resize(self.queued, false);
+    }
+
+    fn finish(&mut self, verdicts: &[bool]) {
+        assert_eq!(verdicts.len(), self.queued, "one verdict per queued signature");
+        let valid = verdicts.iter().filter(|verdict| **verdict).count();
+        self.counters.signatures_verified += verdicts.len() as u64;
+        self.counters.signatures_invalid += (verdicts.len() - valid) as u64;
+        self.counters.batches += u64::from(!verdicts.is_empty());
+        self.queued = 0;
+        self.terms.clear();
+        self.keys.clear();
+        self.slots.clear();
+    }
+
+    fn verify_terms_singly(&mut self, verdicts: &mut [bool]) {
+        for term in &self.terms {
+            let key = &self.keys[term.key as usize];
+            verdicts[term.position as usize] = holds(&term.s, &term.k, &term.commitment, key);
+        }
+        self.counters.singles += self.terms.len() as u64;
+    }
+
+    fn verify_together(&mut self, verdicts: &mut [bool]) {
+        let mut weights = self.weights();
+        self.residues.clear(self.keys.len());
+        for term in &self.terms {
+            let z = next_weight(&mut weights);
+            if let Some(r) = term.commitment.decompress() {
+                self.residues.push(term.position, term.key, z, (term.s, term.k), r);
+            }
+        }
+        let mut start = 0;
+        while start < self.residues.len() {
+            let end = self.residues.len().min(start + BATCH_SIGNATURES_MAX);
+            self.verify_group(start..end, verdicts);
+            start = end;
+        }
+    }
+
+    fn verify_group(&mut self, group: core::ops::Range<usize>, verdicts: &mut [bool]) {
+        let sum = self.residues.sum(group.clone(), &self.keys);
+        self.counters.equations += 1;
+        if vanishes(&sum) {
+            self.residues.accept(group, verdicts);
+        } else {
+            self.residues.bisect(group, sum, &self.keys, verdicts, &mut self.counters);
+        }
+    }
+
+    /// The source of this batch's weights: a keyed hash of all of it.
+    fn weights(&self) -> blake3::OutputReader {
+        let mut transcript = blake3::Hasher::new_keyed(&self.seed);
+        for term in &self.terms {
+            transcript.update(term.k.as_bytes());
+            transcript.update(term.s.as_bytes());
+        }
+        transcript.finalize_xof()
+    }
+}
+
+/// The next 128-bit weight. Zero, which would let any signature pass, is as likely as any other
+/// value a forger may hope for.
+fn next_weight(weights: &mut blake3::OutputReader) -> Scalar {
+    let mut bytes = [0; 16];
+    weights.fill(&mut bytes);
+    Scalar::from(u128::from_le_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ed25519::SecretKey;
+
+    /// A verifier with `count` signatures queued, those at `bad` spoiled.
+    fn queued(count: usize, signers: usize, bad: &[usize]) -> BatchVerifier {
+        let secrets: Vec<SecretKey> =
+            (0..signers).map(|i| SecretKey::from_seed(&[i as u8 + 1; 32])).collect();
+        let mut verifier = BatchVerifier::new([3; 32]);
+        for i in 0..count {
+            let secret = &secrets[i % signers];
+            let mut signature = secret.sign(&(i as u64).to_le_bytes());
+            signature.0[32] ^= u8::from(bad.contains(&i));
+            verifier.queue(&secret.public(), &[&(i as u64).to_le_bytes()], &signature);
+        }
+        verifier
+    }
+
+    #[test]
+    fn one_bad_signature_among_256_is_named() {
+        for bad in [0, 100, 255] {
+            let mut verifier = queued(256, 4, &[bad]);
+            let mut verdicts = Vec::new();
+            verifier.verify(&mut verdicts);
+            let named: Vec<usize> = (0..256).filter(|i| !verdicts[*i]).collect();
+            assert_eq!(named, [bad]);
+            assert_eq!(verifier.counters().bisections, 8, "log2 of 256 splits");
+            assert_eq!(verifier.counters().signatures_invalid, 1);
+        }
+    }
+
+    #[test]
+    fn a_group_full_of_bad_signatures_has_a_bounded_cost() {
+        let bad: Vec<usize> = (0..128).step_by(2).collect();
+        let mut verifier = queued(128, 128, &bad);
+        let mut verdicts = Vec::new();
+        verifier.verify(&mut verdicts);
+        assert!((0..128).all(|i| verdicts[i] == (i % 2 == 1)));
+        let counters = verifier.counters();
+        assert!(counters.singles <= 128, "each is checked by itself at most once");
+        assert!(counters.equations <= 16, "{} equations", counters.equations);
+    }
+
+    #[test]
+    fn a_batch_of_one_takes_the_single_path() {
+        let mut verifier = queued(1, 1, &[]);
+        let mut verdicts = Vec::new();
+        verifier.verify(&mut verdicts);
+        assert_eq!(verdicts, [true]);
+        let counters = verifier.counters();
+        assert_eq!((counters.singles, counters.equations), (1, 0));
+    }
+
+    #[test]
+    fn a_queue_longer_than_one_equation_is_verified_in_groups() {
+        let bad = [5, BATCH_SIGNATURES_MAX + 3];
+        let mut verifier = queued(BATCH_SIGNATURES_MAX + 10, 4, &bad);
+        let mut verdicts = Vec::new();
+        verifier.verify(&mut verdicts);
+        let named: Vec<usize> = (0..verdicts.len()).filter(|i| !verdicts[*i]).collect();
+        assert_eq!(named, bad);
+    }
+
+    #[test]
+    fn what_is_truncated_is_not_verified() {
+        let mut verifier = queued(8, 2, &[6]);
+        verifier.truncate(6);
+        let mut verdicts = Vec::new();
+        verifier.verify(&mut verdicts);
+        assert_eq!(verdicts, [true; 6]);
+        verifier.verify(&mut verdicts);
+        assert!(verdicts.is_empty() && verifier.is_empty());
+    }
+
+    #[test]
+    fn the_seed_changes_no_verdict() {
+        for seed in 0..4 {
+            let mut verifier = queued(32, 3, &[7, 8]);
+            verifier.seed = [seed; 32];
+            let mut verdicts = Vec::new();
+            verifier.verify(&mut verdicts);
+            assert!((0..32).all(|i| verdicts[i] == (i != 7 && i != 8)));
+        }
+    }
+}

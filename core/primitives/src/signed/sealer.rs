@@ -1,0 +1,71 @@
+//! The way of a replica's own statements: signed here, and verified for having been.
+
+use super::{Context, Signed, Signer, Statement, Verified};
+use crate::ed25519::{SecretKey, Signature};
+
+/// A value whose blank statements its replica signs before it is sent.
+pub trait Sealable {
+    /// Signs every statement of the value that is the replica's own, by [`Sealer::seal`].
+    fn seal(&mut self, sealer: &mut Sealer);
+}
+
+/// Signs for one replica or client.
+#[derive(Debug)]
+pub struct Sealer {
+    context: Context,
+    signer: Signer,
+    key: SecretKey,
+    message: Vec<u8>,
+    signatures: u64,
+}
+
+impl Sealer {
+    /// A sealer that signs as `signer` with `key`.
+    pub fn new(context: Context, signer: Signer, key: SecretKey) -> Sealer {
+        Sealer { context, signer, key, message: Vec::new(), signatures: 0 }
+    }
+
+    /// Who it signs as.
+    pub fn signer(&self) -> Signer {
+        self.signer
+    }
+
+    /// Signatures made so far.
+    pub fn signatures(&self) -> u64 {
+        self.signatures
+    }
+
+    /// The signature of a statement.
+    ///
+    /// # Panics
+    /// When the statement names another signer: an engine must not speak for others.
+    pub fn sign<B: Statement>(&mut self, body: &B) -> Signature {
+        assert_eq!(body.signer(), self.signer, "a statement is sealed by its own signer");
+        self.message.clear();
+        self.message.extend_from_slice(&self.context.prefix(B::DOMAIN, self.signer));
+        body.encode(&mut self.message);
+        self.signatures += 1;
+        self.key.sign(&self.message)
+    }
+
+    /// Signs a statement in place.
+    ///
+    /// # Panics
+    /// As [`Sealer::sign`].
+    pub fn seal<B: Statement>(&mut self, signed: &mut Signed<B>) {
+        signed.signature = self.sign(&signed.body);
+    }
+
+    /// Seals a value that this replica's own engine made. It counts as verified: its statements
+    /// were signed a moment ago, and what it nests the engine got through the gate.
+    ///
+    /// # Panics
+    /// When sealing signs nothing, because then nothing shows that the value is the replica's own;
+    /// and as [`Sealer::sign`].
+    pub fn seal_own<T: Sealable>(&mut self, mut value: T) -> Verified<T> {
+        let before = self.signatures;
+        value.seal(self);
+        assert!(self.signatures > before, "an own value carries an own signature");
+        Verified(value)
+    }
+}
