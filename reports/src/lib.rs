@@ -5,11 +5,17 @@
 //! repeated years later from its files alone. Nothing here prints: functions return strings or
 //! write to an `impl io::Write`.
 
+pub mod markdown;
 pub mod metrics;
 pub mod record;
+pub mod row;
 pub mod stats;
 pub mod store;
+pub mod table;
+pub mod terminal;
+pub mod units;
 pub mod verdict;
+pub mod view;
 
 pub use metrics::Metrics;
 pub use record::{Check, Environment, Point, Provenance, Record, Sample, Spectrum, Stage, Warning};

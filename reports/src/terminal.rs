@@ -1,0 +1,164 @@
+//! Records as text for a terminal.
+
+use crate::row::{self, Row};
+use crate::table::{Table, plain};
+use crate::{Record, Verdict, view};
+
+/// How text is laid out. The caller decides on colour: it knows the stream and `NO_COLOR`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Columns of the terminal.
+    pub width: usize,
+    /// Whether ANSI colours are written.
+    pub colour: bool,
+}
+
+impl Default for Style {
+    fn default() -> Style {
+        Style { width: 100, colour: false }
+    }
+}
+
+const BOLD: &str = "1";
+const RED: &str = "1;31";
+const GREEN: &str = "1;32";
+const YELLOW: &str = "1;33";
+
+/// One record. The last line is `reproduce: ` and the command.
+///
+/// A run without a result ([`Verdict::has_result`]) shows its verdict, the reason and its counts,
+/// and no figure that could be quoted.
+pub fn record(record: &Record, style: Style) -> String {
+    let mut page = Page { text: String::new(), style };
+    page.answer(record);
+    page.section("", &view::metrics(record));
+    if record.verdict.has_result() {
+        page.section("where the time went", &view::stages(record));
+    }
+    if record.samples.len() > 1 {
+        page.section("trials", &view::samples(record));
+    }
+    page.line("");
+    page.facts(record);
+    page.warnings(record);
+    page.line(&format!("reproduce: {}", plain(&record.reproduce)));
+    page.text
+}
+
+/// Several records in one table: a row each, then what is wrong, then how to repeat each row.
+pub fn records(records: &[&Record], style: Style) -> String {
+    let mut page = Page { text: String::new(), style };
+    page.table(&Row::table(records));
+    page.line("");
+    for record in records {
+        let oracle = view::oracle_line(record);
+        if let Some(line) = oracle {
+            page.entry(&format!("oracle, {}", record.scenario), &line);
+        }
+    }
+    for record in records {
+        page.verdict_reason(record, &format!("{}, {}", record.verdict, record.scenario));
+        page.warnings(record);
+    }
+    for record in records {
+        page.line(&format!("reproduce: {}", plain(&record.reproduce)));
+    }
+    page.text
+}
+
+/// Text under construction.
+struct Page {
+    text: String,
+    style: Style,
+}
+
+impl Page {
+    fn answer(&mut self, record: &Record) {
+        let row = Row::of(record);
+        let verdict =
+            self.paint(&record.verdict.as_str().to_uppercase(), verdict_colour(record.verdict));
+        let what = self.paint(&plain(&row.what), BOLD);
+        match row::headline(record) {
+            Some(headline) => {
+                let headline = self.paint(&headline, BOLD);
+                self.line(&format!("{what}: {headline}, {verdict}"));
+            }
+            None => self.line(&format!("{what}: {verdict}")),
+        }
+        self.verdict_reason(record, "why");
+    }
+
+    fn verdict_reason(&mut self, record: &Record, title: &str) {
+        if let Some(reason) = row::reason(record) {
+            let title = self.paint(&plain(title), verdict_colour(record.verdict));
+            self.line(&format!("{title}: {}", plain(&reason)));
+        }
+    }
+
+    fn facts(&mut self, record: &Record) {
+        if let Some(line) = view::oracle_line(record) {
+            self.entry("oracle", &line);
+        }
+        if let Some(bottleneck) = record.bottleneck.as_ref().filter(|_| record.verdict.has_result())
+        {
+            self.entry("bottleneck", bottleneck);
+        }
+        self.entry("machine", &view::machine_line(record));
+    }
+
+    fn warnings(&mut self, record: &Record) {
+        for warning in &record.warnings {
+            let title = self.paint("warning", YELLOW);
+            let text = plain(&format!("{}; {}", warning.cause, warning.remedy));
+            self.line(&format!("{title}: {text}"));
+        }
+    }
+
+    fn section(&mut self, title: &str, table: &Table) {
+        if table.rows.is_empty() {
+            return;
+        }
+        self.line("");
+        if !title.is_empty() {
+            self.entry_title(title);
+        }
+        self.table(table);
+    }
+
+    fn table(&mut self, table: &Table) {
+        for (place, line) in table.to_text(self.style.width).into_iter().enumerate() {
+            let line = if place == 0 { self.paint(&line, BOLD) } else { line };
+            self.line(&line);
+        }
+    }
+
+    fn entry(&mut self, title: &str, text: &str) {
+        let title = self.paint(&plain(title), BOLD);
+        self.line(&format!("{title}: {}", plain(text)));
+    }
+
+    fn entry_title(&mut self, title: &str) {
+        let title = self.paint(title, BOLD);
+        self.line(&title);
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    fn paint(&self, text: &str, colour: &str) -> String {
+        match self.style.colour {
+            true => format!("\u{1b}[{colour}m{text}\u{1b}[0m"),
+            false => text.to_owned(),
+        }
+    }
+}
+
+fn verdict_colour(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => GREEN,
+        Verdict::Inconclusive => YELLOW,
+        Verdict::Void | Verdict::Fail => RED,
+    }
+}

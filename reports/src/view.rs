@@ -1,0 +1,217 @@
+//! The parts of a record as tables and lines: what the terminal, Markdown and HTML have in common.
+
+use crate::row;
+use crate::table::Table;
+use crate::units::{self, ABSENT};
+use crate::{Record, Stage};
+
+/// The metrics that may be shown: all of them, or only counts when the run has no result.
+pub fn metrics(record: &Record) -> Table {
+    let mut table = Table::new(&["metric"], &["value", "min", "max", "samples"]);
+    let shown = |name: &str| record.verdict.has_result() || units::is_count(name);
+    for (name, value) in record.metrics.iter().filter(|(name, _)| shown(name)) {
+        let spread = record.intervals.get(name);
+        let end = |value: Option<f64>| value.map(|v| units::metric(name, Some(v)));
+        let cells = [
+            Some(name.to_owned()),
+            Some(units::metric(name, value)),
+            end(spread.map(crate::Interval::min)),
+            end(spread.map(crate::Interval::max)),
+            spread.map(|interval| interval.n().to_string()),
+        ];
+        table.push(cells.map(Option::unwrap_or_default));
+    }
+    table.without_empty_columns(|cell| !cell.is_empty())
+}
+
+/// Where the time went, stage by stage.
+pub fn stages(record: &Record) -> Table {
+    let figures = [
+        "replica",
+        "threads",
+        "items",
+        "batches",
+        "busy",
+        "wait",
+        "blocked",
+        "CPU",
+        "queue mean",
+        "queue max",
+    ];
+    let mut table = Table::new(&["stage"], &figures);
+    for stage in &record.stages {
+        table.push([
+            stage.name.clone(),
+            stage.replica.map_or("all".to_owned(), |replica| replica.to_string()),
+            stage.threads.to_string(),
+            units::thousands(stage.items as f64),
+            units::thousands(stage.batches as f64),
+            units::duration_ns(stage.busy_ns as f64),
+            units::duration_ns(stage.wait_ns as f64),
+            units::duration_ns(stage.blocked_ns as f64),
+            units::duration_ns(stage.cpu_ns as f64),
+            stage.queue_depth_mean.map_or(ABSENT.to_owned(), units::digits),
+            stage.queue_depth_max.map_or(ABSENT.to_owned(), |depth| depth.to_string()),
+        ]);
+    }
+    table
+}
+
+/// Busy, wait and blocked time of each stage, summed over replicas, in the order of first mention.
+pub fn stage_totals(stages: &[Stage]) -> Vec<(&str, [u64; 3])> {
+    let mut totals: Vec<(&str, [u64; 3])> = Vec::new();
+    for stage in stages {
+        let times = [stage.busy_ns, stage.wait_ns, stage.blocked_ns];
+        match totals.iter_mut().find(|(name, _)| *name == stage.name) {
+            Some((_, sums)) => {
+                sums.iter_mut().zip(times).for_each(|(sum, ns)| *sum = sum.saturating_add(ns));
+            }
+            None => totals.push((&stage.name, times)),
+        }
+    }
+    totals
+}
+
+/// Every check of the oracle.
+pub fn oracle(record: &Record) -> Table {
+    let mut table = Table::new(&["check"], &["evaluated", "violated"]);
+    table.columns.extend(Table::new(&["first violation"], &[]).columns);
+    for (name, check) in &record.oracle {
+        table.push([
+            name.clone(),
+            units::thousands(check.evaluated as f64),
+            units::thousands(check.violated as f64),
+            check.first_violation.clone().unwrap_or_default(),
+        ]);
+    }
+    table.without_empty_columns(|cell| !cell.is_empty())
+}
+
+/// The oracle in one line; `None` for a scenario without one.
+pub fn oracle_line(record: &Record) -> Option<String> {
+    let checks = |violated: bool| {
+        let chosen =
+            record.oracle.iter().filter(move |(_, check)| (check.violated > 0) == violated);
+        chosen.map(|(name, check)| {
+            let evaluated = units::thousands(check.evaluated as f64);
+            match check.violated {
+                0 if check.evaluated == 0 => format!("{name} never checked"),
+                0 => format!("{name} {evaluated}"),
+                count => format!("{name} VIOLATED {count} of {evaluated}"),
+            }
+        })
+    };
+    if record.oracle.is_empty() {
+        return None;
+    }
+    let listed: Vec<String> = checks(true).chain(checks(false)).collect();
+    let safe = record.oracle.values().all(|check| check.violated == 0);
+    let end = if safe { "; no violation" } else { "" };
+    Some(format!("{}{end}", listed.join(", ")))
+}
+
+/// One row a trial: the figures that all trials name.
+pub fn samples(record: &Record) -> Table {
+    let headline = row::headline_metric(record);
+    let p99 = "response_time_ns_p99";
+    let mut table = Table::new(&[], &["trial", "measured", "result", "p99", "CPU share"]);
+    table.columns.extend(Table::new(&["contended", "verdict"], &[]).columns);
+    for sample in &record.samples {
+        let valid = record.verdict.has_result() && sample.verdict.has_result();
+        let shown = |name: &str| match sample.metrics.get(name) {
+            Some(value) if valid => units::metric(name, Some(value)),
+            _ => String::new(),
+        };
+        table.push([
+            sample.index.to_string(),
+            units::duration_ns(sample.duration_ns as f64),
+            headline.map(shown).unwrap_or_default(),
+            shown(p99),
+            sample.cpu_share.map(units::share).unwrap_or_default(),
+            if sample.contended { "yes" } else { "no" }.to_owned(),
+            sample.verdict.to_string(),
+        ]);
+    }
+    table.without_empty_columns(|cell| !cell.is_empty())
+}
+
+/// Every parameter with its value.
+pub fn config(record: &Record) -> Table {
+    let mut table = Table::new(&["parameter", "value"], &[]);
+    for (name, value) in &record.config {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        table.push([name.clone(), value]);
+    }
+    table.push(["seed".to_owned(), record.seed.to_string()]);
+    table
+}
+
+/// The machine and what else it was doing.
+pub fn environment(record: &Record) -> Table {
+    let machine = &record.environment;
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| ABSENT.to_owned());
+    let number = |value: Option<f64>| value.map_or(ABSENT.to_owned(), units::digits);
+    let share = |value: Option<f64>| value.map_or(ABSENT.to_owned(), units::share);
+    let memory = machine.memory_bytes.map_or(ABSENT.to_owned(), |b| units::bytes(b as f64));
+    let mut table = Table::new(&["machine", ""], &[]);
+    table.push(["host".to_owned(), text(&machine.hostname)]);
+    table.push(["CPU".to_owned(), text(&machine.cpu_model)]);
+    table.push(["cores".to_owned(), machine.cores.to_string()]);
+    table.push(["memory".to_owned(), memory]);
+    table.push(["kernel".to_owned(), text(&machine.kernel)]);
+    table.push(["load, 1 min".to_owned(), number(machine.load_average_1m)]);
+    table.push(["CPU pressure, 10 s".to_owned(), share(machine.pressure_cpu_some_avg10)]);
+    table.push(["stolen CPU".to_owned(), share(machine.steal_share)]);
+    table.push(["governor".to_owned(), text(&machine.governor)]);
+    table.push(["clock source".to_owned(), text(&machine.clocksource)]);
+    table.push(["container".to_owned(), machine.container.join(", ")]);
+    table.push(["started".to_owned(), record.started_at.clone()]);
+    table
+}
+
+/// Which build ran, and the path that each kernel took.
+pub fn provenance(record: &Record) -> Table {
+    let build = &record.provenance;
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| ABSENT.to_owned());
+    let mut table = Table::new(&["build", ""], &[]);
+    table.push(["version".to_owned(), build.tool_version.clone()]);
+    table.push(["commit".to_owned(), commit(record, usize::MAX)]);
+    table.push(["profile".to_owned(), profile(record)]);
+    table.push(["compiler".to_owned(), text(&build.rustc)]);
+    table.push(["flags".to_owned(), text(&build.flags)]);
+    table.push(["target".to_owned(), build.target.clone()]);
+    table.push(["allocator".to_owned(), build.allocator.clone()]);
+    for (kernel, path) in &build.simd {
+        table.push([format!("{kernel} path"), path.clone()]);
+    }
+    table
+}
+
+/// Machine and build in one line.
+pub fn machine_line(record: &Record) -> String {
+    let machine = &record.environment;
+    let cpu = machine.cpu_model.as_deref().unwrap_or("unknown CPU");
+    let paths: Vec<String> =
+        record.provenance.simd.iter().map(|(kernel, path)| format!("{kernel} {path}")).collect();
+    let parts = [
+        format!("{cpu}, {} cores", machine.cores),
+        machine
+            .load_average_1m
+            .map(|load| format!("load {}", units::digits(load)))
+            .unwrap_or_default(),
+        paths.join(", "),
+        format!("{} build of {}", profile(record), commit(record, 12)),
+    ];
+    parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("; ")
+}
+
+fn profile(record: &Record) -> String {
+    let debug = if record.provenance.debug_build { " (DEBUG, not a measurement)" } else { "" };
+    format!("{}{debug}", record.provenance.profile)
+}
+
+fn commit(record: &Record, length: usize) -> String {
+    let Some(commit) = &record.provenance.commit else { return "unknown commit".to_owned() };
+    let dirty = if record.provenance.dirty == Some(true) { " with changes" } else { "" };
+    format!("{}{dirty}", commit.chars().take(length).collect::<String>())
+}

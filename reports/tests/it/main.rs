@@ -1,0 +1,16 @@
+//! The crate as its readers use it: files, renderings, the published schema.
+
+mod schema;
+mod store;
+mod text;
+
+use std::path::Path;
+
+use quorumark_report::Record;
+
+/// A record with every field filled, as it is written to disk.
+const GOLDEN: &str = include_str!("../golden/record.json");
+
+fn golden() -> Record {
+    Record::from_json(GOLDEN, Path::new("golden/record.json")).unwrap()
+}

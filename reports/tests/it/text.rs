@@ -1,0 +1,173 @@
+//! Terminal and Markdown: what is shown, and what must never be.
+
+use quorumark_report::row::Row;
+use quorumark_report::terminal::{self, Style};
+use quorumark_report::{Check, Record, Verdict, Warning, markdown};
+
+use crate::golden;
+
+/// A record of another scenario with these metrics.
+fn record_of(scenario: &str, metrics: &[(&str, f64)]) -> Record {
+    let metrics = metrics.iter().map(|&(name, value)| (name, value)).collect();
+    let mut record = Record { scenario: scenario.to_owned(), metrics, ..golden() };
+    record.config.clear();
+    record.warnings.clear();
+    record.reproduce = format!("quorumark run {scenario} --seed 42");
+    record
+}
+
+fn void() -> Record {
+    let mut record = golden();
+    record.verdict = Verdict::Void;
+    record.verdict_reason = Some("sent 61 % of intended; lower --rate".to_owned());
+    record
+}
+
+fn fail() -> Record {
+    let mut record = golden();
+    record.verdict = Verdict::Fail;
+    let first = Some("replicas 1 and 2 executed different batches at seq 17".to_owned());
+    let check = Check { evaluated: 361, violated: 2, first_violation: first };
+    record.oracle.insert("agreement".to_owned(), check);
+    record
+}
+
+#[test]
+fn one_record_answers_first_and_ends_with_the_command() {
+    let text = terminal::record(&golden(), Style::default());
+    let first = text.lines().next().unwrap();
+    assert!(first.starts_with("pbft/pipeline replicas=4 "), "{first}");
+    assert!(first.ends_with(": 27.1k tx/s, OK"), "{first}");
+    let last = text.lines().last().unwrap();
+    assert!(last.starts_with("reproduce: quorumark run pbft/pipeline --replicas 4"), "{last}");
+    for part in [
+        "response_time_ns_p99",
+        "20.8 ms",
+        "bottleneck: verify: busy for 83 %",
+        "oracle: agreement 361, order 361, exactly-once 81,420",
+        "no violation",
+        "warning: allocations_per_tx is null",
+    ] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn tables_stay_within_the_width() {
+    for width in [100, 120] {
+        let text = terminal::record(&golden(), Style { width, colour: false });
+        let table = text.lines().filter(|line| !line.contains(": "));
+        for line in table {
+            assert!(line.chars().count() <= width, "{line}");
+        }
+    }
+}
+
+#[test]
+fn colour_is_written_on_request_only() {
+    assert!(!terminal::record(&golden(), Style::default()).contains('\u{1b}'));
+    let coloured = terminal::record(&golden(), Style { width: 100, colour: true });
+    assert!(coloured.contains("\u{1b}[1;32mOK\u{1b}[0m"));
+    assert!(coloured.lines().last().unwrap().starts_with("reproduce: "));
+}
+
+#[test]
+fn a_run_without_a_result_shows_no_figure_that_could_be_quoted() {
+    for record in [void(), fail()] {
+        let one = terminal::record(&record, Style::default());
+        let many = terminal::records(&[&record], Style::default());
+        let pages = [one, many, markdown::record(&record), markdown::records(&[&record])];
+        for text in pages {
+            for claim in ["27.1k", "tx/s", "20.8 ms", "8.70 ms", "72.4 us", "64.6 %", "busy for"] {
+                assert!(!text.contains(claim), "{claim} stands in\n{text}");
+            }
+            let word = record.verdict.as_str().to_uppercase();
+            assert!(text.contains(&word), "{word} is missing in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_run_without_a_result_says_why_and_keeps_its_counts() {
+    let text = terminal::record(&void(), Style::default());
+    assert!(text.contains("why: sent 61 % of intended; lower --rate"), "{text}");
+    assert!(text.contains("81,420"), "{text}");
+    let text = terminal::record(&fail(), Style::default());
+    assert!(text.contains("agreement violated 2 times; first: replicas 1 and 2"), "{text}");
+    assert!(text.contains("oracle: agreement VIOLATED 2 of 361, order 361"), "{text}");
+}
+
+#[test]
+fn each_family_of_scenarios_has_its_headline() {
+    let cases: [(&str, &[(&str, f64)], &str, &str); 7] = [
+        (
+            "pow/miner",
+            &[("cpu_ns_per_hash", 95.0), ("hashes_per_s", 21.04e6)],
+            "21.0M hashes/s",
+            "95.0 ns/hash",
+        ),
+        (
+            "merkle/root",
+            &[("leaves_per_s", 12.1e6), ("leaves_per_cpu_s", 6.25e6)],
+            "12.1M leaves/s",
+            "160 ns/leaf",
+        ),
+        (
+            "signature/batch-verify",
+            &[("cpu_us_per_signature", 10.9)],
+            "10.9 us/signature",
+            "10.9 us/signature",
+        ),
+        ("hash/sha256d", &[("cpu_ns_per_hash", 120.0)], "120 ns/hash", "120 ns/hash"),
+        ("hash/blake3", &[("hashes_per_s", 1e6), ("bytes_per_s", 2.1e9)], "1.96 GiB/s", "n/a"),
+        ("merkle/proof", &[("leaves", 1000.0), ("proofs_per_s", 9e5)], "900k proofs/s", "n/a"),
+        ("later/scenario", &[("items", 1234.0)], "1,234", "n/a"),
+    ];
+    for (scenario, metrics, result, cpu) in cases {
+        let row = Row::of(&record_of(scenario, metrics));
+        assert_eq!((row.result.as_str(), row.cpu.as_str()), (result, cpu), "{scenario}");
+        assert_eq!((row.p50.as_str(), row.what.as_str()), ("n/a", scenario));
+    }
+}
+
+#[test]
+fn the_tour_is_one_table_with_a_command_for_each_row() {
+    let miner = record_of("pow/miner", &[("hashes_per_s", 21.04e6), ("limit_share", 0.93)]);
+    let (pbft, void) = (golden(), void());
+    let text = terminal::records(&[&pbft, &miner, &void], Style::default());
+    let rows: Vec<&str> = text.lines().take(4).collect();
+    assert!(rows[0].starts_with("what") && rows[0].contains("CPU per op"), "{text}");
+    assert!(rows[1].contains("27.1k tx/s") && rows[1].contains("72.4 us/tx"), "{text}");
+    assert!(rows[2].contains("21.0M hashes/s") && rows[2].contains("93 %"), "{text}");
+    assert!(rows[3].contains("VOID") && rows[3].ends_with("void"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("reproduce: ")).count(), 3);
+    assert!(rows.iter().all(|row| row.chars().count() <= 100), "{text}");
+}
+
+#[test]
+fn markdown_holds_the_same_tables() {
+    let text = markdown::record(&golden());
+    for part in [
+        "## pbft/pipeline replicas=4 payload=512B auth=signature transport=memory: 27.1k tx/s",
+        "### Safety oracle",
+        "| verify | all | 2 |",
+        "### Machine",
+        "    quorumark run pbft/pipeline",
+    ] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    let text = markdown::records(&[&golden(), &void()]);
+    assert!(text.starts_with("| what | result | p50 |"), "{text}");
+    assert!(text.contains("- **void**, pbft/pipeline: sent 61 % of intended"), "{text}");
+}
+
+#[test]
+fn a_hostile_name_drives_no_terminal() {
+    let mut record = golden();
+    record.scenario = "x\u{1b}[2J\r\n/pipeline".to_owned();
+    record.reproduce = "quorumark run \u{7}x\n".to_owned();
+    record.warnings.push(Warning::new("c", "a\u{1b}]0;t\u{7}", "b\nreproduce: evil"));
+    let text = terminal::record(&record, Style::default());
+    assert!(!text.contains(['\u{1b}', '\u{7}', '\r']), "{text:?}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("reproduce: ")).count(), 1);
+}
