@@ -1,0 +1,117 @@
+//! The arrows of `core/ARCHITECTURE.md`, held over `cargo metadata`: which crate may look into
+//! which, what the default build leaves out, and that it makes exactly one binary.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId, TargetKind};
+
+/// Each of our crates and those of ours that it may use; everything else is forbidden.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("quorumark-primitives", &[]),
+    ("quorumark-consensus", &["primitives"]),
+    ("quorumark-chain", &["primitives"]),
+    ("quorumark-application", &["primitives", "consensus", "chain"]),
+    ("quorumark-pipeline", &["primitives", "consensus", "chain", "application"]),
+    ("quorumark-report", &[]),
+    (
+        "quorumark-harness",
+        &["primitives", "consensus", "chain", "application", "pipeline", "report"],
+    ),
+    (
+        "quorumark",
+        &["primitives", "consensus", "chain", "application", "pipeline", "report", "harness"],
+    ),
+    (
+        "quorumark-micro",
+        &["primitives", "consensus", "chain", "application", "pipeline", "report", "harness"],
+    ),
+];
+
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
+        .other_options(vec!["--locked".to_owned()])
+        .exec()
+        .expect("cargo metadata reads the workspace")
+}
+
+fn is_ours(name: &str) -> bool {
+    name == "quorumark" || name.starts_with("quorumark-")
+}
+
+#[test]
+fn no_crate_looks_to_its_right() {
+    let metadata = metadata();
+    let arrows: BTreeMap<_, _> = ARROWS.iter().copied().collect();
+    for package in metadata.workspace_packages() {
+        let allowed = arrows.get(package.name.as_str());
+        let allowed = allowed.unwrap_or_else(|| panic!("{} has no row in ARROWS", package.name));
+        for dependency in package.dependencies.iter().filter(|used| is_ours(&used.name)) {
+            let short = dependency.name.trim_start_matches("quorumark-");
+            assert!(allowed.contains(&short), "{} must not use {short}", package.name);
+        }
+    }
+    assert_eq!(metadata.workspace_packages().len(), ARROWS.len());
+}
+
+/// Every package that a build of the default members compiles.
+fn default_build(metadata: &Metadata) -> BTreeSet<String> {
+    let resolve = metadata.resolve.as_ref().expect("a resolved dependency graph");
+    let nodes: BTreeMap<&PackageId, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
+    let mut seen: BTreeSet<&PackageId> = BTreeSet::new();
+    let defaults = metadata.workspace_default_packages();
+    let mut queue: Vec<&PackageId> = defaults.iter().map(|package| &package.id).collect();
+    while let Some(id) = queue.pop() {
+        if seen.insert(id) {
+            let built = nodes[id].deps.iter().filter(|dependency| {
+                let kinds = &dependency.dep_kinds;
+                kinds.iter().any(|kind| kind.kind != DependencyKind::Development)
+            });
+            queue.extend(built.map(|dependency| &dependency.pkg));
+        }
+    }
+    let named = metadata.packages.iter().filter(|package| seen.contains(&package.id));
+    named.map(|package| package.name.to_string()).collect()
+}
+
+#[test]
+fn the_default_build_compiles_neither_criterion_nor_libp2p() {
+    let built = default_build(&metadata());
+    assert!(built.contains("curve25519-dalek"), "the walk follows dependencies");
+    for name in ["criterion", "libp2p", "pprof", "proptest"] {
+        assert!(!built.contains(name), "{name} is in the default build");
+    }
+}
+
+#[test]
+fn the_default_build_needs_a_c_compiler_for_mimalloc_and_secp256k1_alone() {
+    let metadata = metadata();
+    let built = default_build(&metadata);
+    let compiles_c = |name: &&String| {
+        name.ends_with("-sys") && !["libmimalloc-sys", "secp256k1-sys"].contains(&name.as_str())
+    };
+    let system: Vec<_> = built.iter().filter(compiles_c).collect();
+    let bindings = |name: &&&String| {
+        ["windows-sys", "linux-raw-sys", "js-sys", "web-sys"].contains(&name.as_str())
+    };
+    assert!(system.iter().all(|name| bindings(&name)), "C is compiled for {system:?}");
+}
+
+#[test]
+fn the_default_members_hold_exactly_one_binary() {
+    let metadata = metadata();
+    let defaults = metadata.workspace_default_packages();
+    let targets = defaults.iter().flat_map(|package| &package.targets);
+    let binaries: Vec<_> =
+        targets.filter(|target| target.kind.contains(&TargetKind::Bin)).collect();
+    let names: Vec<_> = binaries.iter().map(|target| target.name.as_str()).collect();
+    assert_eq!(names, ["quorumark"]);
+}
+
+#[test]
+fn criterion_belongs_to_micro_alone() {
+    for package in metadata().workspace_packages() {
+        let uses = package.dependencies.iter().any(|used| used.name == "criterion");
+        assert_eq!(uses, package.name == "quorumark-micro", "{}", package.name);
+    }
+}
