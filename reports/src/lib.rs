@@ -5,6 +5,7 @@
 //! repeated years later from its files alone. Nothing here prints: functions return strings or
 //! write to an `impl io::Write`.
 
+pub mod html;
 pub mod markdown;
 pub mod metrics;
 pub mod record;

@@ -55,7 +55,7 @@ pub fn records(records: &[&Record]) -> String {
 
 /// A table with its alignment row. Cells cannot end a cell, a row or the table.
 pub fn table(table: &Table) -> String {
-    let titles = table.columns.iter().map(|column| escape(column.title));
+    let titles = table.columns.iter().map(|column| escape(&column.title));
     let mut text = line(titles);
     text.push_str(&line(
         table.columns.iter().map(|column| if column.numeric { "---:" } else { ":---" }.to_owned()),
@@ -96,7 +96,7 @@ fn escape(text: &str) -> String {
         match c {
             '<' => escaped.push_str("&lt;"),
             '&' => escaped.push_str("&amp;"),
-            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '!' => escaped.extend(['\\', c]),
+            '|' | '\\' | '`' | '*' | '[' | ']' => escaped.extend(['\\', c]),
             _ => escaped.push(c),
         }
     }

@@ -13,7 +13,7 @@ pub struct Table {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// The title.
-    pub title: &'static str,
+    pub title: String,
     /// Whether the cells are numbers, set to the right and never cut.
     pub numeric: bool,
 }
@@ -26,8 +26,8 @@ const GAP: usize = 2;
 
 impl Table {
     /// An empty table with text columns first, numeric ones after them.
-    pub fn new(text: &[&'static str], numeric: &[&'static str]) -> Table {
-        let column = |numeric| move |&title: &&'static str| Column { title, numeric };
+    pub fn new(text: &[&str], numeric: &[&str]) -> Table {
+        let column = |numeric| move |title: &&str| Column { title: (*title).to_owned(), numeric };
         let columns = text.iter().map(column(false)).chain(numeric.iter().map(column(true)));
         Table { columns: columns.collect(), rows: Vec::new() }
     }
@@ -66,7 +66,7 @@ impl Table {
         let rows: Vec<Vec<String>> =
             self.rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
         let widths = self.fitted_widths(&rows, width);
-        let titles: Vec<String> = self.columns.iter().map(|c| c.title.to_owned()).collect();
+        let titles: Vec<String> = self.columns.iter().map(|c| plain(&c.title)).collect();
         core::iter::once(&titles).chain(&rows).map(|row| self.line(row, &widths)).collect()
     }
 
@@ -164,7 +164,7 @@ mod tests {
         let mut table = Table::new(&["a"], &["b", "c"]);
         table.push(["x", "-", "1"]);
         let table = table.without_empty_columns(|cell| cell != "-");
-        assert_eq!(table.columns.iter().map(|c| c.title).collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(table.columns.iter().map(|c| &c.title).collect::<Vec<_>>(), ["a", "c"]);
         assert_eq!(table.rows, [["x", "1"]]);
     }
 }

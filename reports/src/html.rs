@@ -1,0 +1,266 @@
+//! Records as one HTML page that opens offline: nothing is fetched, and the page forbids it.
+
+mod chart;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::record::{Point, Record};
+use crate::row::{self, Row};
+use crate::table::Table;
+use crate::{Verdict, units, view};
+use chart::Chart;
+
+const CSS: &str = include_str!("html/page.css");
+const JS: &str = include_str!("html/page.js");
+
+/// What the page may do: run and style itself. It may load nothing, not even by accident.
+const POLICY: &str =
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:";
+
+/// Runs that are shown with their charts; all runs stand in the table.
+pub const DETAILS_MAX: usize = 64;
+
+/// A table with more columns stands below its chart, not beside it.
+const PAIR_COLUMNS_MAX: usize = 8;
+
+/// A record and its time series, which may be empty.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// The record.
+    pub record: &'a Record,
+    /// Its time series, as [`crate::store::read_series`] returns it.
+    pub series: &'a [Point],
+}
+
+/// The page of one or more runs, about 5 MB, nearly all of it the charting script.
+///
+/// The answer comes first: headline and verdict of a single run, a table of several.
+pub fn page(runs: &[Run<'_>]) -> String {
+    let charts: Vec<Vec<Chart>> =
+        runs.iter().take(DETAILS_MAX).map(|run| chart::all(run.record, run.series)).collect();
+    let records: Vec<&Record> = runs.iter().map(|run| run.record).collect();
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title(&records)) }
+                style { (PreEscaped(CSS)) }
+            }
+            body {
+                @match records.as_slice() {
+                    [] => p { "No run was given." },
+                    [one] => (answer(one, true)),
+                    several => (overview(several)),
+                }
+                @for (place, (record, charts)) in records.iter().zip(&charts).enumerate() {
+                    (details(record, charts, place, records.len() > 1))
+                }
+                @if records.len() > DETAILS_MAX {
+                    p.soft { "Charts of the first " (DETAILS_MAX) " runs are shown." }
+                }
+                (scripts(&charts))
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn title(records: &[&Record]) -> String {
+    match records {
+        [one] => {
+            let row = Row::of(one);
+            format!("quorumark: {}, {}", one.scenario, row.result)
+        }
+        several => format!("quorumark: {} runs", several.len()),
+    }
+}
+
+/// The one answer: what was run, the figure, whether it stands.
+fn answer(record: &Record, heading: bool) -> Markup {
+    let row = Row::of(record);
+    html! {
+        @if heading {
+            p.soft { (row.what) }
+            h1 { (row.result) " " (badge(record.verdict)) }
+        } @else {
+            h2 { (row.what) ": " (row.result) " " (badge(record.verdict)) }
+        }
+        @if let Some(reason) = &row.reason {
+            p class=(record.verdict) { (reason) }
+        }
+        @if record.verdict.has_result() {
+            ul.tiles {
+                @for (name, value) in tiles(record, &row) {
+                    li { span.soft { (name) } b { (value) } }
+                }
+            }
+        }
+        @if let Some(bottleneck) = record.bottleneck.as_ref().filter(|_| row.reason.is_none()) {
+            p { b { "Bottleneck: " } (bottleneck) }
+        }
+        @if let Some(oracle) = view::oracle_line(record) {
+            p { b { "Oracle: " } (oracle) }
+        }
+        @for warning in &record.warnings {
+            p.warning { b { "Warning: " } (warning.cause) "; " (warning.remedy) }
+        }
+    }
+}
+
+fn tiles(record: &Record, row: &Row) -> Vec<(String, String)> {
+    let spread = row::headline_metric(record)
+        .and_then(|name| Some((name, record.intervals.get(name)?)))
+        .filter(|(_, interval)| interval.n() > 1);
+    let spread = spread.map(|(name, interval)| {
+        let [min, max] = [interval.min(), interval.max()].map(|v| units::metric(name, Some(v)));
+        (format!("over {} trials", interval.n()), format!("{min} to {max}"))
+    });
+    let figures = [
+        ("response p50", &row.p50),
+        ("response p99", &row.p99),
+        ("CPU per operation", &row.cpu),
+        ("of the limit", &row.limit_share),
+    ];
+    let figures = figures.into_iter().filter(|(_, value)| *value != units::ABSENT);
+    figures.map(|(name, value)| (name.to_owned(), value.clone())).chain(spread).collect()
+}
+
+/// Several runs: how many stand, and a row for each that leads to its section.
+fn overview(records: &[&Record]) -> Markup {
+    let count = |verdict| records.iter().filter(|record| record.verdict == verdict).count();
+    let ok = count(Verdict::Ok);
+    let table = Row::table(records);
+    html! {
+        p.soft { "quorumark" }
+        h1 { (ok) " of " (records.len()) " runs ok" }
+        p {
+            @for verdict in [Verdict::Fail, Verdict::Void, Verdict::Inconclusive] {
+                @if count(verdict) > 0 {
+                    (badge(verdict)) " " (count(verdict)) " "
+                }
+            }
+        }
+        div.scroll {
+            table {
+                (head(&table))
+                @for (place, row) in table.rows.iter().enumerate() {
+                    tr {
+                        @for (cell, column) in row.iter().zip(&table.columns) {
+                            td.n[column.numeric] {
+                                @if column.title == "what" && place < DETAILS_MAX {
+                                    a href=(format!("#run-{place}")) { (cell) }
+                                } @else { (cell) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if let Some(first) = records.first() {
+            p.soft { (view::machine_line(first)) }
+        }
+    }
+}
+
+fn details(record: &Record, charts: &[Chart], place: usize, several: bool) -> Markup {
+    html! {
+        section.run[several] id=(format!("run-{place}")) {
+            @if several { (answer(record, false)) }
+            @for (number, chart) in charts.iter().enumerate() {
+                h3 { (chart.title) }
+                p.soft { (chart.caption) }
+                div.pair[chart.table.columns.len() <= PAIR_COLUMNS_MAX] {
+                    div.chart id=(chart_id(place, number))
+                        style=(format!("height:{}px", chart.height)) {}
+                    (table(&chart.table))
+                }
+            }
+            h3 { "Figures" }
+            (table(&view::metrics(record)))
+            @if !record.oracle.is_empty() {
+                h3 { "Safety oracle" }
+                (table(&view::oracle(record)))
+            }
+            div.pair {
+                div { h3 { "Machine" } (table(&view::environment(record))) }
+                div { h3 { "Build" } (table(&view::provenance(record))) }
+                div { h3 { "Parameters" } (table(&view::config(record))) }
+            }
+            h3 { "Reproduce" }
+            pre { code { (record.reproduce) } }
+        }
+    }
+}
+
+fn table(table: &Table) -> Markup {
+    html! {
+        div.scroll {
+            table {
+                (head(table))
+                @for row in &table.rows {
+                    tr {
+                        @for (cell, column) in row.iter().zip(&table.columns) {
+                            td.n[column.numeric] { (cell) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn head(table: &Table) -> Markup {
+    html! {
+        tr { @for column in &table.columns { th.n[column.numeric] { (column.title) } } }
+    }
+}
+
+fn badge(verdict: Verdict) -> Markup {
+    html! { span class=(format!("badge {verdict}")) { (verdict) } }
+}
+
+fn chart_id(run: usize, chart: usize) -> String {
+    format!("chart-{run}-{chart}")
+}
+
+/// The charting script once, the charts as data, and the few lines that draw them.
+fn scripts(charts: &[Vec<Chart>]) -> Markup {
+    let plots: Vec<serde_json::Value> = charts
+        .iter()
+        .enumerate()
+        .flat_map(|(run, charts)| {
+            charts.iter().enumerate().map(move |(number, chart)| {
+                serde_json::json!({ "id": chart_id(run, number), "plot": chart.plot })
+            })
+        })
+        .collect();
+    if plots.is_empty() {
+        return html! {};
+    }
+    html! {
+        noscript { p.soft { "Charts need JavaScript; the tables hold the same figures." } }
+        (PreEscaped(charting_script()))
+        script id="charts" type="application/json" { (PreEscaped(script_json(&plots))) }
+        script { (PreEscaped(JS)) }
+    }
+}
+
+/// JSON that cannot end the script element it stands in.
+fn script_json(plots: &[serde_json::Value]) -> String {
+    let text = serde_json::Value::from(plots).to_string();
+    text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+/// Plotly's own script element; the mathematics library that is embedded behind it is left out, as
+/// no label has formulas and it is a third of the bytes.
+fn charting_script() -> String {
+    const END: &str = "</script>";
+    let mut sources = plotly::Plot::offline_js_sources();
+    if let Some(end) = sources.find(END) {
+        sources.truncate(end + END.len());
+    }
+    sources
+}
