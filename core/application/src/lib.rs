@@ -3,9 +3,21 @@
 //! Invariant: the state and every result are a function of the operations executed, in their order:
 //! no clock, no random source, no randomly seeded map. Replicas that execute the same batches hold
 //! the same state root, bit for bit.
+//!
+//! - [`Application`] is the contract, [`run`] the step from a committed batch to its results.
+//! - [`kv::KvStore`] keeps values by key; [`kv::Operation`] and [`kv::Outcome`] are its language.
+//! - [`Ledger`] turns each batch into a block; [`Receipt`] tells where a transaction landed.
+//! - [`Permissions`] says what each client may do, in both.
 
 #![forbid(unsafe_code)]
 
 mod application;
+pub mod kv;
+pub mod ledger;
+mod pages;
+pub mod permissions;
 
 pub use application::{Application, run};
+pub use kv::KvStore;
+pub use ledger::{Ledger, Receipt};
+pub use permissions::{Allowed, Permissions};

@@ -1,0 +1,249 @@
+//! The key-value store: the state machine that the YCSB and the fixed-size workloads run on.
+//!
+//! Keys are 64-bit numbers, values byte strings. The state is a fixed number of pages; a key
+//! belongs to the page that its mixed bits name. The state root is the Merkle root (RFC 6962) over
+//! the pages in order and a last leaf that binds limits and permissions. It is a function of what
+//! the store holds alone, not of how that came about.
+
+mod operation;
+mod outcome;
+mod page;
+
+use bytes::Bytes;
+use quorumark_consensus::types::{ClientId, Seq};
+use quorumark_primitives::Digest;
+use quorumark_primitives::merkle::{self, Rule, leaf_hash};
+use quorumark_primitives::wire::{Encode, FRAME_BYTES_MAX};
+
+pub use self::operation::{Operation, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, VALUE_BYTES_MAX};
+pub use self::outcome::Outcome;
+use self::page::Page;
+use crate::Application;
+use crate::pages::{PAGES_MAX, PageTree};
+use crate::permissions::Permissions;
+
+/// The most keys of one page. Eight are the mean of a full store, and mixed keys reach 64 with a
+/// probability below 1e-30; only keys picked to meet in one page do, and they fill that page alone.
+pub const PAGE_KEYS_MAX: usize = 64;
+/// The most that [`Limits::keys_max`] can be.
+pub const KEYS_MAX: usize = PAGE_KEYS_MEAN * PAGES_MAX;
+
+/// Keys a page, when the store is full: few, because a write costs the hash of its whole page at
+/// the next checkpoint.
+const PAGE_KEYS_MEAN: usize = 8;
+
+// State transfer sends pages whole.
+const _: () = assert!(PAGE_KEYS_MAX * (12 + VALUE_BYTES_MAX) < FRAME_BYTES_MAX);
+
+/// How much a store holds. Equal at all replicas: the state root binds it.
+///
+/// What does not fit is answered with [`Outcome::Full`] and changes nothing; what is there can
+/// still be read, and overwritten with values that fit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The most keys, 1 to [`KEYS_MAX`]; default 2^20. A page that is full ([`PAGE_KEYS_MAX`])
+    /// takes no new key even below it. A store takes 11 bytes for each key that it could hold, and
+    /// about 80 beside the value for each that it holds.
+    pub keys_max: usize,
+    /// The most bytes of all values together; default 256 MiB.
+    pub value_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { keys_max: 1 << 20, value_bytes_max: 256 << 20 }
+    }
+}
+
+/// A replicated key-value store.
+#[derive(Debug)]
+pub struct KvStore {
+    limits: Limits,
+    permissions: Permissions,
+    pages: Vec<Page>,
+    tree: PageTree,
+    /// The leaf that binds limits and permissions.
+    rules: Digest,
+    keys: usize,
+    value_bytes: u64,
+    executed: Seq,
+}
+
+impl KvStore {
+    /// An empty store.
+    ///
+    /// # Panics
+    /// When `limits` allow no key, or more than [`KEYS_MAX`].
+    pub fn new(limits: Limits, permissions: Permissions) -> KvStore {
+        let Limits { keys_max, value_bytes_max } = limits;
+        assert!((1..=KEYS_MAX).contains(&keys_max), "a store of {keys_max} keys");
+        let count = keys_max.div_ceil(PAGE_KEYS_MEAN).next_power_of_two();
+        let mut rules = b"quorumark/key-value".to_vec();
+        (keys_max as u64).encode(&mut rules);
+        value_bytes_max.encode(&mut rules);
+        permissions.encode(&mut rules);
+        KvStore {
+            limits,
+            permissions,
+            pages: std::iter::repeat_with(Page::default).take(count).collect(),
+            tree: PageTree::new(count, &Page::default().to_frame()),
+            rules: leaf_hash(Rule::Rfc6962, &rules),
+            keys: 0,
+            value_bytes: 0,
+            executed: Seq(0),
+        }
+    }
+
+    /// How many keys have a value.
+    pub fn keys(&self) -> usize {
+        self.keys
+    }
+
+    /// The bytes of all values together.
+    pub fn value_bytes(&self) -> u64 {
+        self.value_bytes
+    }
+
+    /// The value of `key`, for inspection; clients read with [`Operation::Get`].
+    pub fn get(&self, key: u64) -> Option<&[u8]> {
+        let page = &self.pages[self.page_of(key)];
+        page.find(key).ok().map(|at| page.value(at))
+    }
+
+    fn page_of(&self, key: u64) -> usize {
+        // The number of pages is a power of two.
+        mix(key) as usize & (self.pages.len() - 1)
+    }
+
+    fn apply(&mut self, client: ClientId, operation: &[u8]) -> Bytes {
+        let Ok(operation) = Operation::parse(operation) else {
+            return Outcome::Malformed.to_result();
+        };
+        if !self.permissions.allow(client, operation.needs()) {
+            return Outcome::Forbidden.to_result();
+        }
+        match operation {
+            Operation::Get { key } => self.read(key),
+            Operation::Put { key, value } => self.write(key, value).to_result(),
+            Operation::CompareAndSwap { key, expected, value } => match self.get(key) == expected {
+                true => self.write(key, value).to_result(),
+                false => Outcome::Mismatch.to_result(),
+            },
+            Operation::Update { key, offset, patch } => self.patch(key, offset, patch).to_result(),
+            Operation::ReadModifyWrite { key, offset, patch } => {
+                let before = self.read(key);
+                match self.patch(key, offset, patch) {
+                    Outcome::Done => before,
+                    refused => refused.to_result(),
+                }
+            }
+        }
+    }
+
+    fn read(&self, key: u64) -> Bytes {
+        let page = &self.pages[self.page_of(key)];
+        match page.find(key) {
+            Ok(at) => page.result(at),
+            Err(_) => Outcome::Absent.to_result(),
+        }
+    }
+
+    fn write(&mut self, key: u64, value: &[u8]) -> Outcome<'static> {
+        let nth = self.page_of(key);
+        let page = &mut self.pages[nth];
+        let place = page.find(key);
+        let old_len = place.map_or(0, |at| page.value(at).len());
+        let value_bytes = self.value_bytes - old_len as u64 + value.len() as u64;
+        let no_slot =
+            place.is_err() && (self.keys == self.limits.keys_max || page.len() == PAGE_KEYS_MAX);
+        if no_slot || value_bytes > self.limits.value_bytes_max {
+            return Outcome::Full;
+        }
+        match place {
+            Ok(at) => page.replace(at, value),
+            Err(at) => {
+                page.insert(at, key, value);
+                self.keys += 1;
+            }
+        }
+        self.value_bytes = value_bytes;
+        self.tree.mark(nth);
+        Outcome::Done
+    }
+
+    fn patch(&mut self, key: u64, offset: u32, patch: &[u8]) -> Outcome<'static> {
+        let nth = self.page_of(key);
+        let page = &mut self.pages[nth];
+        let Ok(at) = page.find(key) else {
+            return Outcome::Absent;
+        };
+        if offset as usize + patch.len() > page.value(at).len() {
+            return Outcome::OutOfRange;
+        }
+        page.patch(at, offset as usize, patch);
+        self.tree.mark(nth);
+        Outcome::Done
+    }
+}
+
+impl Application for KvStore {
+    fn execute<'a>(
+        &mut self,
+        seq: Seq,
+        operations: impl Iterator<Item = (ClientId, &'a Bytes)>,
+        results: &mut Vec<Bytes>,
+    ) {
+        assert!(seq > self.executed, "{seq} after {}", self.executed);
+        results.extend(operations.map(|(client, operation)| self.apply(client, operation)));
+        self.executed = seq;
+        assert!(self.keys <= self.limits.keys_max, "{} keys", self.keys);
+        assert!(self.value_bytes <= self.limits.value_bytes_max, "{} bytes", self.value_bytes);
+    }
+
+    fn root(&mut self) -> Digest {
+        let pages = self.tree.root(|nth, out| self.pages[nth].encode(out));
+        // RFC 6962 splits 2^k + 1 leaves into the first 2^k and the last one.
+        merkle::root(Rule::Rfc6962, &[pages, self.rules])
+    }
+}
+
+/// The finalizer of `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014): spreads keys that follow a
+/// pattern evenly over the pages. One to one, and the same on every replica.
+fn mix(key: u64) -> u64 {
+    let key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let key = (key ^ (key >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    key ^ (key >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_is_rfc_6962s_over_the_pages_and_the_rules() {
+        let limits = Limits { keys_max: 128, ..Limits::default() };
+        let mut store = KvStore::new(limits, Permissions::default());
+        for key in 0..60 {
+            assert_eq!(store.write(key, &[key as u8; 20]), Outcome::Done);
+            let leaf = |page: &Page| leaf_hash(Rule::Rfc6962, &page.to_frame());
+            let mut leaves: Vec<Digest> = store.pages.iter().map(leaf).collect();
+            leaves.push(store.rules);
+            assert_eq!(leaves.len(), 17);
+            assert_eq!(store.root(), merkle::root(Rule::Rfc6962, &leaves));
+        }
+    }
+
+    #[test]
+    fn a_page_filled_on_purpose_is_full_alone() {
+        let limits = Limits { keys_max: 1024, ..Limits::default() };
+        let mut store = KvStore::new(limits, Permissions::default());
+        let same_page = |key: &u64| mix(*key) % 128 == 0;
+        let picked: Vec<u64> = (0..).filter(same_page).take(PAGE_KEYS_MAX + 1).collect();
+        let (last, fitting) = picked.split_last().unwrap();
+        assert!(fitting.iter().all(|&key| store.write(key, b"value") == Outcome::Done));
+        assert_eq!(store.write(*last, b"value"), Outcome::Full);
+        assert_eq!(store.write(fitting[0], b"another"), Outcome::Done);
+        assert_eq!(store.write((1..).find(|key| !same_page(key)).unwrap(), b"v"), Outcome::Done);
+        assert_eq!(store.keys(), PAGE_KEYS_MAX + 1);
+    }
+}
