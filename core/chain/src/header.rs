@@ -78,7 +78,8 @@ impl Header {
     /// # Errors
     /// [`HeaderParseError::Length`] for any other number of bytes than 80.
     pub fn parse(bytes: &[u8]) -> Result<Header, HeaderParseError> {
-        let bytes = bytes.try_into().map_err(|_| HeaderParseError::Length { found: bytes.len() })?;
+        let bytes =
+            bytes.try_into().map_err(|_| HeaderParseError::Length { found: bytes.len() })?;
         Ok(Header::decode(bytes))
     }
 
@@ -155,10 +156,7 @@ mod tests {
         assert_eq!(Header::parse(&[0; 79]), Err(HeaderParseError::Length { found: 79 }));
         assert_eq!(Header::parse_many(&[0; 161]), Err(HeaderParseError::Length { found: 1 }));
         let short = "00".repeat(79).parse::<Header>().unwrap_err();
-        assert_eq!(
-            short.to_string(),
-            "a header is 160 hex digits: 158 hex digits, expected 160"
-        );
+        assert_eq!(short.to_string(), "a header is 160 hex digits: 158 hex digits, expected 160");
         let digit = "0x".repeat(80).parse::<Header>().unwrap_err();
         assert_eq!(digit.to_string(), "a header is 160 hex digits: character 2 is no hex digit");
     }

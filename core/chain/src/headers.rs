@@ -436,8 +436,7 @@ mod tests {
     fn impossible_anchors_are_refused() {
         let genesis = Params::mainnet().genesis;
         let two = [genesis, genesis];
-        let anchor =
-            Anchor { height: 0, headers: &[], interval_first_time: 0, work: Work::ZERO };
+        let anchor = Anchor { height: 0, headers: &[], interval_first_time: 0, work: Work::ZERO };
         let refuse = |anchor| HeaderChain::anchored(Params::mainnet(), &anchor).unwrap_err();
         assert_eq!(refuse(anchor), AnchorError::Empty);
         assert!(matches!(

@@ -29,34 +29,45 @@ pub enum HexError {
     },
 }
 
-/// The bytes that hex digits stand for; white space at the two ends is ignored.
+/// The bytes that hex digits stand for. White space is ignored wherever it stands, because tools
+/// break long lines.
 ///
 /// # Errors
 /// [`HexError`] on another character or an odd number of digits.
 pub fn decode(text: &[u8]) -> Result<Vec<u8>, HexError> {
-    let lead = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let text = text.trim_ascii();
-    if let Some(at) = text.iter().position(|byte| !byte.is_ascii_hexdigit()) {
-        return Err(HexError::Digit { position: lead + at + 1 });
+    let mut digits = Vec::with_capacity(text.len());
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            _ if byte.is_ascii_hexdigit() => digits.push(nibble(*byte)),
+            _ if byte.is_ascii_whitespace() => {}
+            _ => return Err(HexError::Digit { position: at + 1 }),
+        }
     }
-    if !text.len().is_multiple_of(2) {
-        return Err(HexError::Odd { digits: text.len() });
+    let (pairs, odd) = digits.as_chunks::<2>();
+    if !odd.is_empty() {
+        return Err(HexError::Odd { digits: digits.len() });
     }
-    Ok(text.chunks_exact(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect())
+    Ok(pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
-/// As [`decode`], for a field of `N` bytes.
+/// The `N` bytes of a field, from exactly `2 * N` hex digits; white space at the two ends alone is
+/// ignored.
 ///
 /// # Errors
-/// As [`decode`], and [`HexError::Length`] for another number of digits.
+/// [`HexError`] on another character or another number of digits.
 pub fn decode_array<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
-    let digits = text.trim_ascii().len();
-    // A hostile text is refused by its length before anything is allocated.
-    if digits != 2 * N && text.trim_ascii().bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(HexError::Length { digits, expected: 2 * N });
+    let text = text.trim_ascii();
+    if let Some(at) = text.bytes().position(|byte| !byte.is_ascii_hexdigit()) {
+        return Err(HexError::Digit { position: at + 1 });
     }
-    let bytes = decode(text.as_bytes())?;
-    bytes.try_into().map_err(|_| HexError::Length { digits, expected: 2 * N })
+    if text.len() != 2 * N {
+        return Err(HexError::Length { digits: text.len(), expected: 2 * N });
+    }
+    let mut bytes = [0; N];
+    for (byte, [high, low]) in bytes.iter_mut().zip(text.as_bytes().as_chunks::<2>().0) {
+        *byte = nibble(*high) << 4 | nibble(*low);
+    }
+    Ok(bytes)
 }
 
 /// The lower-case hex of bytes.
@@ -88,7 +99,8 @@ mod tests {
 
     #[test]
     fn hex_round_trips_in_either_case() {
-        assert_eq!(decode(b" 00fFa5\n"), Ok(vec![0, 255, 0xa5]));
+        assert_eq!(decode(b" 00fF\na5\n"), Ok(vec![0, 255, 0xa5]));
+        assert_eq!(decode_array(" 00fFa5\n"), Ok([0, 255, 0xa5]));
         assert_eq!(encode(&[0, 255, 0xa5]), "00ffa5");
     }
 
@@ -97,6 +109,6 @@ mod tests {
         assert_eq!(decode(b" 0x"), Err(HexError::Digit { position: 3 }));
         assert_eq!(decode(b"abc"), Err(HexError::Odd { digits: 3 }));
         assert_eq!(decode_array::<2>("abcdef"), Err(HexError::Length { digits: 6, expected: 4 }));
-        assert_eq!(decode_array::<2>("zz"), Err(HexError::Digit { position: 1 }));
+        assert_eq!(decode_array::<2>("ab cd"), Err(HexError::Digit { position: 3 }));
     }
 }

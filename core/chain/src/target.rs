@@ -228,8 +228,17 @@ mod tests {
     #[test]
     fn compact_targets_read_as_in_bitcoin_core() {
         for zero in [
-            0u32, 0x0012_3456, 0x0100_3456, 0x0200_0056, 0x0300_0000, 0x0400_0000, 0x0092_3456,
-            0x0180_3456, 0x0280_0056, 0x0380_0000, 0x0480_0000,
+            0u32,
+            0x0012_3456,
+            0x0100_3456,
+            0x0200_0056,
+            0x0300_0000,
+            0x0400_0000,
+            0x0092_3456,
+            0x0180_3456,
+            0x0280_0056,
+            0x0380_0000,
+            0x0480_0000,
         ] {
             assert_eq!(target(zero), Err(TargetError::Zero(CompactTarget(zero))));
         }

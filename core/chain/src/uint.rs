@@ -177,10 +177,10 @@ impl Shl<u32> for U256 {
     fn shl(self, count: u32) -> U256 {
         let (words, bits) = (count as usize / 64, count % 64);
         let mut shifted = [0; 4];
-        for i in words..4 {
-            shifted[i] = self.0[i - words] << bits;
+        for (i, limb) in shifted.iter_mut().enumerate().skip(words) {
+            *limb = self.0[i - words] << bits;
             if bits > 0 && i > words {
-                shifted[i] |= self.0[i - words - 1] >> (64 - bits);
+                *limb |= self.0[i - words - 1] >> (64 - bits);
             }
         }
         U256(shifted)
@@ -193,8 +193,8 @@ impl Shr<u32> for U256 {
     fn shr(self, count: u32) -> U256 {
         let (words, bits) = (count as usize / 64, count % 64);
         let mut shifted = [0; 4];
-        for i in words..4 {
-            shifted[i - words] = self.0[i] >> bits;
+        for (i, limb) in self.0.iter().enumerate().skip(words) {
+            shifted[i - words] = limb >> bits;
             if bits > 0 && i + 1 < 4 {
                 shifted[i - words] |= self.0[i + 1] << (64 - bits);
             }
