@@ -264,14 +264,13 @@ impl Claims<'_> {
     /// [`Domain::Request`]. Only this replica's entry can be checked here; when it does not match,
     /// the value decides by [`Claimed::forgive_mac`].
     pub fn mac(&mut self, client: u32, authenticator: &Authenticator, message: &[u8]) {
-        let ClientAuth::Mac(sessions) = &self.gate.client_auth else {
-            return self.note(Refusal::ClientAuth);
-        };
-        let matches = sessions.accepts(client, Domain::Request, message, authenticator);
         if self.is_full() {
             return;
         }
-        if !matches {
+        let ClientAuth::Mac(sessions) = &self.gate.client_auth else {
+            return self.note(Refusal::ClientAuth);
+        };
+        if !sessions.accepts(client, Domain::Request, message, authenticator) {
             self.gate.macs_missed.push(self.macs);
         }
         self.macs += 1;

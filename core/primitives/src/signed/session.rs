@@ -81,8 +81,6 @@ impl ClientSessions {
     /// Whether `tag` is that of a message from `replica` to this client.
     pub fn accepts(&self, replica: u16, domain: Domain, message: &[u8], tag: &Tag) -> bool {
         let prefix = self.context.prefix(domain, Signer::Replica(replica));
-        self.keys
-            .get(usize::from(replica))
-            .is_some_and(|key| key.accepts(&[&prefix, message], tag))
+        self.keys.get(usize::from(replica)).is_some_and(|key| key.accepts(&[&prefix, message], tag))
     }
 }
