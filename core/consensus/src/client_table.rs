@@ -6,7 +6,7 @@
 //! in order, so equal sequences of executions give equal tables at every replica, and the table's
 //! root is part of the checkpoint digest.
 //!
-//! Bounds: `clients_max` records of `window / 64 + 2` pages of [`PAGE`] replies, pages made when first
+//! Bounds: `clients_max` records of `window / 64 + 2` pages of 64 replies, pages made when first
 //! written and dropped when the window has passed them.
 
 use alloc::boxed::Box;
@@ -115,7 +115,10 @@ impl ClientTable {
             record.forget_below(window);
         }
         record.set(timestamp.0, Entry::Executing);
-        debug_assert!(self.records.len() <= self.clients_max, "more clients than the table's bound");
+        debug_assert!(
+            self.records.len() <= self.clients_max,
+            "more clients than the table's bound"
+        );
         true
     }
 

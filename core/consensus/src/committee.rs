@@ -9,7 +9,9 @@ pub const REPLICAS_MAX: u16 = 256;
 
 /// A committee size that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a committee of {replicas} replicas: choose 1 to {REPLICAS_MAX}; 4 is the least that tolerates a fault")]
+#[error(
+    "a committee of {replicas} replicas: choose 1 to {REPLICAS_MAX}; 4 is the least that tolerates a fault"
+)]
 pub struct CommitteeSize {
     /// The size asked for.
     pub replicas: usize,
@@ -82,7 +84,11 @@ mod tests {
         for n in 1..=usize::from(REPLICAS_MAX) {
             let committee = Committee::new(n).unwrap();
             let (f, quorum) = (committee.f(), committee.quorum());
-            assert!(2 * quorum - n > f, "n = {n}: two quorums meet in {} of f = {f}", 2 * quorum - n);
+            assert!(
+                2 * quorum - n > f,
+                "n = {n}: two quorums meet in {} of f = {f}",
+                2 * quorum - n
+            );
             assert!(quorum <= n - f, "n = {n}: silent replicas block the quorum");
             assert!(committee.weak_quorum() > f && committee.weak_quorum() <= quorum);
         }

@@ -41,11 +41,7 @@ impl Batcher {
         Batcher { waiting, unexecuted, size_max, bytes_max, linger, pending_max }
     }
 
-    pub(super) fn admit(
-        &mut self,
-        now: Instant,
-        request: Authentic<SignedRequest>,
-    ) -> Admission {
+    pub(super) fn admit(&mut self, now: Instant, request: Authentic<SignedRequest>) -> Admission {
         let request = request.into_inner();
         if self.waiting.len() >= self.pending_max {
             return Admission::Full;

@@ -1,9 +1,11 @@
-//! The message log: one slot a sequence number, twice the window long.
+//! The message log: one slot a sequence number, three windows long.
 //!
-//! Slots `h + 1 ..= h + L` are the window; slots `h + L + 1 ..= h + 2L` keep what arrives early, so
-//! nothing that a faster replica says is lost before the low watermark moves. A slot holds at most
+//! Slots `h + 1 ..= h + L` are the window. Slots `h + L + 1 ..= h + 2L` keep what arrives early, so
+//! nothing that a faster replica says is lost before the low watermark moves. Slots `h - L + 1 ..=
+//! h` are read only to repair peers: the primary proposes at most L above its own low watermark, so
+//! a primary that lost messages can always be brought up by messages alone. A slot holds at most
 //! one proposal, and one prepare and one commit of each replica: that is the bound of the log,
-//! `2L * (batch + 2n votes)`. It keeps each signature, as certificates for a view change need them.
+//! `3L * (batch + 2n votes)`. It keeps each signature, as certificates for a view change need them.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -68,7 +70,7 @@ impl<S: Vote> Votes<S> {
         let place = usize::from(vote.body.replica().0);
         match self.by_replica.get_mut(place) {
             Some(Some(first)) if first.body.digest() == vote.body.digest() => Cast::Repeat,
-            Some(Some(first)) => Cast::Conflict(first.clone()),
+            Some(Some(first)) => Cast::Conflict(*first),
             Some(empty) => {
                 *empty = Some(vote);
                 Cast::New
@@ -83,10 +85,6 @@ impl<S: Vote> Votes<S> {
 
     pub(super) fn matching(&self, digest: Digest) -> impl Iterator<Item = &Signed<S>> {
         self.by_replica.iter().flatten().filter(move |vote| vote.body.digest() == digest)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Signed<S>> {
-        self.by_replica.iter().flatten()
     }
 
     fn clear(&mut self) {
@@ -169,18 +167,20 @@ pub(super) enum Place {
     Beyond,
 }
 
-/// The slots above the low watermark.
+/// The slots around the low watermark.
 #[derive(Debug)]
 pub(super) struct Log {
     low: Seq,
     window: u64,
+    /// The slot at the front is that of `forgotten + 1`.
+    forgotten: Seq,
     slots: VecDeque<Slot>,
 }
 
 impl Log {
     pub(super) fn new(n: usize, window: u64) -> Log {
-        let slots = (0..2 * window).map(|_| Slot::new(n)).collect();
-        Log { low: Seq(0), window, slots }
+        let slots = (0..3 * window).map(|_| Slot::new(n)).collect();
+        Log { low: Seq(0), window, forgotten: Seq(0), slots }
     }
 
     /// h, the low watermark: the last stable checkpoint.
@@ -204,13 +204,21 @@ impl Log {
     }
 
     pub(super) fn slot(&self, seq: Seq) -> Option<&Slot> {
-        let ahead = seq.0.checked_sub(self.low.0 + 1)?;
-        self.slots.get(usize::try_from(ahead).ok()?)
+        self.slots.get(self.index(seq)?)
     }
 
     pub(super) fn slot_mut(&mut self, seq: Seq) -> Option<&mut Slot> {
-        let ahead = seq.0.checked_sub(self.low.0 + 1)?;
-        self.slots.get_mut(usize::try_from(ahead).ok()?)
+        let index = self.index(seq)?;
+        self.slots.get_mut(index)
+    }
+
+    fn index(&self, seq: Seq) -> Option<usize> {
+        usize::try_from(seq.0.checked_sub(self.forgotten.0 + 1)?).ok()
+    }
+
+    /// The last sequence number whose slot is gone.
+    pub(super) fn forgotten(&self) -> Seq {
+        self.forgotten
     }
 
     /// The slot of something heard at `now`.
@@ -220,27 +228,27 @@ impl Log {
         Some(slot)
     }
 
-    /// Moves the low watermark up to a stable checkpoint and forgets what is at or below it
-    /// (PBFT 4.3). Emptied slots are used again for the sequence numbers that come into reach.
+    /// Moves the low watermark up to a stable checkpoint (PBFT 4.3), and forgets what lies a whole
+    /// window below it. Emptied slots serve the sequence numbers that come into reach.
     ///
     /// # Panics
     /// When the watermark would move down.
     pub(super) fn truncate(&mut self, stable: Seq) {
         assert!(stable >= self.low, "the low watermark {} would fall to {stable}", self.low);
-        let passed = (stable.0 - self.low.0).min(self.slots.len() as u64);
-        for _ in 0..passed {
+        self.low = stable;
+        while self.forgotten.0 + self.window < stable.0 {
             if let Some(mut slot) = self.slots.pop_front() {
                 slot.clear();
                 self.slots.push_back(slot);
             }
+            self.forgotten = self.forgotten.next();
         }
-        self.low = stable;
-        debug_assert_eq!(self.slots.len() as u64, 2 * self.window);
+        debug_assert_eq!(self.slots.len() as u64, 3 * self.window);
     }
 
-    /// The highest sequence number that anything is known of, if above the low watermark.
+    /// The highest sequence number that anything is known of.
     pub(super) fn last_heard(&self) -> Seq {
         let heard = self.slots.iter().rposition(|slot| slot.since.is_some());
-        Seq(self.low.0 + heard.map_or(0, |place| place as u64 + 1))
+        Seq(self.forgotten.0 + heard.map_or(0, |place| place as u64 + 1))
     }
 }

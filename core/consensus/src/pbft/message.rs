@@ -14,7 +14,7 @@ use crate::request::{Batch, SignedRequest};
 use crate::types::{ReplicaId, Seq, View};
 
 /// The most slots that one status message tells of.
-pub const STATUS_SLOTS_MAX: usize = 64;
+pub(super) const STATUS_SLOTS_MAX: usize = 64;
 
 /// Declares a statement of one replica: its fields, its encoding, its domain, its signer.
 macro_rules! statement {
@@ -121,8 +121,7 @@ pub struct StatusStatement {
     pub stable: Seq,
     /// The last sequence number that it executed.
     pub executed: Seq,
-    /// Slots `executed + 1`, `executed + 2`, ...; what is not listed it knows nothing of. At most
-    /// [`STATUS_SLOTS_MAX`].
+    /// Slots `executed + 1`, `executed + 2`, ...; what is not listed it knows nothing of. At most 64.
     pub slots: Vec<SlotStatus>,
     /// Who says it.
     pub replica: ReplicaId,

@@ -10,7 +10,11 @@
 //!   it, so a backup without them cannot prepare.
 //! - Execution pauses at a checkpoint until its results are back, so that the digest covers exactly
 //!   that sequence number although execution runs on another thread.
+//! - The log is cut a window below the stable checkpoint, not at it, so that a replica that lags by
+//!   less than a window catches up by messages.
 //! - Retransmission is asked for by status messages (TOCS'02 5.2), one bounded message a period.
+
+use quorumark_primitives::signed::ProtocolId;
 
 mod batcher;
 mod checkpoint;
@@ -18,11 +22,14 @@ mod config;
 mod execution;
 mod log;
 mod message;
-mod replica;
 mod repair;
+mod replica;
 
 pub use config::{CheckedConfig, Config, ConfigError};
 pub use message::{
-    Checkpoint, Commit, Message, Prepare, PrePrepare, SlotStatus, Status, StatusStatement,
+    Checkpoint, Commit, Message, PrePrepare, Prepare, SlotStatus, Status, StatusStatement,
 };
 pub use replica::{Counters, Pbft};
+
+/// What signatures bind as the protocol.
+pub const PROTOCOL: ProtocolId = ProtocolId(1);

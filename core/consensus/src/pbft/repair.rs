@@ -69,9 +69,7 @@ impl Pbft {
     /// A status is answered at most twice a period, so that a flood of them buys no flood.
     fn may_answer(&mut self, peer: ReplicaId, now: Instant) -> bool {
         let Some(answered) = self.answered.get_mut(usize::from(peer.0)) else { return false };
-        let rested = answered.is_none_or(|last| {
-            now.since(last) >= self.config.status_interval / 2
-        });
+        let rested = answered.is_none_or(|last| now.since(last) >= self.config.status_interval / 2);
         if rested {
             *answered = Some(now);
         }
@@ -90,13 +88,12 @@ impl Pbft {
     }
 
     fn repair_slots(&self, now: Instant, status: &StatusStatement, again: &mut Vec<Message>) {
-        let first = Seq(status.executed.0.max(self.log.low().0) + 1);
+        let first = Seq(status.executed.0.max(self.log.forgotten().0) + 1);
         let last = self.log.last_heard().0.min(status.executed.0 + STATUS_SLOTS_MAX as u64);
         for seq in first.0..=last {
             let Some(slot) = self.log.slot(Seq(seq)) else { continue };
-            let ripe = slot.since.is_some_and(|since| {
-                now.since(since) >= self.config.status_interval
-            });
+            let ripe =
+                slot.since.is_some_and(|since| now.since(since) >= self.config.status_interval);
             if ripe {
                 let listed = usize::try_from(seq - status.executed.0 - 1).ok();
                 let peer_has = listed.and_then(|place| status.slots.get(place));
@@ -114,10 +111,11 @@ impl Pbft {
         again: &mut Vec<Message>,
     ) {
         let me = self.config.replica;
-        if !peer_has.pre_prepared && self.repairs_proposals_for(peer) {
-            if let Some((signed, batch)) = &slot.offered {
-                again.push(Message::PrePrepare(signed.clone(), batch.clone()));
-            }
+        if !peer_has.pre_prepared
+            && self.repairs_proposals_for(peer)
+            && let Some((signed, batch)) = &slot.offered
+        {
+            again.push(Message::PrePrepare(*signed, batch.clone()));
         }
         if !peer_has.prepared {
             again.extend(slot.prepares.of(me).cloned().map(Message::Prepare));

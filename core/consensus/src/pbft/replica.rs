@@ -225,7 +225,7 @@ impl Pbft {
             Some((first, _)) if first.body.digest == body.digest => return,
             Some((first, kept)) => {
                 // PBFT 4.2: the same view and sequence number with two digests. The first stands.
-                let first = Message::PrePrepare(first.clone(), Arc::clone(kept));
+                let first = Message::PrePrepare(*first, Arc::clone(kept));
                 let second = Message::PrePrepare(signed, batch);
                 self.accuse(body.replica, first, second, out);
                 return;
@@ -245,7 +245,7 @@ impl Pbft {
             return;
         }
         let Some(slot) = self.log.heard(body.seq, self.now) else { return };
-        match slot.prepares.cast(signed.clone()) {
+        match slot.prepares.cast(signed) {
             Cast::New => self.advance(body.seq, out),
             Cast::Repeat => {}
             Cast::Conflict(first) => {
@@ -261,7 +261,7 @@ impl Pbft {
             return;
         }
         let Some(slot) = self.log.heard(body.seq, self.now) else { return };
-        match slot.commits.cast(signed.clone()) {
+        match slot.commits.cast(signed) {
             Cast::New => self.advance(body.seq, out),
             Cast::Repeat => {}
             Cast::Conflict(first) => {
@@ -278,7 +278,7 @@ impl Pbft {
             self.counters.messages_out_of_reach += 1;
             return;
         }
-        match self.checkpoints.cast(signed.clone()) {
+        match self.checkpoints.cast(signed) {
             Cast::New => self.stabilise(out),
             Cast::Repeat => {}
             Cast::Conflict(first) => {

@@ -1,0 +1,147 @@
+//! PBFT 4.3: checkpoints, the low watermark, and what arrives early.
+
+use quorumark_consensus::client_table::ClientTable;
+use quorumark_consensus::pbft::{Checkpoint, Message};
+use quorumark_consensus::{Engine, Execution, Input, Output, ReplicaId, Seq};
+use quorumark_primitives::Digest;
+use quorumark_primitives::signed::Signed;
+
+use crate::agreement::{commit_at, pre_prepare, prepare};
+use crate::lab::{One, run_batch};
+
+fn checkpoint(seq: u64, state: Digest, replica: usize) -> Message {
+    let replica = ReplicaId(replica as u16);
+    Message::Checkpoint(Signed::blank(Checkpoint { seq: Seq(seq), state, replica }))
+}
+
+fn executions(outputs: Vec<Output<Message>>) -> Vec<Execution> {
+    let execution = |output| match output {
+        Output::Execute(execution) => Some(execution),
+        _ => None,
+    };
+    outputs.into_iter().filter_map(execution).collect()
+}
+
+fn said_state(outputs: &[Output<Message>]) -> Option<Digest> {
+    outputs.iter().find_map(|output| match output {
+        Output::Say { message: Message::Checkpoint(signed), .. } => Some(signed.body.state),
+        _ => None,
+    })
+}
+
+/// A backup of n replicas with K = 2, L = 4 that committed and executed 1 and 2; the state that it
+/// said after 2.
+fn at_checkpoint(n: usize) -> (One, Digest) {
+    let mut one = One::new(n, 1, |config| {
+        config.window = 4;
+        config.checkpoint_interval = 2;
+    });
+    let mut state = Digest::ZERO;
+    let mut said = None;
+    for seq in 1..=2 {
+        let outputs = commit_at(&mut one, seq, seq);
+        for execution in executions(outputs) {
+            let executed = run_batch(&mut state, &execution);
+            let outputs = one.input(Input::Executed(executed));
+            said = said_state(&outputs);
+            one.settle(outputs);
+        }
+    }
+    let said = said.expect("a checkpoint is due after K sequence numbers");
+    (one, said)
+}
+
+#[test]
+fn pbft_4_3_a_checkpoint_is_stable_at_a_quorum_of_equal_digests_and_only_then_the_log_is_cut() {
+    for n in 4..=10 {
+        let (mut one, state) = at_checkpoint(n);
+        let quorum = one.committee.quorum();
+        // Its own counts. Unequal ones do not, a repeat does not.
+        one.hear(checkpoint(2, Digest([3; 32]), n - 1));
+        let mut equal = 1;
+        for replica in (0..n - 1).filter(|replica| *replica != 1) {
+            assert_eq!(one.engine.stable(), Seq(if equal >= quorum { 2 } else { 0 }));
+            one.hear(checkpoint(2, state, replica));
+            one.hear(checkpoint(2, state, replica));
+            equal += 1;
+            assert_eq!(one.engine.stable(), Seq(if equal >= quorum { 2 } else { 0 }), "n = {n}");
+        }
+        assert_eq!(one.engine.counters().checkpoints_stable, 1);
+        let before = one.engine.counters().messages_out_of_reach;
+        let (old, _) = pre_prepare(&mut one, 2, 2);
+        assert!(one.hear(old).is_empty());
+        assert_eq!(one.engine.counters().messages_out_of_reach, before + 1);
+    }
+}
+
+#[test]
+fn a_quorum_for_a_state_that_this_replica_did_not_reach_moves_nothing() {
+    let (mut one, _) = at_checkpoint(4);
+    for replica in [0, 2, 3] {
+        one.hear(checkpoint(2, Digest([8; 32]), replica));
+    }
+    assert_eq!(one.engine.stable(), Seq(0));
+}
+
+#[test]
+fn two_checkpoints_of_one_replica_for_one_sequence_number_are_evidence() {
+    let (mut one, state) = at_checkpoint(4);
+    one.hear(checkpoint(2, Digest([8; 32]), 3));
+    let outputs = one.hear(checkpoint(2, state, 3));
+    assert!(matches!(&outputs[..], [Output::Evidence(e)] if e.replica == ReplicaId(3)));
+}
+
+#[test]
+fn a_checkpoint_off_the_interval_or_out_of_reach_is_not_kept() {
+    let (mut one, state) = at_checkpoint(4);
+    for seq in [0, 3, 7, 10, u64::MAX] {
+        assert!(one.hear(checkpoint(seq, state, 3)).is_empty());
+    }
+    assert_eq!(one.engine.counters().messages_out_of_reach, 5);
+}
+
+#[test]
+fn what_arrives_above_the_high_watermark_is_acted_on_when_the_watermarks_reach_it() {
+    let (mut one, state) = at_checkpoint(4);
+    let (proposal, digest) = pre_prepare(&mut one, 5, 9);
+    assert!(one.hear(proposal).is_empty(), "5 lies above h + L = 4");
+    one.hear(prepare(5, digest, 2));
+    assert_eq!(one.engine.counters().messages_early, 2);
+    one.hear(checkpoint(2, state, 0));
+    let outputs = one.hear(checkpoint(2, state, 2));
+    assert_eq!(one.engine.stable(), Seq(2));
+    let said = outputs.iter().map(|output| match output {
+        Output::Say { message, .. } => message.kind(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(said.collect::<Vec<_>>(), ["prepare"]);
+}
+
+#[test]
+fn execution_pauses_at_a_checkpoint_so_that_its_digest_covers_exactly_that_sequence() {
+    let mut one = One::new(4, 1, |config| {
+        config.window = 4;
+        config.checkpoint_interval = 2;
+    });
+    let mut handed = Vec::new();
+    for seq in 1..=4 {
+        handed.extend(executions(commit_at(&mut one, seq, seq)));
+    }
+    let seqs: Vec<_> = handed.iter().map(|execution| execution.seq.0).collect();
+    assert_eq!(seqs, [1, 2], "3 waits for the results of 2");
+    assert!(handed[1].checkpoint && !handed[0].checkpoint);
+    let mut state = Digest::ZERO;
+    let first = run_batch(&mut state, &handed[0]);
+    assert!(executions(one.input(Input::Executed(first))).is_empty());
+    let second = run_batch(&mut state, &handed[1]);
+    let later = executions(one.input(Input::Executed(second)));
+    assert_eq!(later.iter().map(|execution| execution.seq.0).collect::<Vec<_>>(), [3, 4]);
+}
+
+#[test]
+fn the_client_table_is_part_of_the_checkpointed_state() {
+    let mut table = ClientTable::new(8, 16);
+    let before = table.root();
+    assert!(table.begin(quorumark_consensus::ClientId(1), quorumark_consensus::Timestamp(1)));
+    assert_ne!(table.root(), before);
+}

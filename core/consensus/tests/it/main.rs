@@ -1,0 +1,9 @@
+//! Claims about the engines, each named after the rule that it holds the code to.
+#![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
+
+mod agreement;
+mod checkpoints;
+mod cluster;
+mod lab;
+mod requests;
+mod wire;

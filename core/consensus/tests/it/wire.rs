@@ -1,0 +1,157 @@
+//! The canonical encoding of every message, and what hostile bytes do.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use quorumark_consensus::pbft::{
+    Checkpoint, Commit, Message, PrePrepare, Prepare, SlotStatus, StatusStatement,
+};
+use quorumark_consensus::{
+    Batch, ClientId, ClientProof, ReplicaId, Reply, Request, Seq, SignedRequest, Timestamp, View,
+};
+use quorumark_primitives::Digest;
+use quorumark_primitives::ed25519::Signature;
+use quorumark_primitives::signed::Signed;
+use quorumark_primitives::wire::{Decode, Encode};
+
+fn signature() -> impl Strategy<Value = Signature> {
+    any::<[u8; 32]>().prop_map(|half| {
+        let mut bytes = [0; 64];
+        bytes[..32].copy_from_slice(&half);
+        Signature(bytes)
+    })
+}
+
+fn request() -> impl Strategy<Value = SignedRequest> {
+    let operation = proptest::collection::vec(any::<u8>(), 0..40);
+    (any::<u32>(), any::<u64>(), operation, proptest::option::of(signature())).prop_map(
+        |(client, timestamp, operation, signature)| {
+            let request = Request {
+                client: ClientId(client),
+                timestamp: Timestamp(timestamp),
+                operation: Bytes::from(operation),
+            };
+            let proof = signature.map_or(ClientProof::None, ClientProof::Signature);
+            SignedRequest::new(request, proof)
+        },
+    )
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let numbers = (any::<u64>(), any::<u64>(), any::<[u8; 32]>(), any::<u16>(), signature());
+    let requests = proptest::collection::vec(request(), 0..5);
+    let slots = proptest::collection::vec(any::<[bool; 3]>(), 0..8);
+    (numbers, requests, slots, 0..6u8).prop_map(
+        |((view, seq, digest, replica, signature), requests, slots, kind)| {
+            let (view, seq) = (View(view), Seq(seq));
+            let (digest, replica) = (Digest(digest), ReplicaId(replica));
+            match kind {
+                0 => Message::Request(requests.into_iter().next().unwrap_or_else(|| {
+                    let operation = Bytes::new();
+                    let (client, timestamp) = (ClientId(0), Timestamp(0));
+                    let request = Request { client, timestamp, operation };
+                    SignedRequest::new(request, ClientProof::None)
+                })),
+                1 => {
+                    let body = PrePrepare { view, seq, digest, replica };
+                    Message::PrePrepare(Signed { body, signature }, Arc::new(Batch::new(requests)))
+                }
+                2 => {
+                    let body = Prepare { view, seq, digest, replica };
+                    Message::Prepare(Signed { body, signature })
+                }
+                3 => {
+                    let body = Commit { view, seq, digest, replica };
+                    Message::Commit(Signed { body, signature })
+                }
+                4 => {
+                    let body = Checkpoint { seq, state: digest, replica };
+                    Message::Checkpoint(Signed { body, signature })
+                }
+                _ => {
+                    let slots = slots.into_iter().map(|[pre_prepared, prepared, committed]| {
+                        SlotStatus { pre_prepared, prepared, committed }
+                    });
+                    let slots = slots.collect();
+                    let body = StatusStatement { view, stable: seq, executed: seq, slots, replica };
+                    Message::Status(Signed { body, signature })
+                }
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn every_message_decodes_to_itself_and_no_longer_or_shorter_frame_does(
+        message in message(),
+        extra in any::<u8>(),
+    ) {
+        let frame = message.to_frame();
+        prop_assert_eq!(&Message::from_frame(&frame).unwrap(), &message);
+        prop_assert!(Message::from_frame(&frame.slice(..frame.len() - 1)).is_err());
+        let mut longer = frame.to_vec();
+        longer.push(extra);
+        prop_assert!(Message::from_frame(&Bytes::from(longer)).is_err());
+    }
+
+    #[test]
+    fn a_frame_that_decodes_is_the_canonical_one(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        tag in 0..6u8,
+    ) {
+        let mut bytes = bytes;
+        bytes.insert(0, tag);
+        let frame = Bytes::from(bytes);
+        if let Ok(message) = Message::from_frame(&frame) {
+            prop_assert_eq!(message.to_frame(), frame);
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_never_panics_and_never_decodes_to_the_same_message(
+        message in message(),
+        place in any::<prop::sample::Index>(),
+        flip in 1..=255u8,
+    ) {
+        let mut bytes = message.to_frame().to_vec();
+        let place = place.index(bytes.len());
+        bytes[place] ^= flip;
+        if let Ok(changed) = Message::from_frame(&Bytes::from(bytes)) {
+            prop_assert_ne!(changed, message);
+        }
+    }
+}
+
+#[test]
+fn a_reply_decodes_to_itself() {
+    let reply = Reply {
+        view: View(1),
+        seq: Seq(2),
+        timestamp: Timestamp(3),
+        client: ClientId(4),
+        replica: ReplicaId(5),
+        result: Bytes::from_static(b"result"),
+        tentative: true,
+    };
+    assert_eq!(Reply::from_frame(&reply.to_frame()), Ok(reply));
+}
+
+#[test]
+fn the_digest_of_a_batch_binds_its_requests_and_their_order() {
+    let request = |timestamp| {
+        let request = Request {
+            client: ClientId(1),
+            timestamp: Timestamp(timestamp),
+            operation: Bytes::from_static(b"op"),
+        };
+        SignedRequest::new(request, ClientProof::None)
+    };
+    let digest = |timestamps: &[u64]| {
+        Batch::new(timestamps.iter().map(|timestamp| request(*timestamp)).collect()).digest()
+    };
+    assert_eq!(digest(&[1, 2]), digest(&[1, 2]));
+    assert_ne!(digest(&[1, 2]), digest(&[2, 1]));
+    assert_ne!(digest(&[1, 2]), digest(&[1, 2, 2]));
+}
