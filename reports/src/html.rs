@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::record::{Point, Record};
 use crate::row::{self, Row};
-use crate::table::Table;
+use crate::table::{Column, Table};
 use crate::{Verdict, units, view};
 use chart::Chart;
 
@@ -84,9 +84,9 @@ fn answer(record: &Record, heading: bool) -> Markup {
     html! {
         @if heading {
             p.soft { (row.what) }
-            h1 { (row.result) " " (badge(record.verdict)) }
+            h1 { (verdict_headline(record, &row)) }
         } @else {
-            h2 { (row.what) ": " (row.result) " " (badge(record.verdict)) }
+            h2 { (row.what) ": " (verdict_headline(record, &row)) }
         }
         @if let Some(reason) = &row.reason {
             p class=(record.verdict) { (reason) }
@@ -104,8 +104,19 @@ fn answer(record: &Record, heading: bool) -> Markup {
         @if let Some(oracle) = view::oracle_line(record) {
             p { b { "Oracle: " } (oracle) }
         }
-        @for warning in &record.warnings {
+        @for warning in view::warnings(record) {
             p.warning { b { "Warning: " } (warning.cause) "; " (warning.remedy) }
+        }
+    }
+}
+
+/// The figure with its verdict, or the verdict alone where there is no figure.
+fn verdict_headline(record: &Record, row: &Row) -> Markup {
+    html! {
+        @if record.verdict.has_result() {
+            (row.result) " " (badge(record.verdict))
+        } @else {
+            span class=(record.verdict) { (row.result) }
         }
     }
 }
@@ -149,7 +160,7 @@ fn overview(records: &[&Record]) -> Markup {
                 @for (place, row) in table.rows.iter().enumerate() {
                     tr {
                         @for (cell, column) in row.iter().zip(&table.columns) {
-                            td.n[column.numeric] {
+                            td class=(cell_class(column, cell)) {
                                 @if column.title == "what" && place < DETAILS_MAX {
                                     a href=(format!("#run-{place}")) { (cell) }
                                 } @else { (cell) }
@@ -162,6 +173,15 @@ fn overview(records: &[&Record]) -> Markup {
         @if let Some(first) = records.first() {
             p.soft { (view::machine_line(first)) }
         }
+    }
+}
+
+/// Numbers are set to the right; a verdict has its colour.
+fn cell_class<'a>(column: &Column, cell: &'a str) -> &'a str {
+    match (column.numeric, column.title.as_str()) {
+        (true, _) => "n",
+        (false, "verdict") => cell,
+        _ => "",
     }
 }
 
@@ -203,7 +223,7 @@ fn table(table: &Table) -> Markup {
                 @for row in &table.rows {
                     tr {
                         @for (cell, column) in row.iter().zip(&table.columns) {
-                            td.n[column.numeric] { (cell) }
+                            td class=(cell_class(column, cell)) { (cell) }
                         }
                     }
                 }

@@ -5,6 +5,8 @@
 //! repeated years later from its files alone. Nothing here prints: functions return strings or
 //! write to an `impl io::Write`.
 
+#![forbid(unsafe_code)]
+
 pub mod html;
 pub mod markdown;
 pub mod metrics;

@@ -71,7 +71,7 @@ fn section(text: &mut String, title: &str, content: &Table) {
 }
 
 fn warnings(text: &mut String, records: &[&Record]) {
-    for warning in records.iter().flat_map(|record| &record.warnings) {
+    for warning in view::distinct_warnings(records) {
         let warning = format!("{}; {}", warning.cause, warning.remedy);
         text.push_str(&format!("- warning: {}\n", escape(&warning)));
     }

@@ -95,7 +95,8 @@ impl Row {
         row
     }
 
-    /// The table of several records.
+    /// The table of several records. Parameters in which no two of them differ are left out, but
+    /// for the most telling one.
     pub fn table(records: &[&Record]) -> Table {
         let figures = ["result", "p50", "p99", "CPU per op", "of limit"];
         let mut table = Table::new(&["what"], &figures);
@@ -103,7 +104,8 @@ impl Row {
         for record in records {
             let row = Row::of(record);
             let verdict = row.verdict.to_string();
-            table.push([row.what, row.result, row.p50, row.p99, row.cpu, row.limit_share, verdict]);
+            let what = what_among(record, records);
+            table.push([what, row.result, row.p50, row.p99, row.cpu, row.limit_share, verdict]);
         }
         table
     }
@@ -164,9 +166,23 @@ fn singular(counted: &str) -> &str {
     }
 }
 
+/// The scenario with all its telling parameters.
 fn what(record: &Record) -> String {
+    named(record, |_| true)
+}
+
+/// The scenario with its first telling parameter, and those that differ among `records`.
+fn what_among(record: &Record, records: &[&Record]) -> String {
+    let alike = || records.iter().filter(|other| other.scenario == record.scenario);
+    let first = family(record).parameters.first();
+    named(record, |name| {
+        Some(&name) == first || alike().any(|o| o.config.get(name) != record.config.get(name))
+    })
+}
+
+fn named(record: &Record, shown: impl Fn(&'static str) -> bool) -> String {
     let mut what = record.scenario.clone();
-    for name in family(record).parameters {
+    for name in family(record).parameters.iter().filter(|name| shown(name)) {
         match record.config.get(*name) {
             Some(serde_json::Value::String(text)) => what.push_str(&format!(" {name}={text}")),
             Some(value) if !value.is_null() => what.push_str(&format!(" {name}={value}")),

@@ -40,7 +40,7 @@ pub fn record(record: &Record, style: Style) -> String {
     }
     page.line("");
     page.facts(record);
-    page.warnings(record);
+    page.warnings(&[record]);
     page.line(&format!("reproduce: {}", plain(&record.reproduce)));
     page.text
 }
@@ -51,15 +51,14 @@ pub fn records(records: &[&Record], style: Style) -> String {
     page.table(&Row::table(records));
     page.line("");
     for record in records {
-        let oracle = view::oracle_line(record);
-        if let Some(line) = oracle {
+        if let Some(line) = view::oracle_line(record) {
             page.entry(&format!("oracle, {}", record.scenario), &line);
         }
     }
     for record in records {
         page.verdict_reason(record, &format!("{}, {}", record.verdict, record.scenario));
-        page.warnings(record);
     }
+    page.warnings(records);
     for record in records {
         page.line(&format!("reproduce: {}", plain(&record.reproduce)));
     }
@@ -106,9 +105,9 @@ impl Page {
         self.entry("machine", &view::machine_line(record));
     }
 
-    fn warnings(&mut self, record: &Record) {
-        for warning in &record.warnings {
-            let title = self.paint("warning", YELLOW);
+    fn warnings(&mut self, records: &[&Record]) {
+        let title = self.paint("warning", YELLOW);
+        for warning in view::distinct_warnings(records) {
             let text = plain(&format!("{}; {}", warning.cause, warning.remedy));
             self.line(&format!("{title}: {text}"));
         }

@@ -3,7 +3,10 @@
 use crate::row;
 use crate::table::Table;
 use crate::units::{self, ABSENT};
-use crate::{Record, Stage};
+use crate::{Record, Stage, Warning};
+
+/// The code of the warning that a debug build carries.
+pub const DEBUG_BUILD: &str = "debug-build";
 
 /// The metrics that may be shown: all of them, or only counts when the run has no result.
 pub fn metrics(record: &Record) -> Table {
@@ -153,7 +156,7 @@ pub fn environment(record: &Record) -> Table {
     let number = |value: Option<f64>| value.map_or(ABSENT.to_owned(), units::digits);
     let share = |value: Option<f64>| value.map_or(ABSENT.to_owned(), units::share);
     let memory = machine.memory_bytes.map_or(ABSENT.to_owned(), |b| units::bytes(b as f64));
-    let mut table = Table::new(&["machine", ""], &[]);
+    let mut table = Table::new(&["property", "value"], &[]);
     table.push(["host".to_owned(), text(&machine.hostname)]);
     table.push(["CPU".to_owned(), text(&machine.cpu_model)]);
     table.push(["cores".to_owned(), machine.cores.to_string()]);
@@ -173,7 +176,7 @@ pub fn environment(record: &Record) -> Table {
 pub fn provenance(record: &Record) -> Table {
     let build = &record.provenance;
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| ABSENT.to_owned());
-    let mut table = Table::new(&["build", ""], &[]);
+    let mut table = Table::new(&["property", "value"], &[]);
     table.push(["version".to_owned(), build.tool_version.clone()]);
     table.push(["commit".to_owned(), commit(record, usize::MAX)]);
     table.push(["profile".to_owned(), profile(record)]);
@@ -185,6 +188,30 @@ pub fn provenance(record: &Record) -> Table {
         table.push([format!("{kernel} path"), path.clone()]);
     }
     table
+}
+
+/// The record's warnings; of a debug build, first of all that it is one.
+pub fn warnings(record: &Record) -> Vec<Warning> {
+    let said = record.warnings.iter().any(|warning| warning.code == DEBUG_BUILD);
+    let debug = (record.provenance.debug_build && !said).then(|| {
+        Warning::new(
+            DEBUG_BUILD,
+            "DEBUG BUILD: assertions were on, its figures are no measurement",
+            "build with --release",
+        )
+    });
+    debug.into_iter().chain(record.warnings.iter().cloned()).collect()
+}
+
+/// Each warning of several runs once: runs of one tour share most of theirs.
+pub fn distinct_warnings(records: &[&Record]) -> Vec<Warning> {
+    let mut distinct: Vec<Warning> = Vec::new();
+    for warning in records.iter().flat_map(|record| warnings(record)) {
+        if !distinct.contains(&warning) {
+            distinct.push(warning);
+        }
+    }
+    distinct
 }
 
 /// Machine and build in one line.

@@ -5,8 +5,8 @@
 use plotly::common::{Anchor, DashType, Line, Marker, Mode, Orientation, TextPosition, Title};
 use plotly::configuration::DisplayModeBar;
 use plotly::layout::{
-    Axis, AxisType, BarMode, HoverMode, Legend, Margin, RangeMode, Shape, ShapeLine, ShapeType,
-    TraceOrder,
+    Axis, AxisType, BarMode, CategoryOrder, HoverMode, Legend, Margin, RangeMode, Shape, ShapeLine,
+    ShapeType, TraceOrder,
 };
 use plotly::{Bar, Configuration, Layout, Plot, Scatter};
 
@@ -48,7 +48,7 @@ pub(super) fn all(record: &Record, series: &[Point]) -> Vec<Chart> {
     let charts = [
         spectrum(record),
         over_time(series, |name| name.ends_with("_per_s"), "Rate over time"),
-        over_time(series, |name| units::is_latency_ns(name), "Latency over time"),
+        over_time(series, units::is_latency_ns, "Latency over time"),
         stages(record),
         roofline(record),
         trials(record),
@@ -242,22 +242,28 @@ fn trials(record: &Record) -> Option<Chart> {
     let mut plot = Plot::new();
     for (contended, series, colour) in [(false, "quiet", BLUE), (true, "contended", ORANGE)] {
         let chosen = values.iter().filter(|(sample, _)| sample.contended == contended);
-        let (x, y): (Vec<String>, Vec<f64>) = chosen
-            .map(|(sample, value)| (format!("trial {}", sample.index), value / factor))
-            .unzip();
+        let (x, y): (Vec<String>, Vec<f64>) =
+            chosen.map(|(sample, value)| (trial_name(sample), value / factor)).unzip();
         if !x.is_empty() {
             let bars = Bar::new(x, y).name(series).marker(Marker::new().color(colour));
             plot.add_trace(bars);
         }
     }
     let y = axis(format!("{} ({unit})", label(&spoken(name)))).range_mode(RangeMode::ToZero);
+    // Two traces share the axis: without a stated order the contended trials would come last.
+    let names: Vec<String> = values.iter().map(|(sample, _)| trial_name(sample)).collect();
+    let order = categories().category_order(CategoryOrder::Array).category_array(names);
     Some(Chart {
         title: "Trial by trial",
         caption: "A trial is contended when other work took the CPU; the run's figure is the median.",
-        plot: finish(plot, categories(), y, 300, contended),
+        plot: finish(plot, order, y, 300, contended),
         height: 300,
         table: view::samples(record),
     })
+}
+
+fn trial_name(sample: &Sample) -> String {
+    format!("trial {}", sample.index)
 }
 
 /// An axis with a title, that leaves room for its labels and cannot be dragged by a thumb.

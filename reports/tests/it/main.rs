@@ -1,5 +1,6 @@
 //! The crate as its readers use it: files, renderings, the published schema.
 
+mod page;
 mod schema;
 mod store;
 mod text;
@@ -12,5 +13,5 @@ use quorumark_report::Record;
 const GOLDEN: &str = include_str!("../golden/record.json");
 
 fn golden() -> Record {
-    Record::from_json(GOLDEN, Path::new("golden/record.json")).unwrap()
+    Record::from_json(GOLDEN, Path::new("golden/record.json")).expect("a valid record")
 }

@@ -6,12 +6,12 @@ use std::path::Path;
 use quorumark_report::store::{
     FILE_BYTES_MAX, RECORD_FILE, SERIES_FILE, read_series, write_series,
 };
-use quorumark_report::{Metrics, Point, Record};
+use quorumark_report::{Metrics, Point, Record, Spectrum};
 
 use crate::{GOLDEN, golden};
 
 fn read_error(text: &str) -> String {
-    Record::from_json(text, Path::new("some/record.json")).unwrap_err().to_string()
+    Record::from_json(text, Path::new("some/record.json")).expect_err("no record").to_string()
 }
 
 #[test]
@@ -21,6 +21,22 @@ fn what_is_written_is_read_back_by_file_and_by_directory() {
     let path = golden().write(&run).unwrap();
     assert_eq!(Record::read(&path).unwrap(), golden());
     assert_eq!(Record::read(&run).unwrap(), golden());
+}
+
+#[test]
+fn every_number_written_is_finite_or_null() {
+    let mut record = golden();
+    record.environment.steal_share = Some(f64::NAN);
+    record.samples[0].cpu_share = Some(f64::INFINITY);
+    record.stages[0].queue_depth_mean = Some(f64::NEG_INFINITY);
+    record.metrics.set("limit_share", f64::NAN);
+    let spectrum = Spectrum::new([(f64::NAN, 1), (0.9, 3), (0.5, 2), (1.5, 4)]);
+    assert_eq!(spectrum.points(), [(0.5, 2), (0.9, 3)]);
+    record.latency_spectrum.insert("service_time_ns".to_owned(), spectrum);
+    let read = Record::from_json(&record.to_json(), Path::new("r")).unwrap();
+    assert_eq!(read.environment.steal_share, None);
+    assert_eq!((read.samples[0].cpu_share, read.stages[0].queue_depth_mean), (None, None));
+    assert!(read.metrics.contains("limit_share") && read.metrics.get("limit_share").is_none());
 }
 
 #[test]

@@ -99,7 +99,8 @@ fn a_run_without_a_result_says_why_and_keeps_its_counts() {
 
 #[test]
 fn each_family_of_scenarios_has_its_headline() {
-    let cases: [(&str, &[(&str, f64)], &str, &str); 7] = [
+    type Case = (&'static str, &'static [(&'static str, f64)], &'static str, &'static str);
+    let cases: [Case; 7] = [
         (
             "pow/miner",
             &[("cpu_ns_per_hash", 95.0), ("hashes_per_s", 21.04e6)],
@@ -142,6 +143,29 @@ fn the_tour_is_one_table_with_a_command_for_each_row() {
     assert!(rows[3].contains("VOID") && rows[3].ends_with("void"), "{text}");
     assert_eq!(text.lines().filter(|line| line.starts_with("reproduce: ")).count(), 3);
     assert!(rows.iter().all(|row| row.chars().count() <= 100), "{text}");
+}
+
+#[test]
+fn a_debug_build_says_so_loudly() {
+    let mut record = golden();
+    record.provenance.debug_build = true;
+    let pages = [
+        terminal::record(&record, Style::default()),
+        terminal::records(&[&record, &record], Style::default()),
+        markdown::record(&record),
+    ];
+    for text in pages {
+        assert_eq!(text.matches("DEBUG BUILD").count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn parameters_that_tell_rows_apart_are_shown() {
+    let mut tcp = golden();
+    tcp.config.insert("transport".to_owned(), "tcp".into());
+    let table = Row::table(&[&golden(), &tcp]);
+    assert_eq!(table.rows[0][0], "pbft/pipeline replicas=4 transport=memory");
+    assert_eq!(table.rows[1][0], "pbft/pipeline replicas=4 transport=tcp");
 }
 
 #[test]

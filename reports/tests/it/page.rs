@@ -1,0 +1,174 @@
+//! The HTML page: what it holds, that it loads nothing, and that text stays text.
+
+use quorumark_report::html::{Run, page};
+use quorumark_report::{Check, Metrics, Point, Record, Stage, Verdict, Warning};
+
+use crate::golden;
+
+/// The page without the charting script, whose own text is not ours to judge.
+fn own_parts(html: &str) -> String {
+    let begin = html.find("<script type=\"text/javascript\">").expect("the charting script");
+    let end = begin + html[begin..].find("</script>").expect("its end");
+    format!("{}{}", &html[..begin], &html[end..])
+}
+
+fn one(record: &Record, series: &[Point]) -> String {
+    page(&[Run { record, series }])
+}
+
+fn series() -> Vec<Point> {
+    (1..=5)
+        .map(|second| {
+            let values: Metrics =
+                [("throughput_tx_per_s", 27_000.0), ("response_time_ns_p99", 2e7)]
+                    .into_iter()
+                    .collect();
+            Point { sample: 0, t_ns: second * 1_000_000_000, values }
+        })
+        .collect()
+}
+
+#[test]
+fn the_answer_stands_before_the_charts() {
+    let html = own_parts(&one(&golden(), &series()));
+    let at = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text} is missing"));
+    let order = [
+        "<h1>27.1k tx/s <span class=\"badge ok\">ok</span></h1>",
+        "Bottleneck: ",
+        "no violation",
+        "Latency spectrum",
+        "Rate over time",
+        "Latency over time",
+        "Where the time went",
+        "Roofline",
+        "Trial by trial",
+        "Figures",
+        "Safety oracle",
+        "Machine",
+        "Build",
+        "Reproduce",
+        "quorumark run pbft/pipeline --replicas 4",
+    ];
+    let places: Vec<usize> = order.into_iter().map(at).collect();
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[test]
+fn each_chart_has_a_place_its_data_units_and_a_table() {
+    let html = own_parts(&one(&golden(), &series()));
+    let begin =
+        html.find("type=\"application/json\">").unwrap() + "type=\"application/json\">".len();
+    let end = begin + html[begin..].find("</script>").unwrap();
+    let charts: serde_json::Value = serde_json::from_str(&html[begin..end]).unwrap();
+    let charts = charts.as_array().unwrap();
+    assert_eq!(charts.len(), 6);
+    assert_eq!(html.matches("class=\"chart\"").count(), 6);
+    for chart in charts {
+        let id = chart["id"].as_str().unwrap();
+        let place = html.find(&format!("id=\"{id}\"")).expect("a place");
+        assert!(html[place..place + 200].contains("<table>"), "{id} has no table beside it");
+        assert!(!chart["plot"]["data"].as_array().unwrap().is_empty(), "{id}");
+        for axis in ["xaxis", "yaxis"] {
+            let axis = &chart["plot"]["layout"][axis];
+            let title = axis["title"]["text"].as_str().unwrap_or_default();
+            assert!(axis["type"] == "category" || title.ends_with(')'), "{id}: {title:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_fetched() {
+    let html = own_parts(&page(&[
+        Run { record: &golden(), series: &series() },
+        Run { record: &golden(), series: &[] },
+    ]));
+    for loader in
+        ["src=", "<link", "<img", "<iframe", "@import", "url(", "http:", "https:", "//cdn"]
+    {
+        assert!(!html.contains(loader), "{loader} stands in the page");
+    }
+    assert!(html.contains("Content-Security-Policy\" content=\"default-src 'none';"));
+    let links: Vec<&str> =
+        html.match_indices("href=\"").map(|(at, _)| &html[at + 6..at + 7]).collect();
+    assert!(!links.is_empty() && links.iter().all(|first| *first == "#"), "{links:?}");
+}
+
+#[test]
+fn the_charting_script_is_embedded_once() {
+    let run = Run { record: &golden(), series: &[] };
+    let html = page(&[run, run, run]);
+    assert_eq!(html.matches("* plotly.js v").count(), 1);
+    assert!(!html.contains("MathJax.loader"), "the mathematics library is not needed");
+    assert!(html.len() < 6_000_000, "{} bytes", html.len());
+}
+
+#[test]
+fn hostile_text_stays_text() {
+    let evil = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&";
+    let mut record = golden();
+    record.scenario = format!("{evil}/pipeline");
+    record.reproduce = evil.to_owned();
+    record.bottleneck = Some(evil.to_owned());
+    record.warnings = vec![Warning::new(evil, evil, evil)];
+    record.config.insert(evil.to_owned(), evil.into());
+    record.environment.cpu_model = Some(evil.to_owned());
+    record.provenance.simd.insert(evil.to_owned(), evil.to_owned());
+    record.oracle.insert(evil.to_owned(), Check::default());
+    record.metrics.set(evil, 1.0);
+    record.stages.push(Stage { name: evil.to_owned(), busy_ns: 1, ..Stage::default() });
+    let spectrum = record.latency_spectrum["response_time_ns"].clone();
+    record.latency_spectrum.insert(evil.to_owned(), spectrum);
+    let values = [(format!("{evil}_per_s"), 1.0), (format!("{evil}_ns"), 1.0)];
+    let point = Point { sample: 0, t_ns: 1, values: values.into_iter().collect() };
+    for runs in [1, 2] {
+        let html =
+            own_parts(&page(&vec![
+                Run { record: &record, series: std::slice::from_ref(&point) };
+                runs
+            ]));
+        assert!(!html.contains("<img") && !html.contains("<script>alert"));
+        assert_eq!(html.matches("<script").count(), 2, "the data and the few lines that draw");
+        // plotly reads a subset of HTML in labels: there the text is escaped once more.
+        assert!(!html.contains("\"name\":\"\\u003c/script"), "a label holds raw markup");
+    }
+}
+
+#[test]
+fn a_run_without_a_result_has_no_chart_and_no_figure_that_could_be_quoted() {
+    for verdict in [Verdict::Void, Verdict::Fail] {
+        let mut record = golden();
+        record.verdict = verdict;
+        record.verdict_reason = Some("sent 61 % of intended".to_owned());
+        let html = one(&record, &series());
+        assert!(!html.contains("plotly"), "a page without charts needs no script");
+        for claim in ["27.1k", "tx/s", "20.8 ms", "72.4 us", "64.6 %", "Bottleneck"] {
+            assert!(!html.contains(claim), "{claim} stands in the page");
+        }
+        let word = verdict.as_str().to_uppercase();
+        assert!(
+            html.contains(&format!("<h1><span class=\"{verdict}\">{word}</span></h1>")),
+            "{word}"
+        );
+        assert!(html.contains("sent 61 % of intended") && html.contains("81,420"));
+    }
+}
+
+#[test]
+fn several_runs_begin_with_one_table_that_leads_to_each() {
+    let mut void = golden();
+    void.verdict = Verdict::Void;
+    let html = own_parts(&page(&[
+        Run { record: &golden(), series: &[] },
+        Run { record: &void, series: &[] },
+    ]));
+    assert!(html.contains("<h1>1 of 2 runs ok</h1>"));
+    for place in ["run-0", "run-1"] {
+        assert!(html.contains(&format!("href=\"#{place}\"")), "{place}");
+        assert!(html.contains(&format!("id=\"{place}\"")), "{place}");
+    }
+}
+
+#[test]
+fn a_page_of_nothing_says_so() {
+    assert!(page(&[]).contains("No run was given."));
+}
