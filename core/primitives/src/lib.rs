@@ -3,10 +3,13 @@
 //! Invariant: this crate knows nothing of consensus, threads or sockets (rayon's data parallelism
 //! excepted). It is the only crate in which a signature can turn a value into [`Verified`].
 
+#![deny(unsafe_code)] // allowed in the kernel modules alone, where they are declared
+
 pub mod check;
 pub mod ed25519;
 pub mod hash;
 pub mod mac;
+pub mod merkle;
 pub mod sha256;
 pub mod signed;
 pub mod wire;

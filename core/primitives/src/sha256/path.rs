@@ -1,0 +1,138 @@
+//! Which code computes SHA-256, chosen once at run time.
+
+use core::fmt;
+use core::str::FromStr;
+use std::sync::OnceLock;
+
+use thiserror::Error;
+
+use super::{Scan, portable};
+use crate::Digest;
+
+/// The kernels of one path. Slices of inputs and outputs have equal length; callers have checked.
+pub(super) struct Kernels {
+    pub(super) name: &'static str,
+    pub(super) supported: fn() -> bool,
+    pub(super) sha256d_64: fn(&[[u8; 64]], &mut [Digest]),
+    pub(super) sha256d_pairs: fn(&[[Digest; 2]], &mut [Digest]),
+    pub(super) tagged_pairs: fn(u8, &[[Digest; 2]], &mut [Digest]),
+    pub(super) scan: fn(&Scan, u32, u64, u32, &mut Vec<u32>),
+}
+
+/// Every path that this build holds, the fastest first.
+static ALL: &[&Kernels] = &[
+    #[cfg(target_arch = "x86_64")]
+    &super::sha_ni::FOUR,
+    #[cfg(target_arch = "x86_64")]
+    &super::sha_ni::THREE,
+    #[cfg(target_arch = "x86_64")]
+    &super::sha_ni::TWO,
+    #[cfg(target_arch = "x86_64")]
+    &super::sha_ni::ONE,
+    &portable::KERNELS,
+];
+
+/// A way to compute SHA-256 that this machine can run.
+///
+/// A value exists only for a path whose instructions were detected: that is what makes the kernels
+/// safe to call. It prints and parses as its name, `sha-ni-x4` or `portable`.
+#[derive(Clone, Copy)]
+pub struct Path(&'static Kernels);
+
+/// Why a name is not a [`Path`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PathError {
+    /// No path has the name.
+    #[error("no SHA-256 path is named {name:?}; known are {}", names())]
+    Unknown {
+        /// The name given.
+        name: String,
+    },
+    /// The processor lacks the instructions.
+    #[error("this processor cannot run the SHA-256 path {name}; portable always runs")]
+    Unsupported {
+        /// The path asked for.
+        name: &'static str,
+    },
+}
+
+/// The fastest path of this machine. Detection runs once.
+pub fn path() -> Path {
+    static BEST: OnceLock<Path> = OnceLock::new();
+    *BEST.get_or_init(|| Path::available().next().unwrap_or(Path::PORTABLE))
+}
+
+impl Path {
+    /// Plain integer code, one message at a time.
+    pub const PORTABLE: Path = Path(&portable::KERNELS);
+
+    /// Every path that this machine can run, the fastest first; [`Path::PORTABLE`] is the last.
+    pub fn available() -> impl Iterator<Item = Path> {
+        ALL.iter().filter(|kernels| (kernels.supported)()).map(|kernels| Path(kernels))
+    }
+
+    /// The path's name, as in a configuration and a record.
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    pub(super) fn kernels(self) -> &'static Kernels {
+        self.0
+    }
+}
+
+impl FromStr for Path {
+    type Err = PathError;
+
+    fn from_str(name: &str) -> Result<Path, PathError> {
+        match ALL.iter().find(|kernels| kernels.name == name) {
+            None => Err(PathError::Unknown { name: name.to_owned() }),
+            Some(kernels) if (kernels.supported)() => Ok(Path(kernels)),
+            Some(kernels) => Err(PathError::Unsupported { name: kernels.name }),
+        }
+    }
+}
+
+impl PartialEq for Path {
+    fn eq(&self, other: &Path) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Path {}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Path({})", self.name())
+    }
+}
+
+fn names() -> String {
+    ALL.iter().map(|kernels| kernels.name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_available_path_parses_from_its_name() {
+        for path in Path::available() {
+            assert_eq!(path.to_string().parse(), Ok(path));
+        }
+        assert_eq!(Path::available().last(), Some(Path::PORTABLE));
+        assert_eq!(Path::available().next(), Some(path()));
+    }
+
+    #[test]
+    fn an_unknown_path_is_refused_with_the_known_ones() {
+        let refused = "sha-ni-x9".parse::<Path>().unwrap_err();
+        assert!(refused.to_string().ends_with("portable"), "{refused}");
+    }
+}

@@ -1,0 +1,118 @@
+//! SHA-256 in plain integer code: the path of every machine, and the one that counts instructions
+//! the same everywhere.
+//!
+//! It shares no code with the `sha2` crate, which the tests hold it against.
+
+use super::constants::{INITIAL, PADDING_32, ROUND, ROUND_PADDING_64, sigma0, sigma1};
+use super::path::Kernels;
+use super::{Message64, Scan};
+use crate::Digest;
+
+pub(super) static KERNELS: Kernels = Kernels {
+    name: "portable",
+    supported: || true,
+    sha256d_64: double,
+    sha256d_pairs: double,
+    tagged_pairs: tagged,
+    scan,
+};
+
+/// The compression function (FIPS 180-4 6.2.2) over one block of big-endian words.
+pub(super) fn compress(state: [u32; 8], block: [u32; 16]) -> [u32; 8] {
+    add(state, rounds(state, block, 0))
+}
+
+/// A block's sixteen words, from its bytes.
+pub(super) fn words(block: &[u8; 64]) -> [u32; 16] {
+    let (quarters, rest) = block.as_chunks::<4>();
+    assert!(rest.is_empty(), "64 is a multiple of 4");
+    core::array::from_fn(|i| u32::from_be_bytes(quarters[i]))
+}
+
+/// The rounds `first` to 63 of one block, without the final addition of the state.
+fn rounds(mut state: [u32; 8], mut w: [u32; 16], first: usize) -> [u32; 8] {
+    for i in first..16 {
+        state = round(state, w[i].wrapping_add(ROUND[i]));
+    }
+    for constants in &ROUND.as_chunks::<16>().0[1..] {
+        for i in 0..16 {
+            w[i] = w[i]
+                .wrapping_add(sigma0(w[(i + 1) % 16]))
+                .wrapping_add(w[(i + 9) % 16])
+                .wrapping_add(sigma1(w[(i + 14) % 16]));
+            state = round(state, w[i].wrapping_add(constants[i]));
+        }
+    }
+    state
+}
+
+/// One round; `wk` is the schedule's word plus the round's constant.
+#[inline(always)]
+fn round([a, b, c, d, e, f, g, h]: [u32; 8], wk: u32) -> [u32; 8] {
+    let sum1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
+    let choice = g ^ (e & (f ^ g));
+    let t1 = h.wrapping_add(sum1).wrapping_add(choice).wrapping_add(wk);
+    let sum0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
+    let majority = (a & b) ^ (c & (a ^ b));
+    [t1.wrapping_add(sum0).wrapping_add(majority), a, b, c, d.wrapping_add(t1), e, f, g]
+}
+
+fn add(x: [u32; 8], y: [u32; 8]) -> [u32; 8] {
+    core::array::from_fn(|i| x[i].wrapping_add(y[i]))
+}
+
+/// The state after a 64-byte message that is not over yet.
+fn first_block<M: Message64>(message: &M) -> [u32; 8] {
+    let quarters = message.quarters();
+    let word = |i: usize| quarters[i / 4].as_chunks::<4>().0[i % 4];
+    compress(INITIAL, core::array::from_fn(|i| u32::from_be_bytes(word(i))))
+}
+
+/// SHA-256 of the 32 bytes that `state` stands for, as words.
+fn again(state: [u32; 8]) -> [u32; 8] {
+    let block = core::array::from_fn(|i| if i < 8 { state[i] } else { PADDING_32[i - 8] });
+    compress(INITIAL, block)
+}
+
+fn digest(state: [u32; 8]) -> Digest {
+    let mut bytes = [0; 32];
+    for (quarter, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+        *quarter = word.to_be_bytes();
+    }
+    Digest(bytes)
+}
+
+fn double<M: Message64>(input: &[M], out: &mut [Digest]) {
+    for (message, out) in input.iter().zip(out) {
+        let state = first_block(message);
+        let padded = ROUND_PADDING_64.iter().fold(state, |state, wk| round(state, *wk));
+        *out = digest(again(add(state, padded)));
+    }
+}
+
+fn tagged(tag: u8, input: &[[Digest; 2]], out: &mut [Digest]) {
+    for (pair, out) in input.iter().zip(out) {
+        let mut blocks = [0; 128];
+        blocks[0] = tag;
+        blocks[1..33].copy_from_slice(&pair[0].0);
+        blocks[33..65].copy_from_slice(&pair[1].0);
+        blocks[65] = 0x80;
+        blocks[126..].copy_from_slice(&(65u16 * 8).to_be_bytes());
+        let state = blocks.as_chunks::<64>().0.iter().fold(INITIAL, |s, b| compress(s, words(b)));
+        *out = digest(state);
+    }
+}
+
+fn scan(scan: &Scan, first_nonce: u32, count: u64, top_word_max: u32, hits: &mut Vec<u32>) {
+    let mut block = scan.last_block();
+    // Rounds 0 to 2 take the three words before the nonce: once for the whole range.
+    let three = (0..3).fold(scan.midstate, |s, i| round(s, block[i].wrapping_add(ROUND[i])));
+    for offset in 0..count {
+        let nonce = first_nonce.wrapping_add(offset as u32);
+        block[3] = nonce.swap_bytes();
+        let state = again(add(scan.midstate, rounds(three, block, 3)));
+        if state[7].swap_bytes() <= top_word_max {
+            hits.push(nonce);
+        }
+    }
+}

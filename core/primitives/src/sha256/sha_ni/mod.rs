@@ -1,0 +1,129 @@
+//! SHA-256 with the x86 SHA extensions, several independent messages ("streams") side by side.
+//!
+//! `sha256rnds2` does two rounds and has a latency of four cycles, yet a core can start one every
+//! cycle or two: a lone stream leaves the unit idle. Each step below is therefore written as a loop
+//! over `N` streams, which the compiler unrolls. The instructions keep the state as two registers,
+//! (a, b, e, f) and (c, d, g, h), with the first-named word in the highest lane.
+//!
+//! Reference: Intel, "SHA Extensions: New Instructions Supporting the Secure Hash Algorithm on
+//! Intel Architecture Processors", 2013. Only 128-bit registers are used: beside live upper halves
+//! of 256-bit registers these instructions cost hundreds of cycles.
+
+mod rounds;
+mod scan;
+
+use core::arch::x86_64::{
+    _mm_alignr_epi8, _mm_or_si128, _mm_set_epi8, _mm_setzero_si128, _mm_slli_epi32, _mm_srli_si128,
+};
+use core::array;
+use std::is_x86_feature_detected;
+
+use self::rounds::*;
+use self::scan::scan;
+use super::Message64;
+use super::path::Kernels;
+use crate::Digest;
+
+/// The kernels with a given number of streams.
+macro_rules! kernels {
+    ($name:ident, $text:literal, $streams:literal) => {
+        pub(super) static $name: Kernels = Kernels {
+            name: $text,
+            supported,
+            sha256d_64: |input, out| {
+                // SAFETY: needs sha and sse4.1. These kernels are reached through a `Path` alone,
+                // and a `Path` to them is made only after `supported` found both.
+                unsafe { double::<$streams, _>(input, out) }
+            },
+            sha256d_pairs: |input, out| {
+                // SAFETY: as above.
+                unsafe { double::<$streams, _>(input, out) }
+            },
+            tagged_pairs: |tag, input, out| {
+                // SAFETY: as above.
+                unsafe { tagged::<$streams, _>(tag, input, out) }
+            },
+            scan: |header, first_nonce, count, top_word_max, hits| {
+                // SAFETY: as above.
+                unsafe { scan::<$streams>(header, first_nonce, count, top_word_max, hits) }
+            },
+        };
+    };
+}
+
+kernels!(ONE, "sha-ni-x1", 1);
+kernels!(TWO, "sha-ni-x2", 2);
+kernels!(THREE, "sha-ni-x3", 3);
+kernels!(FOUR, "sha-ni-x4", 4);
+
+fn supported() -> bool {
+    is_x86_feature_detected!("sha") && is_x86_feature_detected!("sse4.1")
+}
+
+/// Double SHA-256 of 64-byte messages, `N` at a time and the rest singly.
+#[target_feature(enable = "sha,sse4.1")]
+fn double<const N: usize, M: Message64>(input: &[M], out: &mut [Digest]) {
+    let (groups, rest) = input.as_chunks::<N>();
+    let (out, out_rest) = out.as_chunks_mut::<N>();
+    for (messages, out) in groups.iter().zip(out) {
+        double_group(messages, out);
+    }
+    for (message, out) in rest.iter().zip(out_rest) {
+        double_group(array::from_ref(message), array::from_mut(out));
+    }
+}
+
+#[target_feature(enable = "sha,sse4.1")]
+#[inline]
+fn double_group<const N: usize, M: Message64>(messages: &[M; N], out: &mut [Digest; N]) {
+    let mut s = [initial(); N];
+    compress!(s, array::from_fn(|n| messages[n].quarters().map(|q| swap_bytes(load(q)))));
+    compress_padding_64!(s);
+    let (mut s, mut w) = again32!(s);
+    extended16!(s, w, 2);
+    extended16!(s, w, 3);
+    add(&mut s, &[initial(); N]);
+    for n in 0..N {
+        store(s[n], &mut out[n]);
+    }
+}
+
+/// SHA-256 of a tag byte and 64 bytes, `N` at a time and the rest singly.
+#[target_feature(enable = "sha,sse4.1")]
+fn tagged<const N: usize, M: Message64>(tag: u8, input: &[M], out: &mut [Digest]) {
+    let (groups, rest) = input.as_chunks::<N>();
+    let (out, out_rest) = out.as_chunks_mut::<N>();
+    for (messages, out) in groups.iter().zip(out) {
+        tagged_group(tag, messages, out);
+    }
+    for (message, out) in rest.iter().zip(out_rest) {
+        tagged_group(tag, array::from_ref(message), array::from_mut(out));
+    }
+}
+
+/// The tag moves every quarter on by one byte; the last byte stands alone in the second block.
+#[target_feature(enable = "sha,sse4.1")]
+#[inline]
+fn tagged_group<const N: usize, M: Message64>(tag: u8, messages: &[M; N], out: &mut [Digest; N]) {
+    let before = _mm_set_epi8(tag as i8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    let zero = _mm_setzero_si128();
+    let mut first = [[zero; 4]; N];
+    let mut second = [[zero, zero, zero, words(65 * 8, 0, 0, 0)]; N];
+    for n in 0..N {
+        let [a, b, c, d] = messages[n].quarters().map(|quarter| load(quarter));
+        first[n] = [
+            swap_bytes(_mm_alignr_epi8(a, before, 15)),
+            swap_bytes(_mm_alignr_epi8(b, a, 15)),
+            swap_bytes(_mm_alignr_epi8(c, b, 15)),
+            swap_bytes(_mm_alignr_epi8(d, c, 15)),
+        ];
+        let last = _mm_slli_epi32(_mm_srli_si128(d, 15), 24);
+        second[n][0] = _mm_or_si128(last, words(0, 0, 0, 0x0080_0000));
+    }
+    let mut s = [initial(); N];
+    compress!(s, first);
+    compress!(s, second);
+    for n in 0..N {
+        store(s[n], &mut out[n]);
+    }
+}
