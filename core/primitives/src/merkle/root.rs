@@ -1,0 +1,127 @@
+//! Roots without the tree: level by level in blocks that stay in the first-level cache.
+
+use core::mem;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+use thiserror::Error;
+
+use super::Rule;
+use crate::Digest;
+use crate::sha256::{self, Path};
+
+/// Levels that are reduced at once.
+const BLOCK_LEVELS: u32 = 9;
+
+/// Nodes that are reduced to one at once: 16 KiB, and 12 KiB of scratch.
+pub(super) const BLOCK: usize = 1 << BLOCK_LEVELS;
+
+/// The root of the tree over `leaves`, which are leaf hashes; without any,
+/// [`Rule::empty_root`].
+pub fn root(rule: Rule, leaves: &[Digest]) -> Digest {
+    root_with(sha256::path(), rule, leaves)
+}
+
+/// [`root`] with a given path for SHA-256.
+pub fn root_with(path: Path, rule: Rule, leaves: &[Digest]) -> Digest {
+    let reduction = Reduction { rule, path, mutated: None };
+    reduction.root(leaves, |nodes| nodes.chunks(BLOCK).map(|b| reduction.block(b)).collect())
+}
+
+/// [`root`] by all threads of the current rayon pool; to choose their number, call it inside
+/// `ThreadPool::install`.
+pub fn root_parallel(rule: Rule, leaves: &[Digest]) -> Digest {
+    root_parallel_with(sha256::path(), rule, leaves)
+}
+
+/// [`root_parallel`] with a given path for SHA-256.
+pub fn root_parallel_with(path: Path, rule: Rule, leaves: &[Digest]) -> Digest {
+    let reduction = Reduction { rule, path, mutated: None };
+    reduction.root(leaves, |nodes| nodes.par_chunks(BLOCK).map(|b| reduction.block(b)).collect())
+}
+
+/// A list of leaves that shares its root with a shorter list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("two equal siblings: another list of transactions has the root {root}")]
+pub struct Mutated {
+    /// The root that the list has all the same.
+    pub root: Digest,
+}
+
+/// The root under Bitcoin's rule, refused when two siblings that are both there are equal.
+///
+/// An odd node is paired with itself, so the lists (1, 2, 3) and (1, 2, 3, 3) have one root: a block
+/// could be altered without altering its header (CVE-2012-2459). The check is that of Bitcoin
+/// Core's `ComputeMerkleRoot`, its `mutated`. A block refused here must not be remembered as
+/// invalid by its header's hash: the honest block has the same.
+///
+/// # Errors
+/// [`Mutated`], with the root.
+pub fn bitcoin_root_checked(leaves: &[Digest]) -> Result<Digest, Mutated> {
+    let mutated = AtomicBool::new(false);
+    let reduction =
+        Reduction { rule: Rule::Bitcoin, path: sha256::path(), mutated: Some(&mutated) };
+    let root =
+        reduction.root(leaves, |nodes| nodes.chunks(BLOCK).map(|b| reduction.block(b)).collect());
+    if mutated.into_inner() { Err(Mutated { root }) } else { Ok(root) }
+}
+
+/// One computation of a root.
+struct Reduction<'a> {
+    rule: Rule,
+    path: Path,
+    /// Set when two siblings are equal. Relaxed is enough: it is read after every block is done,
+    /// and joining them orders the two.
+    mutated: Option<&'a AtomicBool>,
+}
+
+impl Reduction<'_> {
+    /// Reduces `leaves` by whole blocks, done by `blocks`, until one block is left.
+    fn root(&self, leaves: &[Digest], blocks: impl Fn(&[Digest]) -> Vec<Digest>) -> Digest {
+        if leaves.is_empty() {
+            return self.rule.empty_root();
+        }
+        let mut tops;
+        let mut nodes = leaves;
+        while nodes.len() > BLOCK {
+            tops = blocks(nodes);
+            nodes = &tops;
+        }
+        let levels = nodes.len().next_power_of_two().ilog2();
+        self.rule.seal(leaves.len() as u64, self.subtree(nodes, levels))
+    }
+
+    /// The top node of a block that has neighbours: always [`BLOCK_LEVELS`] above its leaves, so
+    /// that the last block, which may be short, pairs its odd nodes on each level.
+    fn block(&self, nodes: &[Digest]) -> Digest {
+        self.subtree(nodes, BLOCK_LEVELS)
+    }
+
+    fn subtree(&self, nodes: &[Digest], levels: u32) -> Digest {
+        assert!((1..=BLOCK).contains(&nodes.len()), "a block has 1 to {BLOCK} nodes");
+        let mut scratch = ([Digest::ZERO; BLOCK / 2], [Digest::ZERO; BLOCK / 4]);
+        let (mut from, mut to) = (&mut scratch.0[..], &mut scratch.1[..]);
+        if levels == 0 {
+            return nodes[0];
+        }
+        let mut count = nodes.len().div_ceil(2);
+        self.level(nodes, &mut from[..count]);
+        for _ in 1..levels {
+            let half = count.div_ceil(2);
+            self.level(&from[..count], &mut to[..half]);
+            mem::swap(&mut from, &mut to);
+            count = half;
+        }
+        assert_eq!(count, 1, "{levels} levels reduce {} nodes to one", nodes.len());
+        from[0]
+    }
+
+    fn level(&self, nodes: &[Digest], out: &mut [Digest]) {
+        if let Some(mutated) = self.mutated
+            && nodes.as_chunks::<2>().0.iter().any(|[left, right]| left == right)
+        {
+            mutated.store(true, Ordering::Relaxed);
+        }
+        self.rule.parents(self.path, nodes, out);
+    }
+}

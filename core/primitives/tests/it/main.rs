@@ -1,0 +1,8 @@
+//! Integration tests of the primitives, one module per area.
+
+#![allow(clippy::unwrap_used)] // the functions beside the tests as well
+
+mod ed25519;
+mod hash;
+mod merkle;
+mod signed;
