@@ -81,7 +81,7 @@ fn spectrum(record: &Record) -> Option<Chart> {
     let y = axis(format!("latency ({unit})")).range_mode(RangeMode::ToZero);
     Some(Chart {
         title: "Latency spectrum",
-        caption: "Response time counts from the intended send time, service time from the real one.",
+        caption: "Response time counts from the intended send time, service time from the sending.",
         plot: finish(plot, x, y, 360, true),
         height: 360,
         table: spectrum_table(&spectra),
@@ -255,7 +255,7 @@ fn trials(record: &Record) -> Option<Chart> {
     let order = categories().category_order(CategoryOrder::Array).category_array(names);
     Some(Chart {
         title: "Trial by trial",
-        caption: "A trial is contended when other work took the CPU; the run's figure is the median.",
+        caption: "A trial is contended when other work took the CPU; the figure is the median.",
         plot: finish(plot, order, y, 300, contended),
         height: 300,
         table: view::samples(record),
