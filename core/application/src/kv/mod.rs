@@ -28,8 +28,8 @@ pub const PAGE_KEYS_MAX: usize = 64;
 /// The most that [`Limits::keys_max`] can be.
 pub const KEYS_MAX: usize = PAGE_KEYS_MEAN * PAGES_MAX;
 
-/// Keys a page, when the store is full: few, because a write costs the hash of its whole page at
-/// the next checkpoint.
+/// Keys a page, when the store is full. With fewer, the inner nodes above them cost at a checkpoint
+/// what the smaller pages save, and the tree takes more memory.
 const PAGE_KEYS_MEAN: usize = 8;
 
 // State transfer sends pages whole.
@@ -42,8 +42,8 @@ const _: () = assert!(PAGE_KEYS_MAX * (12 + VALUE_BYTES_MAX) < FRAME_BYTES_MAX);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// The most keys, 1 to [`KEYS_MAX`]; default 2^20. A page that is full ([`PAGE_KEYS_MAX`])
-    /// takes no new key even below it. A store takes 11 bytes for each key that it could hold, and
-    /// about 80 beside the value for each that it holds.
+    /// takes no new key even below it. A store takes 11 to 22 bytes for each key that it could
+    /// hold, and about 90 beside the value for each that it holds.
     pub keys_max: usize,
     /// The most bytes of all values together; default 256 MiB.
     pub value_bytes_max: u64,
@@ -237,7 +237,7 @@ mod tests {
     fn a_page_filled_on_purpose_is_full_alone() {
         let limits = Limits { keys_max: 1024, ..Limits::default() };
         let mut store = KvStore::new(limits, Permissions::default());
-        let same_page = |key: &u64| mix(*key) % 128 == 0;
+        let same_page = |key: &u64| mix(*key).is_multiple_of(128);
         let picked: Vec<u64> = (0..).filter(same_page).take(PAGE_KEYS_MAX + 1).collect();
         let (last, fitting) = picked.split_last().unwrap();
         assert!(fitting.iter().all(|&key| store.write(key, b"value") == Outcome::Done));

@@ -99,12 +99,8 @@ impl Model {
 
     /// The root of a new store that is given nothing but the content, largest key first.
     fn root_from_scratch(&self) -> Digest {
-        let puts: Vec<Bytes> = self
-            .0
-            .iter()
-            .rev()
-            .map(|(key, value)| Step::Put(*key, value.clone()).encoded())
-            .collect();
+        let put = |(&key, value): (&u64, &Vec<u8>)| Operation::Put { key, value }.to_frame();
+        let puts: Vec<Bytes> = self.0.iter().rev().map(put).collect();
         let mut store = KvStore::new(LIMITS, Permissions::default());
         execute(&mut store, 1, &puts);
         store.root()
@@ -154,7 +150,8 @@ proptest! {
         for (nth, batch) in batches.iter().enumerate() {
             let operations: Vec<Bytes> = batch.iter().map(Step::encoded).collect();
             let seq = nth as u64 + 1;
-            prop_assert_eq!(execute(&mut eager, seq, &operations), execute(&mut lazy, seq, &operations));
+            let results = execute(&mut eager, seq, &operations);
+            prop_assert_eq!(execute(&mut lazy, seq, &operations), results);
             let root = eager.root();
             if nth % interval == 0 {
                 prop_assert_eq!(lazy.root(), root);

@@ -1,5 +1,7 @@
 //! The state machines seen from outside: as an execute stage drives them and clients see them.
 
+#![allow(clippy::unwrap_used, reason = "functions that prepare a test may fail where it fails")]
+
 mod kv;
 mod kv_model;
 mod ledger;

@@ -102,7 +102,7 @@ fn a_repeat_changes_no_store_and_no_ledger() {
 
 #[test]
 fn an_application_can_move_to_the_execute_stage() {
-    fn movable(_: impl Application + Send + 'static) {}
+    fn movable(_: impl Application + 'static) {}
     movable(Ledger::new(Permissions::default()));
     movable(KvStore::new(Limits::default(), Permissions::default()));
 }
