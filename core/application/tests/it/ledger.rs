@@ -66,8 +66,8 @@ fn a_forbidden_transaction_stands_in_no_block() {
     assert_eq!((ledger.root(), ledger.height()), (root, 0));
 
     let mut mixed = Vec::new();
-    let [first, second] = [&transactions(0..2)[0], &transactions(0..2)[1]].map(Clone::clone);
-    let operations = [(barred, &first), (CLIENT, &second)];
+    let batch = transactions(0..2);
+    let operations = [(barred, &batch[0]), (CLIENT, &batch[1])];
     ledger.execute(Seq(2), operations.into_iter(), &mut mixed);
     let expected = [Receipt::Forbidden, Receipt::Included { height: 1, index: 0 }];
     assert!(mixed.iter().map(receipt).eq(expected));
