@@ -96,3 +96,17 @@ fn a_checkpoint_is_an_anchor_that_real_headers_extend() {
     chain.extend(&headers[2017..4033], u64::from(u32::MAX)).unwrap();
     assert_eq!(chain.work(), checkpoints()[1].work);
 }
+
+#[test]
+fn a_checkpoint_with_one_field_changed_does_not_meet_its_target() {
+    for checkpoint in checkpoints() {
+        let encoded = checkpoint.header.encode();
+        // One bit of version, previous, Merkle root, time, bits and nonce.
+        for at in [0, 4, 36, 68, 72, 76] {
+            let mut changed = encoded;
+            changed[at] ^= 1;
+            let met = Header::decode(&changed).meets_own_target();
+            assert_eq!(met, Ok(false), "height {}, byte {at}", checkpoint.height);
+        }
+    }
+}
