@@ -171,11 +171,14 @@ struct Member {
     engine: Pbft,
     verifier: Verifier,
     state: Digest,
-    /// Executed batches, in order: sequence number, digest, requests run.
-    ledger: Vec<(Seq, Digest, Vec<(ClientId, Timestamp)>)>,
+    /// Executed batches, in order.
+    ledger: Vec<Entry>,
     silent: bool,
     cut_off: bool,
 }
+
+/// An executed batch: its place, its digest, the requests run.
+type Entry = (Seq, Digest, Vec<(ClientId, Timestamp)>);
 
 enum Event {
     Arrive(ReplicaId, Message),
