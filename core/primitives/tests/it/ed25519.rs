@@ -131,8 +131,8 @@ fn the_yardstick_decides_by_another_rule() {
     assert_eq!(cctv().iter().filter(|(case, _)| case.dalek()).count(), 208);
 }
 
-/// Deals all cases into batches of random size again and again; each of them also repeats one of its
-/// cases. Every verdict has to be that of the case alone.
+/// Deals all cases into batches of random size again and again; each of them also repeats one of
+/// its cases. Every verdict has to be that of the case alone.
 fn random_compositions(seed: u64, deals: usize) {
     let cases = every_case();
     let expected = verdicts(&cases, Case::single);
