@@ -1,1 +1,34 @@
-//! Workloads, load, recorders, trials, environment, warnings.
+//! Workloads, load, recorders, trials, environment, warnings: how things are measured.
+//!
+//! Invariant: nothing here is measured. The harness prepares inputs before the timed span, checks
+//! answers after it, and leaves a [`quorumark_report::Record`] behind; it neither prints nor parses
+//! arguments. `unsafe` is confined to `clock`, which reads the CPU clocks.
+//!
+//! The way in: [`scenario::find`] names what can be run, [`parameter::ParameterSet`] holds the
+//! configuration, [`run`] measures, [`Run::write`] leaves the files.
+
+#![deny(unsafe_code)]
+
+pub mod clock;
+pub mod date;
+pub mod environment;
+pub mod latency;
+pub mod parameter;
+pub mod progress;
+pub mod provenance;
+pub mod scenario;
+pub mod schedule;
+pub mod trial;
+
+mod assemble;
+mod folder;
+mod judge;
+mod reproduce;
+
+pub use assemble::CPU_SHARE_UNDISTURBED_MIN;
+pub use folder::{LATENCY_FILE, RUNS_DIRECTORY, default_directory};
+pub use judge::CPU_SHARE_CONCLUSIVE_MIN;
+pub use parameter::{Origin, Parameter, ParameterError, ParameterSet};
+pub use progress::{Phase, Progress};
+pub use scenario::{Scenario, Spec};
+pub use trial::{Host, LatencyInterval, Run, RunError, run};

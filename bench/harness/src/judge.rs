@@ -1,0 +1,169 @@
+//! What a run is found to be, and what must be said beside its figures.
+
+use quorumark_report::{Metrics, Verdict, Warning};
+
+use crate::provenance::DEBUG_BUILD;
+use crate::scenario::{Objection, Oracle};
+
+/// Below this share of the CPU the machine was another's: not even CPU times are trusted, because
+/// every resumed thread begins with cold caches.
+pub const CPU_SHARE_CONCLUSIVE_MIN: f64 = 0.5;
+
+/// The verdict and why it is not ok: a violation fails, a run that checked nothing is void, and of
+/// the objections the worst counts.
+pub(crate) fn verdict(
+    oracle: &Oracle,
+    mut objections: Vec<Objection>,
+    metrics: &Metrics,
+) -> (Verdict, Option<String>) {
+    if let Some(reason) = violation(oracle) {
+        return (Verdict::Fail, Some(reason));
+    }
+    if oracle.values().all(|check| check.evaluated == 0) {
+        let reason = "nothing was checked, so nothing is known about the answers".to_owned();
+        objections.push(Objection { verdict: Verdict::Void, reason });
+    }
+    if let Some(share) = metrics.get("cpu_share").filter(|s| *s < CPU_SHARE_CONCLUSIVE_MIN) {
+        let got = share * 100.0;
+        let reason = format!("other work left the run {got:.0} % of the CPU time that it wanted");
+        objections.push(Objection { verdict: Verdict::Inconclusive, reason });
+    }
+    // `max_by_key` takes the last of equal ones; the first reason is the one to tell.
+    let worst = objections.into_iter().rev().max_by_key(|objection| objection.verdict);
+    match worst {
+        Some(Objection { verdict, reason }) => (verdict, Some(reason)),
+        None => (Verdict::Ok, None),
+    }
+}
+
+fn violation(oracle: &Oracle) -> Option<String> {
+    let (name, check) = oracle.iter().find(|(_, check)| check.violated > 0)?;
+    let first = check.first_violation.as_deref().unwrap_or("no details");
+    Some(format!("{name}: violated {} of {} times: {first}", check.violated, check.evaluated))
+}
+
+/// What objections of single trials say about the run: most trials void make it void, fewer make
+/// it inconclusive.
+pub(crate) fn of_trials(objections: &[&Objection], trials: usize) -> Vec<Objection> {
+    let Some(first) = objections.iter().max_by_key(|objection| objection.verdict) else {
+        return Vec::new();
+    };
+    let void = objections.iter().filter(|o| o.verdict == Verdict::Void).count();
+    let verdict = if 2 * void >= trials { Verdict::Void } else { Verdict::Inconclusive };
+    let reason = match objections.len() {
+        count if count == trials => first.reason.clone(),
+        count => format!("{count} of {trials} samples: {}", first.reason),
+    };
+    vec![Objection { verdict, reason }]
+}
+
+/// Some samples were disturbed.
+pub(crate) fn contention(contended: usize, samples: usize) -> Option<Warning> {
+    (contended > 0).then(|| {
+        let cause = format!("{contended} of {samples} samples lost the CPU");
+        Warning::new("cpu-contended", cause, "close other work or raise --repeat")
+    })
+}
+
+/// The run ended early.
+pub(crate) fn interruption(interrupted: bool, samples: usize) -> Option<Warning> {
+    interrupted.then(|| {
+        let cause = format!("interrupted in sample {samples}");
+        Warning::new("interrupted", cause, "run it again to the end before quoting it")
+    })
+}
+
+/// The figures of this build are no measurement.
+pub(crate) fn debug_build() -> Option<Warning> {
+    DEBUG_BUILD.then(|| {
+        let cause = "this is a debug build, many times slower than a release build";
+        Warning::new("debug-build", cause, "build with --release")
+    })
+}
+
+/// Figures without a value that no other warning names.
+pub(crate) fn absent(metrics: &Metrics, said: &[Warning]) -> Vec<Warning> {
+    let named = |name: &str| said.iter().any(|warning| warning.cause.contains(name));
+    let absent = metrics.iter().filter(|(name, value)| value.is_none() && !named(name));
+    let (percentiles, others): (Vec<&str>, Vec<&str>) =
+        absent.map(|(name, _)| name).partition(|name| is_percentile(name));
+    let mut warnings = Vec::new();
+    if !percentiles.is_empty() {
+        let cause = format!("{}: fewer than ten samples above", percentiles.join(", "));
+        warnings.push(Warning::new("few-samples", cause, "raise --duration"));
+    }
+    if !others.is_empty() {
+        let cause = format!("{}: not known for this run", others.join(", "));
+        let remedy = "leave these out when quoting; the other figures stand";
+        warnings.push(Warning::new("not-measured", cause, remedy));
+    }
+    warnings
+}
+
+fn is_percentile(name: &str) -> bool {
+    let quantile = name.rsplit_once("_p").map(|(_, digits)| digits);
+    quantile.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::note;
+
+    fn checked() -> Oracle {
+        let mut oracle = Oracle::new();
+        note(&mut oracle, "agreement", None);
+        oracle
+    }
+
+    fn objection(verdict: Verdict) -> Objection {
+        Objection { verdict, reason: verdict.to_string() }
+    }
+
+    #[test]
+    fn a_violation_outweighs_every_objection_and_is_told() {
+        let mut oracle = checked();
+        note(&mut oracle, "order", Some("seq 7 twice".to_owned()));
+        note(&mut oracle, "order", Some("seq 9 twice".to_owned()));
+        let judged = verdict(&oracle, vec![objection(Verdict::Void)], &Metrics::new());
+        let reason = "order: violated 2 of 2 times: seq 7 twice".to_owned();
+        assert_eq!(judged, (Verdict::Fail, Some(reason)));
+    }
+
+    #[test]
+    fn a_run_that_checked_nothing_is_void() {
+        let judged = verdict(&Oracle::new(), Vec::new(), &Metrics::new());
+        assert_eq!(judged.0, Verdict::Void);
+        assert_eq!(verdict(&checked(), Vec::new(), &Metrics::new()), (Verdict::Ok, None));
+    }
+
+    #[test]
+    fn a_run_that_lost_most_of_the_cpu_is_inconclusive() {
+        let metrics: Metrics = [("cpu_share", 0.4)].into_iter().collect();
+        let (found, reason) = verdict(&checked(), Vec::new(), &metrics);
+        assert_eq!(found, Verdict::Inconclusive);
+        assert!(reason.unwrap().contains("40 %"));
+    }
+
+    #[test]
+    fn one_void_trial_of_three_leaves_the_run_inconclusive_and_two_make_it_void() {
+        let void = objection(Verdict::Void);
+        assert_eq!(of_trials(&[&void], 3)[0].verdict, Verdict::Inconclusive);
+        assert_eq!(of_trials(&[&void, &void], 3)[0].verdict, Verdict::Void);
+        assert!(of_trials(&[], 3).is_empty());
+    }
+
+    #[test]
+    fn every_absent_figure_stands_in_one_warning() {
+        let mut metrics = Metrics::new();
+        for name in ["limit_share", "bytes_per_tx", "response_time_ns_p999"] {
+            metrics.set(name, None);
+        }
+        metrics.set("cpu_share", 1.0);
+        let said = Warning::new("no-limit", "limit_share is null: no floor", "measure one");
+        let warnings = absent(&metrics, &[said]);
+        let codes: Vec<&str> = warnings.iter().map(|warning| warning.code.as_str()).collect();
+        assert_eq!(codes, ["few-samples", "not-measured"]);
+        assert!(warnings[1].cause.starts_with("bytes_per_tx:"), "{warnings:?}");
+    }
+}

@@ -1,0 +1,38 @@
+//! What a run tells about itself while it goes on.
+
+/// The part of a run that begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Fixtures are made, requests signed.
+    Prepare,
+    /// The load runs and nothing is recorded.
+    WarmUp,
+    /// A trial is measured.
+    Trial {
+        /// Which, from 0.
+        index: u32,
+        /// Of how many.
+        of: u32,
+    },
+    /// Answers are checked.
+    Check,
+}
+
+/// Hears how a run gets on, e.g. to draw a bar. Calls come from the thread that runs the scenario,
+/// never inside a timed pass.
+pub trait Progress: Sync {
+    /// A phase begins.
+    fn phase(&self, phase: Phase);
+    /// `done` of the phase is over, 0 to 1. Only long phases tell.
+    fn advance(&self, done: f64) {
+        let _ = done;
+    }
+}
+
+/// Hears nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Quiet;
+
+impl Progress for Quiet {
+    fn phase(&self, _: Phase) {}
+}

@@ -1,0 +1,43 @@
+//! The command that repeats a run.
+
+use crate::parameter::{Origin, ParameterSet};
+
+/// Parameters that are flags of their own; all others go through `--set`.
+const FLAGS: [&str; 7] =
+    ["replicas", "rate", "concurrency", "duration", "warmup", "repeat", "seed"];
+
+/// `quorumark run <scenario>` with everything that was set or differs from its default, and the
+/// seed.
+pub(crate) fn command(scenario: &str, parameters: &ParameterSet) -> String {
+    let mut command = format!("quorumark run {scenario}");
+    for setting in parameters.iter() {
+        let name = setting.parameter.name;
+        let set = setting.origin != Origin::Default || setting.value != setting.parameter.default;
+        match (FLAGS.contains(&name), set || name == "seed") {
+            (_, false) => {}
+            (true, true) => command.push_str(&format!(" --{name} {}", setting.value)),
+            (false, true) => command.push_str(&format!(" --set {name}={}", setting.value)),
+        }
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parameter::Parameter;
+
+    #[test]
+    fn what_was_set_is_repeated_and_the_seed_always() {
+        let mut set = ParameterSet::new(vec![
+            Parameter::integer("replicas", "replicas", 1..=31, 4, ""),
+            Parameter::choice("auth", ["signature", "mac"], ""),
+            Parameter::size("payload", 1..=4096, 512, ""),
+            Parameter::integer("seed", "", 0..=u64::MAX, 42, ""),
+        ]);
+        assert_eq!(command("a/b", &set), "quorumark run a/b --seed 42");
+        set.set("replicas", "7", Origin::Flag("--replicas".to_owned())).unwrap();
+        set.set("auth", "mac", Origin::File("quorumark.toml".to_owned())).unwrap();
+        assert_eq!(command("a/b", &set), "quorumark run a/b --replicas 7 --set auth=mac --seed 42");
+    }
+}
