@@ -7,9 +7,9 @@
 //! ```
 //!
 //! If every equation holds, the sum is zero. If one does not, its residue has prime order once
-//! the cofactor is multiplied in, and at most one of 2^128 values of its weight makes the sum vanish.
-//! Equal keys share one term, so few signers and many messages, the shape of PBFT, cost one point
-//! per signature.
+//! the cofactor is multiplied in, and at most one of 2^128 values of its weight makes the sum
+//! vanish. Equal keys share one term, so few signers and many messages, the shape of PBFT, cost
+//! one point per signature.
 //!
 //! # The weights
 //! They come from BLAKE3, keyed with the verifier's seed, over every `(k_i, s_i)` of the batch.

@@ -9,7 +9,9 @@ use super::{
     Claimed, Context, Domain, KeyDirectory, Refusal, ReplicaSessions, Signed, Signer, Statement,
     Verified,
 };
-use crate::ed25519::{BatchVerifier, KEY_CACHE_CAPACITY, PublicKey, Signature, VerifyCounters};
+use crate::ed25519::{
+    BatchVerifier, KEY_CACHE_CAPACITY, PublicKey, QUEUE_SIGNATURES_MAX, Signature, VerifyCounters,
+};
 use crate::mac::Authenticator;
 use crate::wire::FRAME_BYTES_MAX;
 
@@ -18,6 +20,9 @@ pub const CLAIMS_MAX: usize = FRAME_BYTES_MAX / 64;
 
 /// Signatures queued at which the verifier stops to collect and verifies.
 const QUEUE_SIGNATURES_FLUSH: usize = 16_384;
+
+// One value may still be listed below the flush, so no input can overrun the queue.
+const _: () = assert!(QUEUE_SIGNATURES_FLUSH + CLAIMS_MAX <= QUEUE_SIGNATURES_MAX);
 
 /// How clients authenticate their requests in this cluster.
 #[derive(Debug, Clone, Default)]
