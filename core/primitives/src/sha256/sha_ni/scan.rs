@@ -60,8 +60,8 @@ impl Header {
         let wk = |t: usize| w[t].wrapping_add(ROUND[t]);
         let quad_wk = |q: usize| with_constants(quad(&w, 4 * q), &ROUND_QUADS[q]);
         let midstate = pack(&scan.midstate);
-        let mut after2 = [midstate];
-        rounds2(&mut after2, [words(0, 0, wk(1), wk(0))]);
+        let mut after2 = midstate;
+        rounds2(&mut after2, words(0, 0, wk(1), wk(0)));
         // FIPS 180-4 6.2.2: w[t] = sigma1(w[t-2]) + w[t-7] + sigma0(w[t-15]) + w[t-16]. Word 18
         // lacks sigma0 of the nonce, and word 19 the nonce.
         let w16 = sigma0(w[1]).wrapping_add(w[0]);
@@ -70,7 +70,7 @@ impl Header {
         let w19 = sigma1(w17).wrapping_add(sigma0(w[4]));
         Header {
             midstate,
-            after2: after2[0],
+            after2,
             wk0: words(wk(3), wk(2), 0, 0),
             wk: [quad_wk(1), quad_wk(2), quad_wk(3)],
             w12: quad(&w, 12),
@@ -93,9 +93,9 @@ fn top_words<const N: usize>(header: &Header, nonce: u32) -> [u32; N] {
     extended4::<N, 2>(&mut s, &mut w, &ROUND_QUADS[14]);
     // The digest's last word, h, is what e was three rounds before: the rounds 62 and 63 only move
     // it on. After round 61 it is f, the lowest lane of (a, b, e, f).
-    extend::<N, 3>(&mut w);
-    rounds2(&mut s, array::from_fn(|n| with_constants(w[n][3], &ROUND_QUADS[15])));
     array::from_fn(|n| {
+        extend::<3>(&mut w[n]);
+        rounds2(&mut s[n], with_constants(w[n][3], &ROUND_QUADS[15]));
         let f = _mm_cvtsi128_si32(s[n].cdgh) as u32;
         f.wrapping_add(INITIAL[7]).swap_bytes()
     })
@@ -108,7 +108,9 @@ fn first_hashes<const N: usize>(header: &Header, nonce: u32) -> [State; N] {
     let nonces: [__m128i; N] =
         array::from_fn(|n| words(nonce.wrapping_add(n as u32).swap_bytes(), 0, 0, 0));
     let mut s = [header.after2; N];
-    rounds2_high(&mut s, array::from_fn(|n| _mm_add_epi32(nonces[n], header.wk0)));
+    for n in 0..N {
+        rounds2_high(&mut s[n], _mm_add_epi32(nonces[n], header.wk0));
+    }
     for wk in header.wk {
         rounds4_shared(&mut s, wk);
     }
