@@ -95,13 +95,13 @@ pub enum ParameterError {
     #[error("{name}={text} ({origin}): {problem}; {remedy}")]
     Value {
         /// The parameter.
-        name: String,
+        name: &'static str,
         /// What was given.
         text: String,
         /// Where it was given.
         origin: Origin,
         /// What is wrong with it.
-        problem: String,
+        problem: &'static str,
         /// What would be right.
         remedy: String,
     },

@@ -7,7 +7,7 @@ use super::{Kind, Parameter, Value, suggestion};
 /// What is wrong with a text, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Malformed {
-    pub(super) problem: String,
+    pub(super) problem: &'static str,
     pub(super) remedy: String,
 }
 
@@ -39,38 +39,36 @@ impl Parameter {
         let text = text.trim();
         match &self.kind {
             Kind::Integer { min, max } => {
-                let number = whole(text).ok_or_else(|| self.no("whole number", "64, 20k or 2^20"));
+                let number =
+                    whole(text).ok_or_else(|| no("is not a whole number", "64, 20k or 2^20"));
                 self.within(Value::Integer, number?, *min, *max)
             }
             Kind::Size { min, max } => {
                 let bytes = scaled(text, &SIZES, Some(1));
-                let bytes = bytes.ok_or_else(|| self.no("size", "512B, 4KiB or 1MiB"))?;
+                let bytes = bytes.ok_or_else(|| no("is not a size", "512B, 4KiB or 1MiB"))?;
                 self.within(Value::Size, bytes, *min, *max)
             }
             Kind::Duration { min, max } => {
                 let ns = scaled(text, &TIMES, None);
-                let ns = ns.ok_or_else(|| self.no("duration with a unit", "10s, 500us or 2m"))?;
+                let ns =
+                    ns.ok_or_else(|| no("is not a duration with a unit", "10s, 500us or 2m"))?;
                 self.within(Value::Duration, Duration::from_nanos(ns), *min, *max)
             }
             Kind::Rate { max } => {
-                let rate = rate(text).ok_or_else(|| self.no("rate", "2000, 20k or 1.5M"))?;
+                let rate = rate(text).ok_or_else(|| no("is not a rate", "2000, 20k or 1.5M"))?;
                 self.within(Value::Rate, rate, 0.0, *max)
             }
             Kind::Share => {
-                let share = share(text).ok_or_else(|| self.no("share", "0.01 or 1%"))?;
+                let share = share(text).ok_or_else(|| no("is not a share", "0.01 or 1%"))?;
                 self.within(Value::Share, share, 0.0, 1.0)
             }
             Kind::Choice(words) => self.choose(words, text),
             Kind::Flag => match text {
                 "true" | "on" | "yes" => Ok(Value::Flag(true)),
                 "false" | "off" | "no" => Ok(Value::Flag(false)),
-                _ => Err(self.no("flag", "true or false")),
+                _ => Err(no("is not a flag", "true or false")),
             },
         }
-    }
-
-    fn no(&self, what: &str, examples: &str) -> Malformed {
-        Malformed { problem: format!("is not a {what}"), remedy: format!("write {examples}") }
     }
 
     fn within<T: PartialOrd>(
@@ -83,8 +81,8 @@ impl Parameter {
         if found >= min && found <= max {
             return Ok(value(found));
         }
-        let problem = "is out of range".to_owned();
-        Err(Malformed { problem, remedy: format!("choose {}", self.allowed()) })
+        let remedy = format!("choose {}", self.allowed());
+        Err(Malformed { problem: "is out of range", remedy })
     }
 
     fn choose(&self, words: &[&'static str], text: &str) -> Result<Value, Malformed> {
@@ -95,8 +93,12 @@ impl Parameter {
             Some(near) => format!("did you mean {near}? allowed: {}", self.allowed()),
             None => format!("choose one of {}", self.allowed()),
         };
-        Err(Malformed { problem: "is not one of the choices".to_owned(), remedy })
+        Err(Malformed { problem: "is not one of the choices", remedy })
     }
+}
+
+fn no(problem: &'static str, examples: &str) -> Malformed {
+    Malformed { problem, remedy: format!("write {examples}") }
 }
 
 /// `64`, `1_000`, `20k`, `2^20`.

@@ -86,7 +86,7 @@ impl ParameterSet {
         };
         match setting.parameter.parse(text) {
             Err(Malformed { problem, remedy }) => {
-                let (name, text) = (name.to_owned(), text.to_owned());
+                let (name, text) = (setting.parameter.name, text.to_owned());
                 Err(ParameterError::Value { name, text, origin, problem, remedy })
             }
             Ok(value) => {
