@@ -50,8 +50,8 @@ pub struct Mutated {
 
 /// The root under Bitcoin's rule, refused when two siblings that are both there are equal.
 ///
-/// An odd node is paired with itself, so the lists (1, 2, 3) and (1, 2, 3, 3) have one root: a block
-/// could be altered without altering its header (CVE-2012-2459). The check is that of Bitcoin
+/// An odd node is paired with itself, so the lists (1, 2, 3) and (1, 2, 3, 3) have one root: a
+/// block could be altered without altering its header (CVE-2012-2459). The check is that of Bitcoin
 /// Core's `ComputeMerkleRoot`, its `mutated`. A block refused here must not be remembered as
 /// invalid by its header's hash: the honest block has the same.
 ///

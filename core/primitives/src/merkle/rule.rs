@@ -26,7 +26,7 @@ const BLAKE3_ROOT: &[u8; 32] = b"quorumark merkle tree v1    root";
 /// |---|---|---|---|---|
 /// | Bitcoin | SHA-256d(data), a txid | SHA-256d(left, right) | paired with itself | zero |
 /// | RFC 6962 | SHA-256(0, data) | SHA-256(1, left, right) | moves up as it is | SHA-256() |
-/// | BLAKE3 | keyed by `leaf` (data) | keyed by `node` (left, right) | moves up as it is | see below |
+/// | BLAKE3 | keyed `leaf`(data) | keyed `node`(left, right) | moves up as it is | see below |
 ///
 /// Under Bitcoin's rule leaves and inner nodes share one hash function, and equal siblings look
 /// like a duplicated odd node; see [`super::bitcoin_root_checked`] and [`super::InclusionProof`].
