@@ -1,0 +1,115 @@
+//! The state machine that a workload runs on, as every replica begins with it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quorumark_application::kv::Limits;
+use quorumark_application::{Application, KvStore, Ledger, Permissions};
+use quorumark_consensus::types::{ClientId, Seq};
+use quorumark_primitives::Digest;
+
+/// What replicas begin with.
+///
+/// Loading records is set-up, not work under test: each replica executes the same writes before it
+/// starts, so that all begin with equal roots, as if they had restored one snapshot.
+#[derive(Debug, Clone)]
+pub enum State {
+    /// A key-value store without keys.
+    Empty,
+    /// A key-value store that executed these writes.
+    Records(Arc<[Bytes]>),
+    /// A ledger without blocks.
+    Ledger,
+}
+
+/// The state machine of one replica.
+#[derive(Debug)]
+pub enum StateMachine {
+    /// A key-value store.
+    KeyValue(KvStore),
+    /// A ledger.
+    Ledger(Ledger),
+}
+
+/// Sequence numbers of the state machine that loading takes. Those of the cluster are shifted by as
+/// many, because a state machine wants them to rise.
+const LOADING_SEQS: u64 = 1;
+
+impl State {
+    /// A state machine with this state.
+    pub fn build(&self) -> StateMachine {
+        match self {
+            State::Ledger => StateMachine::Ledger(Ledger::new(Permissions::default())),
+            State::Empty => StateMachine::KeyValue(store()),
+            State::Records(writes) => {
+                let mut store = store();
+                let writes = writes.iter().map(|write| (ClientId(0), write));
+                store.execute(Seq(LOADING_SEQS), writes, &mut Vec::new());
+                StateMachine::KeyValue(store)
+            }
+        }
+    }
+}
+
+fn store() -> KvStore {
+    KvStore::new(Limits { keys_max: 1 << 16, ..Limits::default() }, Permissions::default())
+}
+
+impl Application for StateMachine {
+    fn execute<'a>(
+        &mut self,
+        seq: Seq,
+        operations: impl Iterator<Item = (ClientId, &'a Bytes)>,
+        results: &mut Vec<Bytes>,
+    ) {
+        let seq = Seq(seq.0 + LOADING_SEQS);
+        match self {
+            StateMachine::KeyValue(store) => store.execute(seq, operations, results),
+            StateMachine::Ledger(ledger) => ledger.execute(seq, operations, results),
+        }
+    }
+
+    fn root(&mut self) -> Digest {
+        match self {
+            StateMachine::KeyValue(store) => store.root(),
+            StateMachine::Ledger(ledger) => ledger.root(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorumark_application::kv::Outcome;
+
+    use super::*;
+    use crate::workload::Workload;
+
+    #[test]
+    fn every_operation_of_a_loaded_workload_succeeds_and_replicas_stay_equal() {
+        for name in ["ycsb-a", "ycsb-b", "ycsb-c", "ycsb-f", "fixed"] {
+            let workload = Workload::named(name, 64, 5).unwrap();
+            let mut replicas = [workload.state().build(), workload.state().build()];
+            assert_eq!(replicas[0].root(), replicas[1].root());
+            for replica in &mut replicas {
+                let mut results = Vec::new();
+                let requests = (0..2000).map(|i| (ClientId(1), workload.operation(i)));
+                replica.execute(Seq(1), requests, &mut results);
+                let succeeds = |result: &Bytes| {
+                    matches!(Outcome::parse(result), Ok(Outcome::Done | Outcome::Value(_)))
+                };
+                assert!(results.len() == 2000 && results.iter().all(succeeds), "{name}");
+            }
+            assert_eq!(replicas[0].root(), replicas[1].root());
+        }
+    }
+
+    #[test]
+    fn a_batch_of_transactions_becomes_a_block() {
+        let workload = Workload::named("block413567", 64, 5).unwrap();
+        let mut machine = workload.state().build();
+        let requests = (0..1557).map(|i| (ClientId(1), workload.operation(i)));
+        machine.execute(Seq(1), requests, &mut Vec::new());
+        let StateMachine::Ledger(ledger) = machine else { panic!("the block runs on the ledger") };
+        assert_eq!((ledger.height(), ledger.transactions()), (1, 1557));
+    }
+}
