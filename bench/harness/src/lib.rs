@@ -12,13 +12,16 @@
 pub mod clock;
 pub mod date;
 pub mod environment;
+pub mod fixture;
 pub mod latency;
+pub mod oracle;
 pub mod parameter;
 pub mod progress;
 pub mod provenance;
 pub mod scenario;
 pub mod schedule;
 pub mod trial;
+pub mod workload;
 
 mod assemble;
 mod folder;

@@ -7,11 +7,18 @@
 //!
 //! A new scenario is a file here and a line in [`all`].
 
+mod hash;
+mod kernel;
+mod merkle;
+mod pow;
+mod signature;
+
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
 use indexmap::IndexMap;
 use quorumark_report::{Check, Metrics, Point, Stage, Verdict, Warning};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use thiserror::Error;
 
 use crate::latency::Latency;
@@ -188,7 +195,17 @@ pub struct UnknownScenario {
 
 /// Every scenario, in the order in which they are listed.
 pub fn all() -> Vec<&'static dyn Scenario> {
-    Vec::new()
+    vec![
+        &pow::PowMiner,
+        &merkle::MerkleRoot,
+        &merkle::MerkleProof,
+        &signature::Operation::Sign,
+        &signature::Operation::Verify,
+        &signature::Operation::BatchVerify,
+        &hash::Hash::Sha256,
+        &hash::Hash::Sha256d,
+        &hash::Hash::Blake3,
+    ]
 }
 
 /// The scenario `name`.
@@ -217,4 +234,14 @@ pub fn run_parameters(duration: Duration, warmup: Duration, repeat: u64) -> [Par
         Parameter::integer("repeat", "trials", 1..=1000, repeat, "trials; figures are medians"),
         Parameter::integer("seed", "", 0..=u64::MAX, 42, "seeds workload, keys and arrivals"),
     ]
+}
+
+/// `count` threads named after their work, so that a profile tells them apart.
+pub(crate) fn pool(count: usize, work: &'static str) -> Result<ThreadPool, RunError> {
+    let named = move |index| format!("{work}-{index}");
+    let pool = ThreadPoolBuilder::new().num_threads(count).thread_name(named).build();
+    pool.map_err(|error| RunError::Failed {
+        what: format!("{count} threads cannot be started: {error}"),
+        remedy: "set fewer threads".to_owned(),
+    })
 }

@@ -1,0 +1,138 @@
+//! `pow/miner`: a fixed number of nonces of a real header, all tried.
+
+use core::hint::black_box;
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use quorumark_chain::miner::{HashRate, Miner, Stop};
+use quorumark_chain::{CompactTarget, Header, Params};
+use quorumark_primitives::sha256::{self, Path};
+use quorumark_report::Metrics;
+
+use super::hash::stock_sha256d;
+use super::kernel::{Kernel, KernelSession, Tally};
+use super::{MetricSpec, Oracle, Scenario, Session, Spec, metric, note, run_parameters};
+use crate::clock::Scope;
+use crate::environment::cores;
+use crate::parameter::{Parameter, ParameterSet};
+use crate::trial::RunError;
+
+/// The most nonces of a pass: the range lies around the genesis block's nonce, which is not nearer
+/// than this to the last one.
+const HASHES_MAX: u64 = 1 << 31;
+/// Nonces that the stock crate tries beside each pass.
+const YARDSTICK_HASHES: u32 = 1 << 13;
+/// Nonces of the check against the stock crate.
+const CHECKED_HASHES: u32 = 1 << 12;
+/// A target that every second hash meets, so that the check sees many hits.
+const EASY: CompactTarget = CompactTarget(0x207f_ffff);
+
+const METRICS: &[MetricSpec] = &[
+    metric("hashes_per_s", "nonces tried per second of wall-clock time"),
+    metric("cpu_ns_per_hash", "CPU time of one nonce, over all threads"),
+    metric("hashes_per_busiest_thread_cpu_s", "all nonces over CPU time of the busiest thread"),
+    metric("sha2_cpu_ns_per_hash", "CPU time of one nonce by the sha2 crate, interleaved"),
+    metric("ratio_to_sha2", "our CPU time over the sha2 crate's"),
+];
+
+/// The search for a nonce.
+#[derive(Debug)]
+pub(super) struct PowMiner;
+
+impl Scenario for PowMiner {
+    fn spec(&self) -> Spec {
+        let threads = u64::from(cores());
+        let paths = ["auto"].into_iter().chain(Path::available().map(Path::name));
+        let path = "kernel that hashes; auto is the fastest";
+        let mut parameters = vec![
+            Parameter::integer("threads", "threads", 1..=1024, threads, "threads that search"),
+            Parameter::choice("path", paths, path),
+            Parameter::integer("hashes", "hashes", 1..=HASHES_MAX, 1 << 22, "nonces of one pass"),
+        ];
+        let (duration, warmup) = (Duration::from_millis(500), Duration::from_millis(100));
+        parameters.extend(run_parameters(duration, warmup, 5));
+        Spec {
+            name: "pow/miner",
+            description: "double SHA-256 of the genesis header over a range of nonces",
+            parameters,
+            metrics: METRICS,
+        }
+    }
+
+    fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {
+        let path = parameters.choice("path").parse().unwrap_or(sha256::path());
+        let threads = parameters.count("threads");
+        let miner = Miner::with_path(threads, path).map_err(|error| RunError::Failed {
+            what: error.to_string(),
+            remedy: "set fewer threads".to_owned(),
+        })?;
+        let header = Params::mainnet().genesis;
+        let hashes = parameters.integer("hashes");
+        let first = u64::from(header.nonce) - hashes / 2;
+        let nonces = first as u32..=(first + hashes - 1) as u32;
+        Ok(Box::new(KernelSession(Scan { miner, header, nonces, last: None })))
+    }
+}
+
+struct Scan {
+    miner: Miner,
+    header: Header,
+    nonces: RangeInclusive<u32>,
+    last: Option<HashRate>,
+}
+
+impl Scan {
+    fn try_all(&self, header: &Header, nonces: RangeInclusive<u32>) -> Option<HashRate> {
+        self.miner.hash_rate(header, nonces, &Stop::new()).ok()
+    }
+}
+
+impl Kernel for Scan {
+    fn scope(&self) -> Scope {
+        Scope::Process
+    }
+
+    fn pass(&mut self) -> u64 {
+        self.last = self.try_all(black_box(&self.header), self.nonces.clone());
+        self.last.as_ref().map_or(0, |rate| rate.statistics.hashes())
+    }
+
+    fn yardstick(&mut self) -> u64 {
+        let mut header = self.header.encode();
+        for nonce in 0..YARDSTICK_HASHES {
+            header[76..].copy_from_slice(&nonce.to_le_bytes());
+            black_box(stock_sha256d(black_box(&header)));
+        }
+        u64::from(YARDSTICK_HASHES)
+    }
+
+    /// The range holds the genesis block's nonce; no other nonce near it meets the target.
+    fn inspect(&mut self, oracle: &mut Oracle) {
+        let found = self.last.as_ref().map(|rate| (rate.hits, rate.complete));
+        let text = || format!("hits and completeness {found:?}, expected the genesis nonce alone");
+        note(oracle, "genesis-nonce", (found != Some((1, true))).then(text));
+    }
+
+    fn figures(&self, tally: &Tally, metrics: &mut Metrics) {
+        metrics.set("hashes_per_s", tally.items_per_s());
+        metrics.set("cpu_ns_per_hash", tally.cpu_ns_per_item());
+        let busiest = tally.items_per_busiest_thread_cpu_s();
+        metrics.set("hashes_per_busiest_thread_cpu_s", busiest);
+        metrics.set("sha2_cpu_ns_per_hash", tally.yardstick_cpu_ns_per_item());
+        metrics.set("ratio_to_sha2", tally.ratio());
+    }
+
+    /// Counts the hits of an easy target both ways.
+    fn check(&mut self, oracle: &mut Oracle) {
+        let header = Header { bits: EASY, ..self.header };
+        let found = self.try_all(&header, 0..=CHECKED_HASHES - 1).map(|rate| rate.hits);
+        let meets = |nonce: &u32| Header { nonce: *nonce, ..header }.meets_own_target() == Ok(true);
+        let expected = (0..CHECKED_HASHES).filter(meets).count() as u64;
+        let text = || format!("{found:?} hits of {CHECKED_HASHES} nonces, expected {expected}");
+        note(oracle, "reference", (found != Some(expected)).then(text));
+    }
+
+    fn path(&self) -> Option<(&'static str, String)> {
+        Some(("sha256", self.miner.path().to_string()))
+    }
+}

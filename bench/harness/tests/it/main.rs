@@ -1,0 +1,4 @@
+//! The scenarios as a program runs them: tiny, and complete.
+
+mod records;
+mod scenarios;
