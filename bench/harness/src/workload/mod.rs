@@ -4,6 +4,8 @@
 //! `i mod length`, under a timestamp of its own, so every request is distinct, making one costs an
 //! index, and whoever knows the seed can say afterwards what each request must have been.
 
+mod numbers;
+mod plan;
 mod state;
 pub mod ycsb;
 pub mod zipfian;
@@ -14,7 +16,9 @@ use quorumark_chain::block::Block;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-pub use self::state::State;
+pub use self::numbers::{NUMBERS_MAX, Numbers};
+pub use self::plan::{Plan, Shares};
+pub use self::state::{State, StateMachine};
 use self::ycsb::Ycsb;
 
 /// The names of all workloads; the first is the default.

@@ -1,0 +1,144 @@
+//! What was committed at each sequence number, and the signatures that show it.
+
+use quorumark_consensus::engine::Execution;
+use quorumark_consensus::types::{Instant, ReplicaId};
+use quorumark_primitives::ed25519::Signature;
+
+use super::certificate::Committed;
+
+/// The most sequence numbers that the log holds; later ones are not compared, and the findings say
+/// how many.
+pub const SLOTS_MAX: usize = 1 << 21;
+/// The most signatures that are kept for the check after the span, 68 bytes each. The certificates
+/// of later executions are not checked, and the findings say how many.
+pub const SIGNATURES_MAX: usize = 1 << 20;
+/// The most executions that are kept apart because they differ from the first at their number.
+const APART_MAX: usize = 4096;
+
+/// One sequence number, as the first replica that executed it had it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) committed: Committed,
+    /// Positions executed, when not all requests of the batch were.
+    pub(super) fresh: Option<Box<[u32]>>,
+    /// The number of the batch's first executed request.
+    pub(super) first_request: Option<u64>,
+    /// When replicas committed it; emptied once all have.
+    pub(super) times: Vec<Instant>,
+    /// The distinct commits of all certificates.
+    signatures: Vec<(ReplicaId, Signature)>,
+    /// Each replica's certificate, as positions among the signatures.
+    certificates: Vec<(ReplicaId, Box<[u16]>)>,
+}
+
+/// An execution that differs from the first one at its number, in digest or in view.
+#[derive(Debug)]
+pub(super) struct Apart {
+    pub(super) by: ReplicaId,
+    pub(super) committed: Committed,
+    pub(super) certificate: Box<[(ReplicaId, Signature)]>,
+}
+
+/// The log of a trial.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    slots: Vec<Option<Slot>>,
+    apart: Vec<Apart>,
+    signatures: usize,
+    /// Executions whose certificates were not kept.
+    pub(super) unchecked: u64,
+}
+
+impl Log {
+    /// The slot of an execution: the one that is there, or a new one as the execution has it.
+    /// `None` when its number is beyond the log.
+    pub(super) fn slot(
+        &mut self,
+        execution: &Execution,
+        first_request: impl FnOnce() -> Option<u64>,
+    ) -> Option<&mut Slot> {
+        let place = usize::try_from(execution.seq.0.checked_sub(1)?).ok()?;
+        if place >= SLOTS_MAX {
+            self.unchecked += 1;
+            return None;
+        }
+        if place >= self.slots.len() {
+            self.slots.resize_with(place + 1, || None);
+        }
+        let new = || Slot {
+            committed: committed(execution),
+            fresh: fresh(execution),
+            first_request: first_request(),
+            times: Vec::new(),
+            signatures: Vec::new(),
+            certificates: Vec::new(),
+        };
+        Some(self.slots[place].get_or_insert_with(new))
+    }
+
+    /// Keeps the certificate of an execution for later.
+    pub(super) fn keep(&mut self, by: ReplicaId, execution: &Execution) {
+        let certificate = &execution.certificate;
+        if self.signatures + certificate.len() > SIGNATURES_MAX {
+            self.unchecked += 1;
+            return;
+        }
+        let place = execution.seq.0 as usize - 1;
+        let same = self.slots.get_mut(place).and_then(Option::as_mut);
+        match same.filter(|slot| slot.committed == committed(execution)) {
+            Some(slot) => self.signatures += slot.keep(by, certificate),
+            None if self.apart.len() < APART_MAX => {
+                let certificate: Box<[_]> = certificate.iter().copied().collect();
+                self.signatures += certificate.len();
+                self.apart.push(Apart { by, committed: committed(execution), certificate });
+            }
+            None => self.unchecked += 1,
+        }
+    }
+
+    pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().flatten()
+    }
+
+    pub(super) fn apart(&self) -> &[Apart] {
+        &self.apart
+    }
+}
+
+impl Slot {
+    /// Keeps a certificate, each commit once; returns how many commits were new.
+    fn keep(&mut self, by: ReplicaId, certificate: &[(ReplicaId, Signature)]) -> usize {
+        let before = self.signatures.len();
+        let position = |commit: &(ReplicaId, Signature)| {
+            let known = self.signatures.iter().position(|known| known == commit);
+            known.unwrap_or_else(|| {
+                self.signatures.push(*commit);
+                self.signatures.len() - 1
+            }) as u16
+        };
+        let positions = certificate.iter().map(position).collect();
+        self.certificates.push((by, positions));
+        self.signatures.len() - before
+    }
+
+    /// The distinct commits.
+    pub(super) fn signatures(&self) -> &[(ReplicaId, Signature)] {
+        &self.signatures
+    }
+
+    /// Each replica's certificate, as positions among [`Slot::signatures`].
+    pub(super) fn certificates(&self) -> &[(ReplicaId, Box<[u16]>)] {
+        &self.certificates
+    }
+}
+
+/// What an execution says was committed.
+pub(super) fn committed(execution: &Execution) -> Committed {
+    Committed { view: execution.view, seq: execution.seq, digest: execution.batch.digest() }
+}
+
+/// The positions executed, when not all of the batch's were.
+pub(super) fn fresh(execution: &Execution) -> Option<Box<[u32]>> {
+    let all = execution.fresh.len() == execution.batch.requests().len();
+    (!all).then(|| execution.fresh.clone().into())
+}

@@ -1,0 +1,284 @@
+//! The safety oracle: reads what every replica executes, and says whether it may.
+//!
+//! It shares no predicate with the engines: quorums, certificates and the identity of requests are
+//! decided here again ([`certificate`], [`Plan`]). Agreement, order and exactly-once are checked as
+//! executions arrive; certificates, and what the load knows, after the timed span.
+//!
+//! Memory: one bit a request and replica, about 100 bytes a sequence number, and each distinct
+//! commit signature once, within [`log::SLOTS_MAX`] and [`log::SIGNATURES_MAX`].
+
+pub mod certificate;
+mod checks;
+pub mod commit_time;
+pub mod log;
+mod thread;
+
+use std::sync::Arc;
+
+use quorumark_consensus::engine::Execution;
+use quorumark_consensus::types::{ClientId, Instant, ReplicaId, Seq};
+use quorumark_primitives::signed::{Context, KeyDirectory};
+
+use self::certificate::{Signatures, flaw};
+use self::checks::Checks;
+pub use self::checks::{Kind, NAMES};
+pub use self::commit_time::{CommitTimes, SendTimes, Window};
+use self::log::{Log, fresh};
+pub use self::thread::{OracleThread, OracleTime};
+use crate::scenario;
+use crate::workload::{Numbers, Plan};
+
+/// Signatures that are verified together.
+const SIGNATURES_TOGETHER: usize = 4096;
+
+/// One batch that a replica executed.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// The replica.
+    pub replica: ReplicaId,
+    /// When it committed, by the run's clock.
+    pub at: Instant,
+    /// What it executed, and why it may.
+    pub execution: Execution,
+}
+
+/// The cluster that the oracle watches.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// Replicas in the committee.
+    pub replicas: usize,
+    /// Those of them that are not silent on purpose.
+    pub live: usize,
+    /// What signatures bind.
+    pub context: Context,
+    /// The replicas' keys.
+    pub directory: Arc<KeyDirectory>,
+}
+
+/// What the load knows at the end of a trial.
+#[derive(Debug, Clone, Default)]
+pub struct Sent {
+    /// Requests of each client, the spoilt ones included; their timestamps are 1, 2, ...
+    pub turns: Vec<u64>,
+    /// Requests that were answered by f + 1 replicas.
+    pub acknowledged: Numbers,
+}
+
+/// What the oracle found.
+#[derive(Debug)]
+pub struct Findings {
+    /// The checks by name.
+    pub checks: scenario::Oracle,
+    /// Commit times within the measured span.
+    pub times: CommitTimes,
+    /// Requests executed, at the replica with most of them.
+    pub executed: u64,
+    /// Executions whose certificate was not checked because the log was full.
+    pub certificates_unchecked: u64,
+}
+
+/// Watches one trial.
+#[derive(Debug)]
+pub struct Oracle {
+    watched: Watched,
+    plan: Plan,
+    sends: Arc<SendTimes>,
+    window: Window,
+    /// The last sequence number of each replica.
+    last: Vec<Seq>,
+    /// What each replica executed.
+    executed: Vec<Numbers>,
+    /// The largest timestamp of each client among the executed requests.
+    highest: Vec<u64>,
+    log: Log,
+    times: CommitTimes,
+    checks: Checks,
+}
+
+impl Oracle {
+    /// An oracle that has seen nothing. Commit times are taken within `window`, from `sends`.
+    ///
+    /// # Panics
+    /// When the directory does not hold exactly the replicas' keys.
+    pub fn new(watched: Watched, plan: Plan, sends: Arc<SendTimes>, window: Window) -> Oracle {
+        assert_eq!(watched.directory.replicas(), watched.replicas, "one key a replica");
+        Oracle {
+            last: vec![Seq(0); watched.replicas],
+            executed: vec![Numbers::new(); watched.replicas],
+            highest: vec![0; plan.clients() as usize],
+            log: Log::default(),
+            times: CommitTimes::default(),
+            checks: Checks::default(),
+            watched,
+            plan,
+            sends,
+            window,
+        }
+    }
+
+    /// Takes one execution; those of one replica in the order in which it made them.
+    pub fn observe(&mut self, commit: &Commit) {
+        let Commit { replica, at, execution } = commit;
+        let member = usize::from(replica.0);
+        if member >= self.watched.replicas {
+            let stranger = || format!("{replica} is no member and executed {}", execution.seq);
+            return self.checks.note(Kind::Order, false, stranger);
+        }
+        let last = std::mem::replace(&mut self.last[member], execution.seq);
+        let follows = execution.seq.0 == last.0 + 1;
+        let jump = || format!("{replica} executed {} after {last}", execution.seq);
+        self.checks.note(Kind::Order, follows, jump);
+        if execution.seq <= last {
+            // Everything else would be found a second time.
+            self.last[member] = last;
+            return;
+        }
+        self.compare(*replica, *at, execution);
+        self.log.keep(*replica, execution);
+        self.take_requests(*replica, execution);
+    }
+
+    /// Agreement: the first execution at a sequence number is what all others must be.
+    fn compare(&mut self, replica: ReplicaId, at: Instant, execution: &Execution) {
+        let plan = &self.plan;
+        let first_request = || {
+            let nth = *execution.fresh.first()? as usize;
+            let request = &execution.batch.requests().get(nth)?.request;
+            plan.number(request.client, request.timestamp)
+        };
+        let Some(slot) = self.log.slot(execution, first_request) else { return };
+        let agrees = slot.committed.digest == execution.batch.digest()
+            && slot.fresh.as_deref() == fresh(execution).as_deref();
+        let differs = || {
+            let (seq, found) = (execution.seq, execution.batch.digest());
+            format!("{replica} executed {found} at {seq}, others {}", slot.committed.digest)
+        };
+        self.checks.note(Kind::Agreement, agrees, differs);
+        slot.times.push(at);
+        if slot.times.len() == self.watched.live {
+            let mut times = std::mem::take(&mut slot.times);
+            let sent = slot.first_request.and_then(|number| self.sends.of(number));
+            if let Some(sent) = sent.filter(|sent| self.window.contains(*sent)) {
+                self.times.note(sent, &mut times, self.watched.replicas);
+            }
+        }
+    }
+
+    /// Exactly-once and validity of the executed requests.
+    fn take_requests(&mut self, replica: ReplicaId, execution: &Execution) {
+        let seq = execution.seq;
+        for &nth in &execution.fresh {
+            let Some(signed) = execution.batch.requests().get(nth as usize) else {
+                let beyond =
+                    || format!("{replica} executed request {nth} of {seq}, beyond its end");
+                self.checks.note(Kind::Validity, false, beyond);
+                continue;
+            };
+            let request = &signed.request;
+            let named = || format!("{replica} at {seq}: {} {}", request.client, request.timestamp);
+            let Some(number) = self.plan.number(request.client, request.timestamp) else {
+                let unknown = || format!("{}: no client asked for it", named());
+                self.checks.note(Kind::Validity, false, unknown);
+                continue;
+            };
+            let asked = *self.plan.operation(number) == request.operation;
+            let valid = asked && !self.plan.is_invalid(number);
+            let why = if asked { "its proof was spoilt" } else { "another operation" };
+            self.checks.note(Kind::Validity, valid, || format!("{}: {why}", named()));
+            let highest = &mut self.highest[request.client.0 as usize];
+            *highest = (*highest).max(request.timestamp.0);
+            let once = self.executed[usize::from(replica.0)].insert(number);
+            self.checks.note(Kind::ExactlyOnce, once, || format!("{}: a second time", named()));
+        }
+    }
+
+    /// Checks what needs the end of the trial: certificates, and what the load sent and was
+    /// answered.
+    pub fn finish(mut self, sent: &Sent) -> Findings {
+        self.check_sent(sent);
+        self.check_acknowledged(sent);
+        self.check_certificates();
+        Findings {
+            checks: self.checks.into_report(),
+            times: self.times,
+            executed: self.executed.iter().map(Numbers::len).max().unwrap_or(0),
+            certificates_unchecked: self.log.unchecked,
+        }
+    }
+
+    fn check_sent(&mut self, sent: &Sent) {
+        for (client, highest) in self.highest.iter().enumerate() {
+            let turns = sent.turns.get(client).copied().unwrap_or(0);
+            let client = ClientId(client as u32);
+            let never = || format!("{client} t{highest} was executed, and never sent");
+            self.checks.note(Kind::Validity, *highest <= turns, never);
+        }
+    }
+
+    /// What f + 1 replicas answered, as many executed.
+    fn check_acknowledged(&mut self, sent: &Sent) {
+        let weak_quorum = (self.watched.replicas - 1) / 3 + 1;
+        for number in sent.acknowledged.iter() {
+            let by = self.executed.iter().filter(|executed| executed.contains(number)).count();
+            let missing = || {
+                let (client, timestamp) = (self.plan.client(number), self.plan.timestamp(number));
+                format!("{client} {timestamp} was answered, and executed by {by} replicas")
+            };
+            self.checks.note(Kind::ExactlyOnce, by >= weak_quorum, missing);
+        }
+    }
+
+    fn check_certificates(&mut self) {
+        let Oracle { watched, log, checks, .. } = self;
+        let mut signatures = Signatures::new(watched.context, &watched.directory);
+        let mut together: Vec<&log::Slot> = Vec::new();
+        for slot in log.slots() {
+            together.push(slot);
+            for (by, signature) in slot.signatures() {
+                signatures.queue(&slot.committed, *by, signature);
+            }
+            if signatures.queued() >= SIGNATURES_TOGETHER {
+                check_slots(&mut together, &mut signatures, watched.replicas, checks);
+            }
+        }
+        check_slots(&mut together, &mut signatures, watched.replicas, checks);
+        for apart in log.apart() {
+            let form = flaw(apart.certificate.iter().map(|(by, _)| *by), watched.replicas);
+            let all = apart.certificate.iter().all(|(by, s)| {
+                signatures.queue(&apart.committed, *by, s) && signatures.verify() == [true]
+            });
+            let said = || told(apart.by, &apart.committed, form.as_deref());
+            checks.note(Kind::Certificates, form.is_none() && all, said);
+        }
+    }
+}
+
+/// Verifies what is queued, and with it the certificates of `slots`; empties them.
+fn check_slots(
+    slots: &mut Vec<&log::Slot>,
+    signatures: &mut Signatures<'_>,
+    replicas: usize,
+    checks: &mut Checks,
+) {
+    let mut verdicts = signatures.verify().iter();
+    for slot in slots.drain(..) {
+        // Only the signatures of members are queued; `flaw` refuses the others.
+        let valid: Vec<bool> = slot
+            .signatures()
+            .iter()
+            .map(|(by, _)| usize::from(by.0) < replicas && verdicts.next() == Some(&true))
+            .collect();
+        for (by, positions) in slot.certificates() {
+            let commits = positions.iter().map(|at| usize::from(*at));
+            let form = flaw(commits.clone().map(|at| slot.signatures()[at].0), replicas);
+            let all = commits.clone().all(|at| valid[at]);
+            let said = || told(*by, &slot.committed, form.as_deref());
+            checks.note(Kind::Certificates, form.is_none() && all, said);
+        }
+    }
+}
+
+fn told(by: ReplicaId, committed: &certificate::Committed, flaw: Option<&str>) -> String {
+    let what = flaw.unwrap_or("a signature does not verify");
+    format!("{by} executed {} of {}: {what}", committed.seq, committed.view)
+}

@@ -1,0 +1,222 @@
+//! Forged logs, each of which breaks one rule: the oracle names that rule and no other.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quorumark_consensus::engine::Execution;
+use quorumark_consensus::pbft;
+use quorumark_consensus::request::{Batch, ClientProof, Request, SignedRequest};
+use quorumark_consensus::types::{ClientId, Instant, ReplicaId, Seq, Timestamp, View};
+use quorumark_harness::oracle::{Commit, Findings, Oracle, SendTimes, Sent, Watched, Window};
+use quorumark_harness::workload::{Numbers, Plan, Shares, Workload};
+use quorumark_primitives::ed25519::{SecretKey, Signature};
+use quorumark_primitives::signed::{Context, KeyDirectory, Sealer, Signer};
+
+const N: u16 = 4;
+const CLIENTS: u32 = 2;
+const BATCHES: u64 = 5;
+const BATCH: u64 = 3;
+const CONTEXT: Context = Context { cluster: 7, protocol: pbft::PROTOCOL };
+
+fn secret(replica: u16) -> SecretKey {
+    SecretKey::from_seed(&[replica as u8 + 1; 32])
+}
+
+fn plan(invalid: f64) -> Plan {
+    let workload = Workload::named("fixed", 32, 1).unwrap();
+    Plan::new(Arc::new(workload), CLIENTS, 1, Shares { invalid, sent_twice: 0.0 })
+}
+
+fn request(plan: &Plan, number: u64) -> SignedRequest {
+    let (client, timestamp) = (plan.client(number), plan.timestamp(number));
+    let operation = plan.operation(number).clone();
+    SignedRequest::new(Request { client, timestamp, operation }, ClientProof::None)
+}
+
+fn commit_signature(view: View, seq: Seq, batch: &Batch, by: u16) -> (ReplicaId, Signature) {
+    let replica = ReplicaId(by);
+    let mut sealer = Sealer::new(CONTEXT, Signer::Replica(by), secret(by));
+    let commit = pbft::Commit { view, seq, digest: batch.digest(), replica };
+    (replica, sealer.sign(&commit))
+}
+
+fn execution(seq: u64, requests: Vec<SignedRequest>, signers: &[u16]) -> Execution {
+    let (seq, view, batch) = (Seq(seq), View(0), Arc::new(Batch::new(requests)));
+    let sign = |by: &u16| commit_signature(view, seq, &batch, *by);
+    Execution {
+        certificate: signers.iter().map(sign).collect(),
+        fresh: (0..batch.requests().len() as u32).collect(),
+        checkpoint: false,
+        seq,
+        view,
+        batch,
+    }
+}
+
+/// What four correct replicas execute, replica by replica, and what the load says of it.
+struct Forgery {
+    plan: Plan,
+    logs: Vec<Vec<Execution>>,
+    sent: Sent,
+}
+
+impl Forgery {
+    fn honest() -> Forgery {
+        let plan = plan(0.0);
+        let log = |replica: u16| {
+            // Each replica saw another quorum first.
+            let signers: Vec<u16> = (0..3).map(|i| (replica + i) % N).collect();
+            let batch = |seq: u64| {
+                let numbers = (seq - 1) * BATCH..seq * BATCH;
+                execution(seq, numbers.map(|i| request(&plan, i)).collect(), &signers)
+            };
+            (1..=BATCHES).map(batch).collect()
+        };
+        let logs = (0..N).map(log).collect();
+        let mut acknowledged = Numbers::new();
+        (0..BATCHES * BATCH).for_each(|number| {
+            acknowledged.insert(number);
+        });
+        let turns = vec![BATCHES * BATCH / 2 + 1; CLIENTS as usize];
+        Forgery { plan, logs, sent: Sent { turns, acknowledged } }
+    }
+
+    fn at(&mut self, replica: usize, seq: usize) -> &mut Execution {
+        &mut self.logs[replica][seq - 1]
+    }
+
+    /// Every replica executes these requests at one sequence number, properly certified.
+    fn everywhere(&mut self, seq: usize, requests: Vec<SignedRequest>) {
+        for log in &mut self.logs {
+            log[seq - 1] = execution(seq as u64, requests.clone(), &[0, 1, 2]);
+        }
+    }
+
+    fn judge(&self) -> Findings {
+        let directory = KeyDirectory::new((0..N).map(|r| secret(r).public()).collect(), vec![]);
+        let watched = Watched {
+            replicas: N.into(),
+            live: N.into(),
+            context: CONTEXT,
+            directory: Arc::new(directory),
+        };
+        let window = Window { start: Instant(0), end: Instant(u64::MAX) };
+        let sends = Arc::new(SendTimes::default());
+        (0..BATCHES * BATCH).for_each(|number| sends.record(number, Instant(1000)));
+        let mut oracle = Oracle::new(watched, self.plan.clone(), sends, window);
+        let longest = self.logs.iter().map(Vec::len).max().unwrap();
+        for nth in 0..longest {
+            for (replica, log) in (0..).zip(&self.logs) {
+                let Some(execution) = log.get(nth).cloned() else { continue };
+                let at = Instant(2000 + u64::from(replica));
+                oracle.observe(&Commit { replica: ReplicaId(replica), at, execution });
+            }
+        }
+        oracle.finish(&self.sent)
+    }
+}
+
+fn violated(findings: &Findings) -> Vec<&str> {
+    let violated = findings.checks.iter().filter(|(_, check)| check.violated > 0);
+    violated.map(|(name, _)| name.as_str()).collect()
+}
+
+#[test]
+fn an_honest_log_passes_every_check_and_each_was_made() {
+    let findings = Forgery::honest().judge();
+    assert_eq!(violated(&findings), Vec::<&str>::new(), "{:?}", findings.checks);
+    assert!(findings.checks.values().all(|check| check.evaluated >= BATCHES), "{findings:?}");
+    assert_eq!(findings.checks["certificates"].evaluated, BATCHES * u64::from(N));
+    assert_eq!((findings.executed, findings.certificates_unchecked), (BATCHES * BATCH, 0));
+    assert_eq!(findings.times.first.len(), BATCHES);
+    assert_eq!(findings.times.last.max(), Some(1003));
+}
+
+#[test]
+fn each_broken_rule_is_named_and_no_other() {
+    type Forge = fn(&mut Forgery);
+    let table: &[(&str, &str, Forge)] = &[
+        ("agreement", "another order of the same requests", |f| {
+            let requests = [5, 4, 3].map(|i| request(&f.plan, i)).to_vec();
+            *f.at(2, 2) = execution(2, requests, &[0, 1, 2]);
+        }),
+        ("agreement", "one replica passes a request over", |f| {
+            f.at(3, 4).fresh = vec![0, 2];
+        }),
+        ("order", "a gap", |f| {
+            f.logs[3].remove(2);
+        }),
+        ("order", "the same number again", |f| {
+            let again = f.at(1, 3).clone();
+            f.logs[1].insert(3, again);
+        }),
+        ("order", "two numbers swapped", |f| f.logs[0].swap(3, 4)),
+        ("exactly_once", "a request in two batches", |f| {
+            let requests = [11, 12, 3].map(|i| request(&f.plan, i)).to_vec();
+            f.sent.acknowledged = Numbers::new();
+            f.everywhere(5, requests);
+        }),
+        ("exactly_once", "answered, and executed nowhere", |f| {
+            f.sent.acknowledged.insert(BATCHES * BATCH);
+        }),
+        ("exactly_once", "answered, and executed by f replicas", |f| {
+            f.logs.iter_mut().skip(1).for_each(|log| log.truncate(BATCHES as usize - 1));
+        }),
+        ("certificates", "a flipped bit", |f| forge_commit(f, |commit| commit.1.0[7] ^= 1)),
+        ("certificates", "another view", |f| f.at(1, 3).view = View(1)),
+        ("certificates", "signed by one for another", |f| {
+            forge_commit(f, |commit| commit.0 = ReplicaId(3));
+        }),
+        ("certificates", "a stranger", |f| forge_commit(f, |commit| commit.0 = ReplicaId(N))),
+        ("certificates", "one short of a quorum", |f| {
+            let certificate = f.at(2, 3).certificate[..2].into();
+            f.at(2, 3).certificate = certificate;
+        }),
+        ("certificates", "the same commit twice", |f| {
+            let mut certificate = f.at(2, 3).certificate.to_vec();
+            certificate[2] = certificate[0];
+            f.at(2, 3).certificate = certificate.into();
+        }),
+        ("certificates", "the commits of another number", |f| {
+            let certificate = Arc::clone(&f.at(2, 4).certificate);
+            f.at(2, 3).certificate = certificate;
+        }),
+        ("validity", "another operation", |f| {
+            let mut requests = [12, 13, 14].map(|i| request(&f.plan, i)).to_vec();
+            let mut forged = requests[1].request.clone();
+            forged.operation = Bytes::from_static(b"transfer everything");
+            requests[1] = SignedRequest::new(forged, ClientProof::None);
+            f.everywhere(5, requests);
+        }),
+        ("validity", "a client that does not exist", |f| {
+            let mut requests = [12, 13, 14].map(|i| request(&f.plan, i)).to_vec();
+            let operation = f.plan.operation(0).clone();
+            let stranger =
+                Request { client: ClientId(CLIENTS), timestamp: Timestamp(1), operation };
+            requests.push(SignedRequest::new(stranger, ClientProof::None));
+            f.everywhere(5, requests);
+        }),
+        ("validity", "a request that was not sent yet", |f| {
+            let requests = [12, 13, 14, 90].map(|i| request(&f.plan, i)).to_vec();
+            f.everywhere(5, requests);
+        }),
+        ("validity", "a request with a spoilt proof", |f| {
+            f.plan = plan(0.05);
+            assert_eq!((0..15).filter(|i| f.plan.is_invalid(*i)).count(), 1, "choose a seed");
+        }),
+    ];
+    for (rule, what, forge) in table {
+        let mut forgery = Forgery::honest();
+        forge(&mut forgery);
+        let findings = forgery.judge();
+        assert_eq!(violated(&findings), [*rule], "{what}: {:?}", findings.checks);
+        let first = findings.checks[*rule].first_violation.as_ref().unwrap();
+        assert!(first.len() > 10, "{what}: {first}");
+    }
+}
+
+fn forge_commit(forgery: &mut Forgery, change: fn(&mut (ReplicaId, Signature))) {
+    let mut certificate = forgery.at(2, 3).certificate.to_vec();
+    change(&mut certificate[0]);
+    forgery.at(2, 3).certificate = certificate.into();
+}
