@@ -1,1 +1,47 @@
-//! The live driver: a cluster of replicas as stages on threads.
+//! The live driver: a cluster of replicas in one process, each as stages on threads.
+//!
+//! ```text
+//! transport -> ingress -> verify (1..k) -> order -> execute -> order
+//!                                            |  ^
+//!                                            v  | own sealed messages
+//!                                          egress -> transport
+//! ```
+//!
+//! Stages are joined by bounded crossbeam channels that carry batches: lock-free but where a thread
+//! parks. A stage takes what is there, up to its batch size, and never waits for more; the only
+//! linger is the engine's. Replicas share nothing but the transport: each decodes and verifies for
+//! itself, from bytes.
+//!
+//! Invariant: every queue is bounded, and no cycle of full queues can stand still. The argument:
+//! - *order -> execute -> order*: the engine hands out at most a window of batches before their
+//!   results are back, and both queues hold more than a window, so neither stage ever waits there.
+//! - *order -> egress -> order*: `order` empties the queue of own messages at the start of each turn
+//!   and sends at most one batch to `egress` a turn. With E places before `egress`, at most E + 1
+//!   batches are there or in hand when `order` blocks, so E + 2 places on the way back always take
+//!   what `egress` returns: `egress` never waits for `order`.
+//! - *egress -> another replica's ingress*: waits at most `peer_patience`, then drops and counts;
+//!   status messages repair it. Replies to clients never wait: a full client is passed over, and
+//!   asks again.
+//! - *ingress -> verify -> order* may wait, for `order` waits only for `egress`, which goes on.
+#![forbid(unsafe_code)]
+
+pub mod cluster;
+pub mod config;
+pub mod events;
+pub mod keys;
+pub mod metrics;
+pub mod port;
+pub mod protocol;
+
+mod link;
+mod stage;
+mod tcp;
+mod thread;
+
+pub use cluster::{Cluster, ClusterReport, ReplicaReport, StartError, StopError};
+pub use config::{Checked, ClientAuthKind, ClusterConfig, ConfigError, Pinning, Transport};
+pub use events::CommitEvent;
+pub use keys::{ClientKeys, ClusterKeys};
+pub use metrics::{ReplicaCounts, Snapshot, StageKind, ThreadSnapshot};
+pub use port::{ClientPort, PortError};
+pub use protocol::Protocol;

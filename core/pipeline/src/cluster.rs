@@ -1,0 +1,477 @@
+//! A cluster: wired, started, observed, stopped.
+
+use std::fmt;
+use std::io;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::ops::Range;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use quorumark_application::Application;
+use quorumark_consensus::committee::Committee;
+use quorumark_consensus::engine::Engine;
+use quorumark_consensus::pbft::{self, Pbft};
+use quorumark_consensus::types::{Instant, ReplicaId};
+use quorumark_primitives::signed::{ClientAuth, Verifier};
+use thiserror::Error;
+
+use crate::config::{Checked, ClientAuthKind, ClusterConfig, Pinning, Transport};
+use crate::events::CommitEvent;
+use crate::keys::ClusterKeys;
+use crate::link::{Frames, PeerLink};
+use crate::metrics::{Counts, Meter, ReplicaCounts, Snapshot, StageKind, Stopwatch};
+use crate::port::ClientPort;
+use crate::protocol::Protocol;
+use crate::stage::{ClientLink, Clock, Egress, Execute, Ingress, Order, Verify};
+use crate::tcp::{self, Hello, WhenFull};
+use crate::thread::Thread;
+
+/// Why a cluster could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The operating system refused a socket or a thread.
+    #[error("the cluster could not start: {0}; close other programs or choose fewer replicas")]
+    System(#[from] io::Error),
+    /// Two ports want the same client, or one a client that does not exist.
+    #[error("port of clients {}..{}: ranges lie within 0..{clients} and do not overlap", range.start, range.end)]
+    Port {
+        /// The range asked for.
+        range: Range<u32>,
+        /// Clients of the cluster.
+        clients: u32,
+    },
+}
+
+/// A thread of the cluster panicked: what it measured cannot be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{thread} stopped: {message}")]
+pub struct StopError {
+    /// The thread's name, such as `r0-execute`.
+    pub thread: String,
+    /// What it said.
+    pub message: String,
+}
+
+/// What a replica counted in its whole life.
+#[derive(Debug, Clone)]
+pub struct ReplicaReport<C> {
+    /// Which.
+    pub replica: ReplicaId,
+    /// The engine's own counters; `None` if its stage died.
+    pub engine: Option<C>,
+    /// The stages' counts.
+    pub counts: ReplicaCounts,
+}
+
+/// What a stopped cluster leaves.
+#[derive(Debug, Clone)]
+pub struct ClusterReport<C> {
+    /// Every started replica, in order.
+    pub replicas: Vec<ReplicaReport<C>>,
+}
+
+/// A running cluster of replicas. Dropping it stops it.
+pub struct Cluster<E: Engine> {
+    clock: Clock,
+    meters: Vec<Arc<Meter>>,
+    counts: Vec<Arc<Counts>>,
+    reports: Vec<Receiver<E::Counters>>,
+    threads: Vec<Thread>,
+    sockets: Vec<TcpStream>,
+    /// Closing it tells ingress and the sockets' writers to stop; the rest follows by itself.
+    stop: Option<Sender<()>>,
+}
+
+impl<E: Engine> fmt::Debug for Cluster<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let threads: Vec<_> = self.meters.iter().map(|meter| meter.name.as_str()).collect();
+        f.debug_struct("Cluster").field("threads", &threads).finish_non_exhaustive()
+    }
+}
+
+impl Cluster<Pbft> {
+    /// Starts PBFT replicas with the engine settings of `config`.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_pbft<A: Application + 'static>(
+        config: &Checked<ClusterConfig>,
+        keys: &ClusterKeys,
+        ports: &[Range<u32>],
+        events: Option<Sender<Vec<CommitEvent>>>,
+        application: impl FnMut(ReplicaId) -> A,
+    ) -> Result<(Cluster<Pbft>, Vec<ClientPort>), StartError> {
+        let engine = |replica| {
+            let settings = pbft::Config { replica, ..config.engine.clone() };
+            Pbft::new(settings.check().expect("a checked cluster has checked engines"))
+        };
+        Cluster::start(config, keys, ports, events, engine, application)
+    }
+}
+
+impl<E> Cluster<E>
+where
+    E: Engine + Send + 'static,
+    E::Message: Protocol,
+    E::Counters: Send,
+{
+    /// Starts every replica but the silent ones, and a port for each range of client ids.
+    ///
+    /// `events` gets what every replica executes. Whoever holds its other end must keep taking until
+    /// the cluster has stopped, or drop it: a full channel holds up execution, as any full queue
+    /// does.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start<A: Application + 'static>(
+        config: &Checked<ClusterConfig>,
+        keys: &ClusterKeys,
+        ports: &[Range<u32>],
+        events: Option<Sender<Vec<CommitEvent>>>,
+        mut engine: impl FnMut(ReplicaId) -> E,
+        mut application: impl FnMut(ReplicaId) -> A,
+    ) -> Result<(Cluster<E>, Vec<ClientPort>), StartError> {
+        check_ports(ports, config.clients)?;
+        let (stop, stopped) = bounded(0);
+        let mut builder = Builder::new(config, keys, stopped, stop);
+        let (wiring, client_ports) = builder.wire(ports)?;
+        for (replica, wires) in wiring.into_iter().enumerate() {
+            let id = ReplicaId(replica as u16);
+            builder.replica(id, wires, engine(id), application(id), events.clone())?;
+        }
+        Ok((builder.cluster, client_ports))
+    }
+}
+
+impl<E: Engine> Cluster<E> {
+    /// The time on the cluster's clock.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Everything counted so far. Costs a few file reads a thread, nothing on the measured path.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::take(self.clock.now().0, &self.meters, &self.counts)
+    }
+
+    /// Stops every thread and waits for it. What is in flight is lost; what was replied to was
+    /// executed by the replicas that replied.
+    ///
+    /// # Errors
+    /// [`StopError`] when a thread had panicked.
+    pub fn stop(mut self) -> Result<ClusterReport<E::Counters>, StopError> {
+        self.halt()?;
+        let replicas = self.reports.iter().zip(&self.counts).enumerate();
+        let replicas = replicas.map(|(replica, (report, counts))| ReplicaReport {
+            replica: ReplicaId(replica as u16),
+            engine: report.try_recv().ok(),
+            counts: counts.snapshot(),
+        });
+        Ok(ClusterReport { replicas: replicas.collect() })
+    }
+
+    /// Ingress ends when `stop` closes; then verify, order, execute and egress end one after the
+    /// other as their inputs close. Readers end with their sockets, writers with `stop`.
+    fn halt(&mut self) -> Result<(), StopError> {
+        self.stop = None;
+        for socket in &self.sockets {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        let mut first = Ok(());
+        for thread in self.threads.drain(..) {
+            if let Err((thread, message)) = thread.join() {
+                first = first.and(Err(StopError { thread, message }));
+            }
+        }
+        first
+    }
+}
+
+impl<E: Engine> Drop for Cluster<E> {
+    fn drop(&mut self) {
+        // A panic was reported by `stop`, or there is nobody left to report it to.
+        let _ = self.halt();
+    }
+}
+
+fn check_ports(ports: &[Range<u32>], clients: u32) -> Result<(), StartError> {
+    for (nth, range) in ports.iter().enumerate() {
+        let overlaps =
+            ports[..nth].iter().any(|other| range.start < other.end && other.start < range.end);
+        if overlaps || range.start >= range.end || range.end > clients {
+            return Err(StartError::Port { range: range.clone(), clients });
+        }
+    }
+    Ok(())
+}
+
+/// The queues that lead into and out of one replica.
+struct Wires {
+    from_replicas: Receiver<Frames>,
+    from_clients: Receiver<Frames>,
+    peers: Vec<PeerLink>,
+    ports: Vec<ClientLink>,
+}
+
+/// One end of a queue of frames, and the other.
+type Inbox = (Sender<Frames>, Receiver<Frames>);
+
+/// Wires and starts a cluster part by part; what was started is stopped if a later part fails.
+struct Builder<'a, E: Engine> {
+    config: &'a Checked<ClusterConfig>,
+    keys: &'a ClusterKeys,
+    stopped: Receiver<()>,
+    cluster: Cluster<E>,
+}
+
+impl<'a, E> Builder<'a, E>
+where
+    E: Engine + Send + 'static,
+    E::Message: Protocol,
+    E::Counters: Send,
+{
+    fn new(
+        config: &'a Checked<ClusterConfig>,
+        keys: &'a ClusterKeys,
+        stopped: Receiver<()>,
+        stop: Sender<()>,
+    ) -> Builder<'a, E> {
+        let started = config.replicas - config.silent_replicas;
+        let cluster = Cluster {
+            clock: Clock::start(),
+            meters: Vec::new(),
+            counts: (0..started).map(|_| Arc::default()).collect(),
+            reports: Vec::new(),
+            threads: Vec::new(),
+            sockets: Vec::new(),
+            stop: Some(stop),
+        };
+        Builder { config, keys, stopped, cluster }
+    }
+
+    fn spawn(
+        &mut self,
+        stage: StageKind,
+        replica: Option<u16>,
+        name: String,
+        body: impl FnOnce(&mut Stopwatch) + Send + 'static,
+    ) -> io::Result<()> {
+        let core = match (&self.config.pinning, replica) {
+            (Pinning::ByReplica(cores), Some(replica)) if !cores.is_empty() => {
+                Some(cores[usize::from(replica) % cores.len()])
+            }
+            _ => None,
+        };
+        let meter = Meter::new(name, stage, replica);
+        self.cluster.threads.push(Thread::spawn(&meter, core, body)?);
+        self.cluster.meters.push(meter);
+        Ok(())
+    }
+
+    fn inbox(&self) -> Inbox {
+        bounded(self.config.inbox_capacity_batches)
+    }
+
+    /// Makes the inboxes of replicas and ports, and the ways that lead to them.
+    fn wire(&mut self, ports: &[Range<u32>]) -> io::Result<(Vec<Wires>, Vec<ClientPort>)> {
+        let started = self.cluster.counts.len();
+        let replicas: Vec<Inbox> = (0..started).map(|_| self.inbox()).collect();
+        let clients: Vec<Inbox> = (0..started).map(|_| self.inbox()).collect();
+        let replies: Vec<Inbox> = ports.iter().map(|_| self.inbox()).collect();
+        let listeners = match self.config.transport {
+            Transport::Memory => Vec::new(),
+            Transport::Tcp => (0..started).map(|_| tcp::listen()).collect::<io::Result<_>>()?,
+        };
+        let mut wires = Vec::new();
+        for from in 0..started {
+            let mut peers = Vec::new();
+            for to in 0..self.config.replicas {
+                let queue = match replicas.get(to).filter(|_| to != from) {
+                    None => None,
+                    Some((inbox, _)) => {
+                        Some(self.peer_queue(from, to, inbox, listeners.get(to))?)
+                    }
+                };
+                peers.push(PeerLink::new(queue, self.config.peer_patience));
+            }
+            let (from_replicas, from_clients) = (replicas[from].1.clone(), clients[from].1.clone());
+            wires.push(Wires { from_replicas, from_clients, peers, ports: Vec::new() });
+        }
+        let mut client_ports = Vec::new();
+        for (port, range) in ports.iter().enumerate() {
+            let mut queues = Vec::new();
+            for (replica, wires) in wires.iter_mut().enumerate() {
+                let (to_replica, to_port) = (&clients[replica].0, &replies[port].0);
+                let listener = listeners.get(replica);
+                let (there, back) =
+                    self.port_queues(port, replica, to_replica, to_port, listener)?;
+                queues.push(Some(there));
+                wires.ports.push(ClientLink { clients: range.clone(), queue: back });
+            }
+            queues.resize_with(self.config.replicas, || None);
+            let inbox = replies[port].1.clone();
+            client_ports.push(ClientPort { clients: range.clone(), replicas: queues, inbox });
+        }
+        Ok((wires, client_ports))
+    }
+
+    /// The queue on which `from` puts what goes to `to`: the inbox itself, or a writer's queue.
+    fn peer_queue(
+        &mut self,
+        from: usize,
+        to: usize,
+        inbox: &Sender<Frames>,
+        listener: Option<&TcpListener>,
+    ) -> io::Result<Sender<Frames>> {
+        let Some(listener) = listener else { return Ok(inbox.clone()) };
+        let (dialed, accepted) = tcp::connect(listener, Hello::Replica(from as u16))?;
+        let queue = self.writer(Some(from as u16), format!("r{from}-to-r{to}"), dialed)?;
+        let name = format!("r{to}-from-r{from}");
+        self.reader(Some(to as u16), name, to, accepted, inbox.clone(), WhenFull::Wait)?;
+        Ok(queue)
+    }
+
+    /// The queues between a port and a replica, there and back.
+    fn port_queues(
+        &mut self,
+        port: usize,
+        replica: usize,
+        to_replica: &Sender<Frames>,
+        to_port: &Sender<Frames>,
+        listener: Option<&TcpListener>,
+    ) -> io::Result<(Sender<Frames>, Sender<Frames>)> {
+        let Some(listener) = listener else { return Ok((to_replica.clone(), to_port.clone())) };
+        let (dialed, accepted) = tcp::connect(listener, Hello::Port(port as u32))?;
+        let (id, name) = (Some(replica as u16), format!("r{replica}"));
+        let back = self.writer(id, format!("{name}-to-p{port}"), accepted.try_clone()?)?;
+        let inbox = to_replica.clone();
+        let from_port = format!("{name}-from-p{port}");
+        self.reader(id, from_port, replica, accepted, inbox, WhenFull::Wait)?;
+        let there = self.writer(None, format!("p{port}-to-{name}"), dialed.try_clone()?)?;
+        let from_replica = format!("p{port}-from-{name}");
+        self.reader(None, from_replica, replica, dialed, to_port.clone(), WhenFull::Drop)?;
+        Ok((there, back))
+    }
+
+    fn writer(
+        &mut self,
+        replica: Option<u16>,
+        name: String,
+        stream: TcpStream,
+    ) -> io::Result<Sender<Frames>> {
+        let (queue, frames) = self.inbox();
+        let stopped = self.stopped.clone();
+        self.cluster.sockets.push(stream.try_clone()?);
+        self.spawn(StageKind::Socket, replica, name, move |watch| {
+            tcp::write(stream, &frames, &stopped, watch);
+        })?;
+        Ok(queue)
+    }
+
+    /// A reader counts hostile lengths at `counted_at`, the replica at either end of its socket.
+    fn reader(
+        &mut self,
+        replica: Option<u16>,
+        name: String,
+        counted_at: usize,
+        stream: TcpStream,
+        inbox: Sender<Frames>,
+        when_full: WhenFull,
+    ) -> io::Result<()> {
+        let counts = Arc::clone(&self.cluster.counts[counted_at]);
+        self.cluster.sockets.push(stream.try_clone()?);
+        self.spawn(StageKind::Socket, replica, name, move |watch| {
+            tcp::read(stream, inbox, when_full, &counts, watch);
+        })
+    }
+
+    fn replica<A: Application + 'static>(
+        &mut self,
+        id: ReplicaId,
+        wires: Wires,
+        engine: E,
+        application: A,
+        events: Option<Sender<Vec<CommitEvent>>>,
+    ) -> io::Result<()> {
+        let counts = Arc::clone(&self.cluster.counts[usize::from(id.0)]);
+        let capacity = self.config.queue_capacity_batches;
+        // See the crate's invariant for the three capacities that are not `capacity`.
+        let window = self.config.engine.window as usize + 1;
+        let (to_verify, decoded) = bounded(capacity);
+        let (to_order, verified) = bounded(capacity);
+        let (to_execute, committed) = bounded(window);
+        let (results, executed) = bounded(window);
+        let (to_egress, outgoing) = bounded(capacity);
+        let (own_back, own) = bounded(capacity + 2);
+        let (report, reported) = bounded(1);
+        self.cluster.reports.push(reported);
+
+        let ingress = Ingress {
+            replica: id,
+            committee: self.committee(),
+            from_replicas: wires.from_replicas,
+            from_clients: wires.from_clients,
+            stop: self.stopped.clone(),
+            verify: to_verify,
+            batch_max: self.config.verify_batch_max,
+            counts: Arc::clone(&counts),
+        };
+        let name = |stage: &str| format!("{id}-{stage}");
+        let replica = Some(id.0);
+        self.spawn(StageKind::Ingress, replica, name("ingress"), |watch| ingress.run(watch))?;
+        for thread in 0..self.config.verify_threads {
+            let verify = Verify {
+                verifier: self.verifier(id, thread),
+                decoded: decoded.clone(),
+                order: to_order.clone(),
+                batch_max: self.config.verify_batch_max,
+                counts: Arc::clone(&counts),
+            };
+            let name = name(&format!("verify-{thread}"));
+            self.spawn(StageKind::Verify, replica, name, |watch| verify.run(watch))?;
+        }
+        drop((decoded, to_order));
+        let clock = self.cluster.clock;
+        let order = Order {
+            engine,
+            clock,
+            verified,
+            own,
+            executed,
+            execute: to_execute,
+            egress: to_egress,
+            counts: Arc::clone(&counts),
+            report,
+        };
+        self.spawn(StageKind::Order, replica, name("order"), |watch| order.run(watch))?;
+        let execute = Execute { replica: id, application, clock, committed, results, events };
+        self.spawn(StageKind::Execute, replica, name("execute"), |watch| execute.run(watch))?;
+        let egress = Egress {
+            replica: id,
+            sealer: self.keys.sealer(id.0),
+            sessions: self.keys.sessions(id.0),
+            outgoing,
+            own: own_back,
+            peers: wires.peers,
+            ports: wires.ports,
+            counts,
+        };
+        self.spawn(StageKind::Egress, replica, name("egress"), |watch| egress.run(watch))
+    }
+
+    fn committee(&self) -> Committee {
+        self.config.engine.committee
+    }
+
+    fn verifier(&self, id: ReplicaId, thread: usize) -> Verifier {
+        let auth = match self.config.client_auth {
+            ClientAuthKind::Signature => ClientAuth::Signature,
+            ClientAuthKind::Mac => ClientAuth::Mac(self.keys.sessions(id.0)),
+            ClientAuthKind::None => ClientAuth::None,
+        };
+        let directory = Arc::clone(self.keys.directory());
+        let weights = self.keys.weights(id.0, thread);
+        Verifier::new(self.keys.context(), directory, auth, weights)
+            .with_path(self.config.verify_path)
+    }
+}

@@ -1,0 +1,243 @@
+//! What can be set, checked once.
+
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+use std::time::Duration;
+
+use quorumark_consensus::committee::{Committee, CommitteeSize};
+use quorumark_consensus::pbft;
+use quorumark_consensus::types::ReplicaId;
+use quorumark_primitives::signed::{CLIENTS_MAX, VerifyPath};
+use thiserror::Error;
+
+/// How frames travel between replicas, and between clients and replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// Encoded frames over channels.
+    #[default]
+    Memory,
+    /// TCP over 127.0.0.1, one connection a direction between replicas, one for each client port.
+    Tcp,
+}
+
+/// How clients authenticate their requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientAuthKind {
+    /// An ed25519 signature, which every replica verifies.
+    #[default]
+    Signature,
+    /// One MAC a replica.
+    Mac,
+    /// Nothing. Not BFT.
+    None,
+}
+
+macro_rules! names {
+    ($type:ident, $what:literal: $($variant:ident = $name:literal),*) => {
+        impl FromStr for $type {
+            type Err = ConfigError;
+            fn from_str(text: &str) -> Result<Self, ConfigError> {
+                match text {
+                    $($name => Ok($type::$variant),)*
+                    _ => Err(ConfigError::Choice {
+                        name: $what,
+                        value: text.to_owned(),
+                        choices: &[$($name),*],
+                    }),
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $($type::$variant => $name),* })
+            }
+        }
+    };
+}
+names!(Transport, "transport": Memory = "memory", Tcp = "tcp");
+names!(ClientAuthKind, "auth": Signature = "signature", Mac = "mac", None = "none");
+
+/// Which processors the threads may use.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Pinning {
+    /// The operating system decides. Best where stages outnumber cores.
+    #[default]
+    None,
+    /// All threads of replica i on one core, `cores[i mod len]`.
+    ByReplica(Vec<usize>),
+}
+
+/// The settings of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterConfig {
+    /// n. Default 4.
+    pub replicas: usize,
+    /// How frames travel. Default memory.
+    pub transport: Transport,
+    /// How clients authenticate. Default signature.
+    pub client_auth: ClientAuthKind,
+    /// Client ids, from 0. Default 4.
+    pub clients: u32,
+    /// Distinct client keys; client c signs with key c mod signers. Default 4.
+    pub signers: u32,
+    /// By which path signatures are verified. Default batch.
+    pub verify_path: VerifyPath,
+    /// Verify threads of each replica. More help only where cores are free. Default 1.
+    pub verify_threads: usize,
+    /// The most messages in one batch of verification; larger batches cost less a signature and
+    /// wait longer. Default 256.
+    pub verify_batch_max: usize,
+    /// Batches that each queue between stages holds. Default 64.
+    pub queue_capacity_batches: usize,
+    /// Flushes of one sender that a replica's inbox holds before the sender waits. Default 1,024.
+    pub inbox_capacity_batches: usize,
+    /// How long a replica waits for another's full inbox before it drops. Default 1 s.
+    pub peer_patience: Duration,
+    /// Which processors the threads may use. Default none.
+    pub pinning: Pinning,
+    /// How many replicas, the last ones, are never started. Default 0.
+    pub silent_replicas: usize,
+    /// The cluster's id, bound by every signature. Default 1.
+    pub cluster: u64,
+    /// From which keys and batch weights are derived. Default 42.
+    pub seed: u64,
+    /// PBFT: see [`pbft::Config`].
+    pub engine: pbft::Config,
+}
+
+/// Settings that do not fit.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// A committee of an impossible size.
+    #[error("replicas: {0}")]
+    Committee(#[from] CommitteeSize),
+    /// An engine setting.
+    #[error(transparent)]
+    Engine(#[from] pbft::ConfigError),
+    /// A number is outside its range.
+    #[error("{name} = {value}: choose {min} to {max}")]
+    Range {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: u64,
+        /// The least allowed.
+        min: u64,
+        /// The most allowed.
+        max: u64,
+    },
+    /// A name that is no choice.
+    #[error("{name} = {value}: choose one of {}", choices.join(", "))]
+    Choice {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What can be chosen.
+        choices: &'static [&'static str],
+    },
+    /// A core that the machine does not have.
+    #[error("pin: core {core} does not exist, this machine has 0 to {}", cores - 1)]
+    Core {
+        /// The core named.
+        core: usize,
+        /// Cores there are.
+        cores: usize,
+    },
+}
+
+/// Settings that were checked; the only ones a cluster takes.
+#[derive(Debug, Clone)]
+pub struct Checked<T>(T);
+
+impl<T> Deref for Checked<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl ClusterConfig {
+    /// The defaults for a committee of `replicas`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Committee`] for an impossible size.
+    pub fn new(replicas: usize) -> Result<ClusterConfig, ConfigError> {
+        let committee = Committee::new(replicas)?;
+        Ok(ClusterConfig {
+            replicas,
+            transport: Transport::default(),
+            client_auth: ClientAuthKind::default(),
+            clients: 4,
+            signers: 4,
+            verify_path: VerifyPath::default(),
+            verify_threads: 1,
+            verify_batch_max: 256,
+            queue_capacity_batches: 64,
+            inbox_capacity_batches: 1024,
+            peer_patience: Duration::from_secs(1),
+            pinning: Pinning::default(),
+            silent_replicas: 0,
+            cluster: 1,
+            seed: 42,
+            engine: pbft::Config::new(committee, ReplicaId(0)),
+        })
+    }
+
+    /// Checks each value and the rules between them.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which says the value and what to choose.
+    pub fn check(mut self) -> Result<Checked<ClusterConfig>, ConfigError> {
+        self.engine.committee = Committee::new(self.replicas)?;
+        self.engine.replica = ReplicaId(0);
+        self.engine.clone().check()?;
+        let patience = u64::try_from(self.peer_patience.as_millis()).unwrap_or(u64::MAX);
+        for (name, value, min, max) in [
+            ("clients", u64::from(self.clients), 1, CLIENTS_MAX as u64),
+            ("signers", u64::from(self.signers), 1, u64::from(self.clients)),
+            ("verify_threads", self.verify_threads as u64, 1, 64),
+            ("verify_batch_max", self.verify_batch_max as u64, 1, 4096),
+            ("queue_capacity", self.queue_capacity_batches as u64, 1, 65_536),
+            ("inbox_capacity", self.inbox_capacity_batches as u64, 1, 65_536),
+            ("peer_patience in ms", patience, 1, 60_000),
+            ("silent_replicas", self.silent_replicas as u64, 0, self.replicas as u64 - 1),
+        ] {
+            if !(min..=max).contains(&value) {
+                return Err(ConfigError::Range { name, value, min, max });
+            }
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if let Pinning::ByReplica(wanted) = &self.pinning
+            && let Some(&core) = wanted.iter().find(|core| **core >= cores)
+        {
+            return Err(ConfigError::Core { core, cores });
+        }
+        Ok(Checked(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_pass_and_each_bad_value_says_what_to_choose() {
+        assert!(ClusterConfig::new(4).unwrap().check().is_ok());
+        assert!(ClusterConfig::new(0).unwrap_err().to_string().starts_with("replicas: "));
+        let mut config = ClusterConfig::new(4).unwrap();
+        config.verify_batch_max = 0;
+        let error = config.clone().check().unwrap_err().to_string();
+        assert_eq!(error, "verify_batch_max = 0: choose 1 to 4096");
+        config.verify_batch_max = 8;
+        config.silent_replicas = 4;
+        assert!(config.clone().check().unwrap_err().to_string().contains("choose 0 to 3"));
+        config.silent_replicas = 0;
+        config.pinning = Pinning::ByReplica(vec![100_000]);
+        assert!(config.check().unwrap_err().to_string().contains("does not exist"));
+        let error = "carrier-pigeon".parse::<Transport>().unwrap_err().to_string();
+        assert_eq!(error, "transport = carrier-pigeon: choose one of memory, tcp");
+    }
+}

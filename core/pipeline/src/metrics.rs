@@ -1,0 +1,369 @@
+//! What each thread did and what each replica counted, at a cost of a few relaxed stores a batch.
+//!
+//! Every meter has one writer, its thread; readers may look at any time. CPU time is not measured on
+//! the path at all: the kernel accounts for it per thread, and a snapshot reads it from
+//! `/proc/self/task/<id>/schedstat`, where that exists.
+
+use std::fmt;
+use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use quorumark_primitives::signed::GateCounters;
+
+use crate::protocol::KINDS_MAX;
+
+/// Where on a message's way a thread works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StageKind {
+    /// Takes frames and decodes them.
+    Ingress,
+    /// Checks signatures and MACs.
+    Verify,
+    /// Runs the engine.
+    Order,
+    /// Runs the application.
+    Execute,
+    /// Seals, encodes and sends.
+    Egress,
+    /// Moves frames between a socket and a queue.
+    Socket,
+}
+
+impl fmt::Display for StageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StageKind::Ingress => "ingress",
+            StageKind::Verify => "verify",
+            StageKind::Order => "order",
+            StageKind::Execute => "execute",
+            StageKind::Egress => "egress",
+            StageKind::Socket => "socket",
+        })
+    }
+}
+
+/// The counters of one thread; alone on its cache lines, so that no two threads share one.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Meter {
+    pub(crate) name: String,
+    stage: StageKind,
+    replica: Option<u16>,
+    /// `/proc/self/task/<id>/schedstat` of the thread, once it runs.
+    schedstat: OnceLock<String>,
+    items: AtomicU64,
+    batches: AtomicU64,
+    busy_ns: AtomicU64,
+    wait_ns: AtomicU64,
+    blocked_ns: AtomicU64,
+    depth_sum: AtomicU64,
+    depth_max: AtomicU64,
+}
+
+impl Meter {
+    pub(crate) fn new(name: String, stage: StageKind, replica: Option<u16>) -> Arc<Meter> {
+        Arc::new(Meter {
+            name,
+            stage,
+            replica,
+            schedstat: OnceLock::new(),
+            items: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            busy_ns: AtomicU64::new(0),
+            wait_ns: AtomicU64::new(0),
+            blocked_ns: AtomicU64::new(0),
+            depth_sum: AtomicU64::new(0),
+            depth_max: AtomicU64::new(0),
+        })
+    }
+
+    /// Notes which kernel task the calling thread is; called once, by the thread itself.
+    pub(crate) fn adopt(&self) {
+        if let Ok(link) = fs::read_link("/proc/thread-self")
+            && let Some(task) = link.file_name().and_then(|name| name.to_str())
+        {
+            let _ = self.schedstat.set(format!("/proc/self/task/{task}/schedstat"));
+        }
+    }
+
+    fn snapshot(&self) -> ThreadSnapshot {
+        let scheduled = self.schedstat.get().and_then(|path| fs::read_to_string(path).ok());
+        let mut numbers = scheduled.iter().flat_map(|text| text.split_ascii_whitespace());
+        let mut number = || numbers.next().and_then(|text| text.parse().ok());
+        let (cpu_ns, runqueue_ns) = (number(), number());
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ThreadSnapshot {
+            name: self.name.clone(),
+            stage: self.stage,
+            replica: self.replica,
+            items: read(&self.items),
+            batches: read(&self.batches),
+            busy_ns: read(&self.busy_ns),
+            wait_ns: read(&self.wait_ns),
+            blocked_ns: read(&self.blocked_ns),
+            depth_sum: read(&self.depth_sum),
+            depth_max: read(&self.depth_max),
+            cpu_ns,
+            runqueue_ns,
+        }
+    }
+}
+
+/// Adds to a counter that the calling thread alone writes. Relaxed: the counters order nothing.
+fn add(counter: &AtomicU64, amount: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+}
+
+/// Splits a thread's time into busy, waiting for input, and blocked on a full output.
+#[derive(Debug)]
+pub(crate) struct Stopwatch {
+    meter: Arc<Meter>,
+    mark: Instant,
+}
+
+impl Stopwatch {
+    pub(crate) fn new(meter: &Arc<Meter>) -> Stopwatch {
+        Stopwatch { meter: Arc::clone(meter), mark: Instant::now() }
+    }
+
+    fn lap(&mut self) -> u64 {
+        let now = Instant::now();
+        let span = now.duration_since(self.mark).as_nanos() as u64;
+        self.mark = now;
+        span
+    }
+
+    /// The time since the last mark was spent waiting for input.
+    pub(crate) fn waited(&mut self) {
+        let span = self.lap();
+        add(&self.meter.wait_ns, span);
+    }
+
+    /// The time since the last mark was work; `items` of it are done.
+    pub(crate) fn worked(&mut self, items: usize) {
+        let span = self.lap();
+        add(&self.meter.busy_ns, span);
+        add(&self.meter.items, items as u64);
+    }
+
+    /// The time since the last mark was spent waiting for room in a queue.
+    pub(crate) fn blocked(&mut self) {
+        let span = self.lap();
+        add(&self.meter.blocked_ns, span);
+    }
+
+    /// A batch was taken from a queue that still holds `depth`.
+    pub(crate) fn took(&mut self, depth: usize) {
+        add(&self.meter.batches, 1);
+        add(&self.meter.depth_sum, depth as u64);
+        let max = self.meter.depth_max.load(Ordering::Relaxed);
+        self.meter.depth_max.store(max.max(depth as u64), Ordering::Relaxed);
+    }
+}
+
+/// One thread's counters at one moment, or between two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThreadSnapshot {
+    /// The thread's name, such as `r0-verify-1`.
+    pub name: String,
+    /// Where it works.
+    pub stage: StageKind,
+    /// For which replica; `None` for the threads of a client's port.
+    pub replica: Option<u16>,
+    /// Messages, requests or executions, by stage.
+    pub items: u64,
+    /// Batches taken.
+    pub batches: u64,
+    /// Nanoseconds of work, descheduled time included.
+    pub busy_ns: u64,
+    /// Nanoseconds without input.
+    pub wait_ns: u64,
+    /// Nanoseconds without room for output.
+    pub blocked_ns: u64,
+    /// Sum over batches of what the input queue still held, in its own units.
+    pub depth_sum: u64,
+    /// The largest of these since the start.
+    pub depth_max: u64,
+    /// CPU nanoseconds, where the kernel tells.
+    pub cpu_ns: Option<u64>,
+    /// Nanoseconds in which it could have run and had no processor, where the kernel tells.
+    pub runqueue_ns: Option<u64>,
+}
+
+impl ThreadSnapshot {
+    fn since(&self, earlier: &ThreadSnapshot) -> ThreadSnapshot {
+        let between = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
+        ThreadSnapshot {
+            name: self.name.clone(),
+            stage: self.stage,
+            replica: self.replica,
+            items: self.items - earlier.items,
+            batches: self.batches - earlier.batches,
+            busy_ns: self.busy_ns - earlier.busy_ns,
+            wait_ns: self.wait_ns - earlier.wait_ns,
+            blocked_ns: self.blocked_ns - earlier.blocked_ns,
+            depth_sum: self.depth_sum - earlier.depth_sum,
+            depth_max: self.depth_max,
+            cpu_ns: between(self.cpu_ns, earlier.cpu_ns),
+            runqueue_ns: between(self.runqueue_ns, earlier.runqueue_ns),
+        }
+    }
+}
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Exact counts of one replica; several of its threads add to them.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counts {
+            $(pub(crate) $name: AtomicU64,)*
+            pub(crate) sent: [AtomicU64; KINDS_MAX],
+            pub(crate) received: [AtomicU64; KINDS_MAX],
+        }
+
+        /// One replica's exact counts at one moment, or between two.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub struct ReplicaCounts {
+            $($(#[$doc])* pub $name: u64,)*
+            /// Messages sent to replicas, each copy counted, by `Protocol::KINDS`.
+            pub sent: [u64; KINDS_MAX],
+            /// Messages decoded, by `Protocol::KINDS`.
+            pub received: [u64; KINDS_MAX],
+        }
+
+        impl Counts {
+            pub(crate) fn snapshot(&self) -> ReplicaCounts {
+                let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+                ReplicaCounts {
+                    $($name: read(&self.$name),)*
+                    sent: std::array::from_fn(|kind| read(&self.sent[kind])),
+                    received: std::array::from_fn(|kind| read(&self.received[kind])),
+                }
+            }
+        }
+
+        impl ReplicaCounts {
+            /// What was counted since `earlier`.
+            pub fn since(&self, earlier: &ReplicaCounts) -> ReplicaCounts {
+                ReplicaCounts {
+                    $($name: self.$name - earlier.$name,)*
+                    sent: std::array::from_fn(|kind| self.sent[kind] - earlier.sent[kind]),
+                    received: std::array::from_fn(|kind| {
+                        self.received[kind] - earlier.received[kind]
+                    }),
+                }
+            }
+
+            /// The sum of two replicas' counts.
+            pub fn plus(&self, other: &ReplicaCounts) -> ReplicaCounts {
+                ReplicaCounts {
+                    $($name: self.$name + other.$name,)*
+                    sent: std::array::from_fn(|kind| self.sent[kind] + other.sent[kind]),
+                    received: std::array::from_fn(|kind| {
+                        self.received[kind] + other.received[kind]
+                    }),
+                }
+            }
+        }
+    };
+}
+
+counts! {
+    /// Bytes of frames sent to replicas.
+    bytes_sent,
+    /// Bytes of frames received.
+    bytes_received,
+    /// Bytes of frames sent to clients.
+    bytes_to_clients,
+    /// Frames that are no message.
+    frames_undecodable,
+    /// Messages whose sender cannot have sent them here: itself, no member, or a client that
+    /// speaks for a replica.
+    messages_improper,
+    /// Values that the verifier refused.
+    values_refused,
+    /// Of these, bare client requests.
+    requests_refused,
+    /// Client proofs (signatures or MACs) in values that the verifier accepted.
+    client_proofs_verified,
+    /// Signatures that got a verdict, of clients and replicas.
+    signatures_verified,
+    /// Of these, invalid ones.
+    signatures_invalid,
+    /// MACs that got a verdict.
+    macs_verified,
+    /// Signatures made.
+    signatures_made,
+    /// Replies sent.
+    replies_sent,
+    /// Flushes to a replica dropped because its inbox stayed full.
+    flushes_dropped,
+    /// Flushes to a client dropped because its inbox was full.
+    client_flushes_dropped,
+    /// Proven misbehaviour of other replicas.
+    evidence_found,
+}
+
+impl Counts {
+    pub(crate) fn add(counter: &AtomicU64, amount: u64) {
+        // Relaxed: a count orders nothing.
+        counter.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Adds what a verifier counted between two readings.
+    pub(crate) fn add_gate(&self, now: &GateCounters, before: &GateCounters) {
+        let (now_s, before_s) = (&now.signatures, &before.signatures);
+        let verified = now_s.signatures_verified - before_s.signatures_verified;
+        let invalid = now_s.signatures_invalid - before_s.signatures_invalid;
+        Counts::add(&self.signatures_verified, verified);
+        Counts::add(&self.signatures_invalid, invalid);
+        Counts::add(&self.macs_verified, now.macs_verified - before.macs_verified);
+    }
+}
+
+/// Everything a cluster counts, at one moment or between two.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// When: nanoseconds on the cluster's clock; between two snapshots, the span.
+    pub at_ns: u64,
+    /// Every thread.
+    pub threads: Vec<ThreadSnapshot>,
+    /// Every started replica, in order.
+    pub replicas: Vec<ReplicaCounts>,
+}
+
+impl Snapshot {
+    pub(crate) fn take(at_ns: u64, meters: &[Arc<Meter>], counts: &[Arc<Counts>]) -> Snapshot {
+        Snapshot {
+            at_ns,
+            threads: meters.iter().map(|meter| meter.snapshot()).collect(),
+            replicas: counts.iter().map(|counts| counts.snapshot()).collect(),
+        }
+    }
+
+    /// What happened since `earlier`, a snapshot of the same cluster.
+    ///
+    /// # Panics
+    /// When it is of another cluster.
+    pub fn since(&self, earlier: &Snapshot) -> Snapshot {
+        assert_eq!(self.threads.len(), earlier.threads.len(), "snapshots of one cluster");
+        let threads = self.threads.iter().zip(&earlier.threads);
+        let replicas = self.replicas.iter().zip(&earlier.replicas);
+        Snapshot {
+            at_ns: self.at_ns - earlier.at_ns,
+            threads: threads.map(|(now, then)| now.since(then)).collect(),
+            replicas: replicas.map(|(now, then)| now.since(then)).collect(),
+        }
+    }
+
+    /// The sum over all replicas.
+    pub fn totals(&self) -> ReplicaCounts {
+        self.replicas.iter().fold(ReplicaCounts::default(), |sum, counts| sum.plus(counts))
+    }
+
+    /// CPU nanoseconds of all threads, where the kernel tells of every one.
+    pub fn cpu_ns(&self) -> Option<u64> {
+        self.threads.iter().map(|thread| thread.cpu_ns).sum()
+    }
+}

@@ -1,0 +1,59 @@
+//! What a driver has to know of an engine's messages.
+
+use std::fmt;
+
+use quorumark_consensus::pbft;
+use quorumark_consensus::types::ReplicaId;
+use quorumark_primitives::signed::{Claimed, ProtocolId, Sealable};
+use quorumark_primitives::wire::{Decode, Encode};
+
+/// A message type that the pipeline can carry.
+pub trait Protocol:
+    Encode + Decode + Claimed + Sealable + Clone + fmt::Debug + Send + 'static
+{
+    /// What signatures bind as the protocol.
+    const ID: ProtocolId;
+    /// The kinds of messages, by name; at most [`KINDS_MAX`].
+    const KINDS: &'static [&'static str];
+
+    /// Which kind it is: a position in [`Protocol::KINDS`].
+    fn kind(&self) -> usize;
+    /// The replica that says it; `None` for a client's request.
+    fn sender(&self) -> Option<ReplicaId>;
+    /// Client requests it carries, each with a proof to check.
+    fn client_proofs(&self) -> u64;
+}
+
+/// The most kinds of messages that are counted apart.
+pub const KINDS_MAX: usize = 16;
+
+impl Protocol for pbft::Message {
+    const ID: ProtocolId = pbft::PROTOCOL;
+    const KINDS: &'static [&'static str] =
+        &["request", "pre-prepare", "prepare", "commit", "checkpoint", "status"];
+
+    fn kind(&self) -> usize {
+        match self {
+            pbft::Message::Request(_) => 0,
+            pbft::Message::PrePrepare(..) => 1,
+            pbft::Message::Prepare(_) => 2,
+            pbft::Message::Commit(_) => 3,
+            pbft::Message::Checkpoint(_) => 4,
+            pbft::Message::Status(_) => 5,
+        }
+    }
+
+    fn sender(&self) -> Option<ReplicaId> {
+        pbft::Message::sender(self)
+    }
+
+    fn client_proofs(&self) -> u64 {
+        match self {
+            pbft::Message::Request(_) => 1,
+            pbft::Message::PrePrepare(_, batch) => batch.requests().len() as u64,
+            _ => 0,
+        }
+    }
+}
+
+const _: () = assert!(<pbft::Message as Protocol>::KINDS.len() <= KINDS_MAX);

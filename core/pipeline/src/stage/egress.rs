@@ -1,0 +1,171 @@
+//! Egress: seal, encode once, send.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender};
+use quorumark_consensus::engine::Recipients;
+use quorumark_consensus::request::Reply;
+use quorumark_consensus::types::ReplicaId;
+use quorumark_primitives::signed::{ReplicaSessions, Sealer, Verified};
+
+use crate::link::{Closed, Frames, PeerLink, send};
+use crate::metrics::{Counts, Stopwatch};
+use crate::port::encode_reply;
+use crate::protocol::Protocol;
+
+/// What the engine wants sent.
+#[derive(Debug)]
+pub(crate) enum Outgoing<M> {
+    /// To seal first.
+    Say { to: Recipients, message: M },
+    /// As it is.
+    Relay { to: Recipients, message: M },
+    /// To clients.
+    Reply(Vec<Reply>),
+}
+
+/// The way to the port of a range of clients.
+#[derive(Debug)]
+pub(crate) struct ClientLink {
+    pub(crate) clients: Range<u32>,
+    pub(crate) queue: Sender<Frames>,
+}
+
+/// Signs for its replica and sends for it.
+#[derive(Debug)]
+pub(crate) struct Egress<M> {
+    pub(crate) replica: ReplicaId,
+    pub(crate) sealer: Sealer,
+    pub(crate) sessions: Arc<ReplicaSessions>,
+    pub(crate) outgoing: Receiver<Vec<Outgoing<M>>>,
+    /// Own messages, sealed, on their way back to the engine.
+    pub(crate) own: Sender<Vec<Verified<M>>>,
+    /// By replica id; its own place leads nowhere.
+    pub(crate) peers: Vec<PeerLink>,
+    pub(crate) ports: Vec<ClientLink>,
+    pub(crate) counts: Arc<Counts>,
+}
+
+/// What one flush gathers.
+struct Flush<M> {
+    own: Vec<Verified<M>>,
+    to_peers: Vec<Frames>,
+    to_ports: Vec<Replies>,
+}
+
+/// Reply frames for one port, the last still growing.
+#[derive(Default)]
+struct Replies {
+    full: Frames,
+    growing: Vec<u8>,
+}
+
+/// Bytes at which a reply frame is full; far below what a transport takes.
+const REPLY_FRAME_BYTES: usize = 1 << 20;
+
+impl Replies {
+    fn push(&mut self, reply: &Reply, sessions: &ReplicaSessions) -> bool {
+        let sent = encode_reply(reply, sessions, &mut self.growing);
+        if self.growing.len() >= REPLY_FRAME_BYTES {
+            self.full.push(Bytes::from(std::mem::take(&mut self.growing)));
+        }
+        sent
+    }
+
+    fn finish(mut self) -> Frames {
+        if !self.growing.is_empty() {
+            self.full.push(Bytes::from(self.growing));
+        }
+        self.full
+    }
+}
+
+impl<M: Protocol> Egress<M> {
+    pub(crate) fn run(mut self, watch: &mut Stopwatch) {
+        while let Ok(batch) = self.outgoing.recv() {
+            watch.waited();
+            watch.took(self.outgoing.len());
+            let items = batch.len();
+            let mut flush = Flush {
+                own: Vec::new(),
+                to_peers: vec![Frames::new(); self.peers.len()],
+                to_ports: self.ports.iter().map(|_| Replies::default()).collect(),
+            };
+            let signed = self.sealer.signatures();
+            for outgoing in batch {
+                self.prepare(outgoing, &mut flush);
+            }
+            Counts::add(&self.counts.signatures_made, self.sealer.signatures() - signed);
+            let sent = self.flush(flush, watch);
+            watch.worked(items);
+            if sent == Err(Closed) {
+                return;
+            }
+        }
+    }
+
+    fn prepare(&mut self, outgoing: Outgoing<M>, flush: &mut Flush<M>) {
+        match outgoing {
+            Outgoing::Say { to, message } => {
+                let sealed = self.sealer.seal_own(message);
+                self.address(to, sealed.get(), flush);
+                flush.own.push(sealed);
+            }
+            Outgoing::Relay { to, message } => self.address(to, &message, flush),
+            Outgoing::Reply(replies) => self.answer(&replies, flush),
+        }
+    }
+
+    /// Encodes a message once and shares the bytes among its recipients.
+    fn address(&self, to: Recipients, message: &M, flush: &mut Flush<M>) {
+        let frame = message.to_frame();
+        let mut copies = 0;
+        for (peer, frames) in flush.to_peers.iter_mut().enumerate() {
+            let addressed = match to {
+                Recipients::Others => peer != usize::from(self.replica.0),
+                Recipients::One(one) => peer == usize::from(one.0),
+            };
+            if addressed {
+                frames.push(frame.clone());
+                copies += 1;
+            }
+        }
+        Counts::add(&self.counts.sent[message.kind()], copies);
+        Counts::add(&self.counts.bytes_sent, copies * frame.len() as u64);
+    }
+
+    fn answer(&self, replies: &[Reply], flush: &mut Flush<M>) {
+        let mut sent = 0;
+        for reply in replies {
+            let port = self.ports.iter().position(|port| port.clients.contains(&reply.client.0));
+            if let Some(port) = port.and_then(|port| flush.to_ports.get_mut(port)) {
+                sent += u64::from(port.push(reply, &self.sessions));
+            }
+        }
+        Counts::add(&self.counts.replies_sent, sent);
+    }
+
+    fn flush(&mut self, flush: Flush<M>, watch: &mut Stopwatch) -> Result<(), Closed> {
+        if !flush.own.is_empty() {
+            send(&self.own, flush.own, watch)?;
+        }
+        for (peer, frames) in self.peers.iter_mut().zip(flush.to_peers) {
+            if !frames.is_empty() {
+                peer.send(frames, &self.counts, watch);
+            }
+        }
+        for (port, replies) in self.ports.iter().zip(flush.to_ports) {
+            let frames = replies.finish();
+            if !frames.is_empty() {
+                let bytes = frames.iter().map(Bytes::len).sum::<usize>();
+                Counts::add(&self.counts.bytes_to_clients, bytes as u64);
+                if port.queue.try_send(frames).is_err() {
+                    Counts::add(&self.counts.client_flushes_dropped, 1);
+                }
+            }
+        }
+        Ok(())
+    }
+}
