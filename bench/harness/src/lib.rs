@@ -11,8 +11,10 @@
 
 pub mod clock;
 pub mod date;
+pub mod doctor;
 pub mod environment;
 pub mod fixture;
+pub mod floor;
 pub mod latency;
 pub mod oracle;
 pub mod parameter;
@@ -21,6 +23,7 @@ pub mod provenance;
 pub mod scenario;
 pub mod schedule;
 pub mod trial;
+pub mod verify;
 pub mod workload;
 
 mod assemble;

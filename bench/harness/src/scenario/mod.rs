@@ -13,6 +13,8 @@ mod merkle;
 mod pow;
 mod signature;
 
+pub(crate) use signature::verifier;
+
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 

@@ -1,0 +1,290 @@
+//! The least CPU time that a transaction can cost, measured in the process that is judged by it.
+//!
+//! Every replica has to verify the client's signature and to digest the request, and every reply
+//! has to be authenticated. These are measured one by one, at the payload, batch size and number
+//! of signers of the run, on one thread with nothing else going on, before the run and after it.
+//! What a run costs beyond their sum is consensus, queues and copies. Beside our verification
+//! stands ed25519-dalek's, so that a slow kernel cannot flatter the share.
+
+use core::hint::black_box;
+
+use ed25519_dalek::{VerifyingKey, verify_batch};
+use quorumark_consensus::committee::Committee;
+use quorumark_consensus::request::{Reply, Request, RequestStatement};
+use quorumark_consensus::types::{ClientId, ReplicaId, Seq, Timestamp, View};
+use quorumark_primitives::ed25519::{BatchVerifier, PublicKey, SecretKey, Signature};
+use quorumark_primitives::signed::{
+    Context, Domain, ProtocolId, ReplicaSessions, Sealer, Signer, Statement,
+};
+use quorumark_primitives::wire::Encode;
+use quorumark_report::stats;
+
+use crate::clock::{Cost, Scope};
+use crate::fixture;
+use crate::scenario::verifier;
+
+/// How far floors before and after a run may differ, as a share of the smaller, for the run's
+/// share of them to be conclusive.
+pub const FLOOR_DRIFT_MAX: f64 = 0.05;
+
+/// Runs of which the median counts.
+const RUNS: usize = 5;
+/// The fewest requests of one run: about 5 ms of verification.
+const REQUESTS_MIN: usize = 512;
+/// Bytes of a reply's result: as much as a put answers.
+const RESULT_BYTES: usize = 16;
+/// Replies of one run: a MAC takes a tenth of a microsecond.
+const REPLIES: usize = 4096;
+
+/// What a floor depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Bytes of a request's operation.
+    pub payload: usize,
+    /// Signatures that are verified together.
+    pub batch: usize,
+    /// Clients that sign, in turn.
+    pub signers: usize,
+}
+
+/// CPU time of one item of each kind, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Floor {
+    /// Verifying one request's signature in a batch.
+    pub verify_us: f64,
+    /// Digesting one request.
+    pub digest_us: f64,
+    /// Making, or checking, one reply's MAC.
+    pub reply_mac_us: f64,
+    /// Verifying one signature by ed25519-dalek's `verify_batch`: the yardstick.
+    pub dalek_verify_us: f64,
+}
+
+impl Floor {
+    /// The least CPU time of one transaction over all replicas and its client, in microseconds:
+    /// n times verification and digest, n MACs made, and f + 1 of them checked.
+    pub fn cpu_us_per_tx(&self, committee: Committee) -> f64 {
+        self.sum(committee, self.verify_us)
+    }
+
+    /// The same with ed25519-dalek's verification in place of ours.
+    pub fn yardstick_cpu_us_per_tx(&self, committee: Committee) -> f64 {
+        self.sum(committee, self.dalek_verify_us)
+    }
+
+    /// By how much the larger sum exceeds the smaller, as a share of it.
+    pub fn drift(&self, other: &Floor, committee: Committee) -> f64 {
+        let (a, b) = (self.cpu_us_per_tx(committee), other.cpu_us_per_tx(committee));
+        a.max(b) / a.min(b) - 1.0
+    }
+
+    /// The mean of the floors before and after a run.
+    pub fn mean(&self, other: &Floor) -> Floor {
+        Floor {
+            verify_us: f64::midpoint(self.verify_us, other.verify_us),
+            digest_us: f64::midpoint(self.digest_us, other.digest_us),
+            reply_mac_us: f64::midpoint(self.reply_mac_us, other.reply_mac_us),
+            dalek_verify_us: f64::midpoint(self.dalek_verify_us, other.dalek_verify_us),
+        }
+    }
+
+    fn sum(&self, committee: Committee, verify_us: f64) -> f64 {
+        let n = committee.n() as f64;
+        let macs = (committee.n() + committee.weak_quorum()) as f64;
+        n * (verify_us + self.digest_us) + macs * self.reply_mac_us
+    }
+}
+
+/// Distinct signed requests and replies, ready to be timed as often as wanted.
+pub struct FloorBench {
+    batch: usize,
+    requests: Vec<Request>,
+    /// The signed bytes of each request.
+    messages: Vec<Vec<u8>>,
+    signatures: Vec<Signature>,
+    /// Per request, its client's key.
+    keys: Vec<PublicKey>,
+    stock: Vec<(VerifyingKey, ed25519_dalek::Signature)>,
+    verifier: BatchVerifier,
+    sessions: ReplicaSessions,
+    replies: Vec<Vec<u8>>,
+}
+
+impl FloorBench {
+    /// Signs the requests. A run of many signers has at least one request of each, up to 4096.
+    ///
+    /// # Panics
+    /// When a number in `shape` is 0.
+    pub fn new(shape: Shape, protocol: ProtocolId, seed: u64) -> FloorBench {
+        let Shape { payload, batch, signers } = shape;
+        assert!(payload > 0 && batch > 0 && signers > 0, "{shape:?}");
+        let context = Context { cluster: seed, protocol };
+        let count = REQUESTS_MIN.max(signers.min(4096)).next_multiple_of(batch);
+        let mut random = fixture::random(seed, FLOOR_STREAM);
+        let keys = fixture::signers(&mut random, signers.min(count));
+        let publics: Vec<PublicKey> = keys.iter().map(SecretKey::public).collect();
+        let request = |place: usize| Request {
+            client: ClientId((place % keys.len()) as u32),
+            timestamp: Timestamp(place as u64),
+            operation: fixture::bytes(&mut random, payload).into(),
+        };
+        let requests: Vec<Request> = (0..count).map(request).collect();
+        let messages: Vec<Vec<u8>> =
+            requests.iter().map(|request| signed_bytes(context, request)).collect();
+        let signatures = sign(context, keys, &requests);
+        let keys: Vec<PublicKey> = publics.iter().copied().cycle().take(count).collect();
+        FloorBench {
+            batch,
+            stock: keys.iter().zip(&signatures).map(|(k, s)| stock(k, s)).collect(),
+            verifier: verifier(seed),
+            sessions: ReplicaSessions::new(context, &[7; 32], 0, 1),
+            replies: (0..REPLIES as u64).map(reply).collect(),
+            requests,
+            messages,
+            signatures,
+            keys,
+        }
+    }
+
+    /// Measures the floor on the calling thread: the median of five short runs, a warm-up before
+    /// them. Takes about 50 ms. `None` when a valid signature was refused: then there is nothing
+    /// to hold a run against.
+    pub fn measure(&mut self) -> Option<Floor> {
+        let runs: Option<Vec<Floor>> = (0..=RUNS).map(|_| self.once()).collect();
+        let runs = runs?;
+        let median = |of: fn(&Floor) -> f64| stats::median(runs[1..].iter().map(of));
+        Some(Floor {
+            verify_us: median(|floor| floor.verify_us)?,
+            digest_us: median(|floor| floor.digest_us)?,
+            reply_mac_us: median(|floor| floor.reply_mac_us)?,
+            dalek_verify_us: median(|floor| floor.dalek_verify_us)?,
+        })
+    }
+
+    fn once(&mut self) -> Option<Floor> {
+        let count = self.requests.len();
+        let (verify_us, accepted) = timed(count, || self.verify());
+        let (dalek_verify_us, accepted_by_dalek) = timed(count, || self.verify_by_dalek());
+        let (digest_us, ()) = timed(count, || {
+            for request in &self.requests {
+                black_box(black_box(request).digest());
+            }
+        });
+        let (reply_mac_us, ()) = timed(self.replies.len(), || {
+            for reply in &self.replies {
+                black_box(self.sessions.tag(0, Domain::Reply, black_box(reply)));
+            }
+        });
+        let floor = Floor { verify_us, digest_us, reply_mac_us, dalek_verify_us };
+        (accepted == count && accepted_by_dalek).then_some(floor)
+    }
+
+    fn verify(&mut self) -> usize {
+        let mut verdicts = Vec::with_capacity(self.batch);
+        let mut accepted = 0;
+        for start in (0..self.messages.len()).step_by(self.batch) {
+            for place in start..start + self.batch {
+                let message: &[&[u8]] = &[&self.messages[place]];
+                self.verifier.queue(&self.keys[place], message, &self.signatures[place]);
+            }
+            self.verifier.verify(&mut verdicts);
+            accepted += verdicts.iter().filter(|verdict| **verdict).count();
+        }
+        accepted
+    }
+
+    fn verify_by_dalek(&self) -> bool {
+        let batches = self.messages.chunks(self.batch).zip(self.stock.chunks(self.batch));
+        let accepted = |(messages, stock): (&[Vec<u8>], &[(VerifyingKey, _)])| {
+            let texts: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+            let (keys, signatures): (Vec<_>, Vec<_>) = stock.iter().copied().unzip();
+            verify_batch(&texts, &signatures, &keys).is_ok()
+        };
+        batches.map(accepted).fold(true, |all, one| all && one)
+    }
+}
+
+/// Keeps the floor's requests apart from those of the run, so that no cache knows them.
+const FLOOR_STREAM: u64 = 0xf100;
+
+/// Microseconds of CPU of one of `count` items.
+fn timed<T>(count: usize, work: impl FnOnce() -> T) -> (f64, T) {
+    let mut cost = Cost::default();
+    let answer = cost.add(Scope::Thread, work);
+    (cost.cpu.as_nanos() as f64 / 1e3 / count as f64, answer)
+}
+
+fn statement(request: &Request) -> RequestStatement {
+    RequestStatement { client: request.client, digest: request.digest() }
+}
+
+fn signed_bytes(context: Context, request: &Request) -> Vec<u8> {
+    let statement = statement(request);
+    let mut bytes = context.prefix(RequestStatement::DOMAIN, statement.signer()).to_vec();
+    statement.encode(&mut bytes);
+    bytes
+}
+
+fn sign(context: Context, keys: Vec<SecretKey>, requests: &[Request]) -> Vec<Signature> {
+    let sealer = |(id, key)| Sealer::new(context, Signer::Client(id), key);
+    let mut sealers: Vec<Sealer> = (0..).zip(keys).map(sealer).collect();
+    let sign = |request: &Request| sealers[request.client.0 as usize].sign(&statement(request));
+    requests.iter().map(sign).collect()
+}
+
+fn stock(key: &PublicKey, signature: &Signature) -> (VerifyingKey, ed25519_dalek::Signature) {
+    let key = VerifyingKey::from_bytes(&key.0).expect("a signer's key is a point");
+    (key, ed25519_dalek::Signature::from_bytes(&signature.0))
+}
+
+fn reply(place: u64) -> Vec<u8> {
+    let reply = Reply {
+        view: View(0),
+        seq: Seq(place),
+        timestamp: Timestamp(place),
+        client: ClientId(0),
+        replica: ReplicaId(0),
+        result: vec![0; RESULT_BYTES].into(),
+        tentative: false,
+    };
+    let mut bytes = Vec::new();
+    reply.encode(&mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(shape: Shape) -> Floor {
+        FloorBench::new(shape, ProtocolId(1), 42).measure().unwrap()
+    }
+
+    #[test]
+    fn every_part_of_a_floor_is_measured_and_verification_is_the_largest() {
+        let floor = measured(Shape { payload: 512, batch: 64, signers: 4 });
+        let Floor { verify_us, digest_us, reply_mac_us, dalek_verify_us } = floor;
+        assert!(reply_mac_us > 0.0 && digest_us > 0.0, "{floor:?}");
+        assert!(verify_us > digest_us && dalek_verify_us > digest_us, "{floor:?}");
+    }
+
+    #[test]
+    fn a_batch_that_does_not_divide_the_requests_and_one_of_one_are_measured() {
+        assert!(measured(Shape { payload: 16, batch: 100, signers: 7 }).verify_us > 0.0);
+        assert!(measured(Shape { payload: 1, batch: 1, signers: 1 }).verify_us > 0.0);
+    }
+
+    #[test]
+    fn a_transaction_costs_n_verifications_and_digests_and_the_macs_of_its_replies() {
+        let floor =
+            Floor { verify_us: 9.0, digest_us: 1.0, reply_mac_us: 0.5, dalek_verify_us: 17.0 };
+        let committee = Committee::new(4).unwrap();
+        assert!((floor.cpu_us_per_tx(committee) - 43.0).abs() < 1e-9);
+        assert!((floor.yardstick_cpu_us_per_tx(committee) - 75.0).abs() < 1e-9);
+        let slower = Floor { verify_us: 10.0, ..floor };
+        let drift = floor.drift(&slower, committee);
+        assert!((drift - 4.0 / 43.0).abs() < 1e-9 && drift > FLOOR_DRIFT_MAX);
+        assert!((slower.drift(&floor, committee) - drift).abs() < 1e-9);
+        assert!((floor.mean(&slower).verify_us - 9.5).abs() < 1e-9);
+    }
+}
