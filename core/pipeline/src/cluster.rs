@@ -154,6 +154,13 @@ impl<E: Engine> Cluster<E> {
         Snapshot::take(self.clock.now().0, &self.meters, &self.counts)
     }
 
+    /// A thread that has ended although nobody stopped the cluster: it panicked, or its input or
+    /// output is gone. What is measured from then on is not the cluster that was asked for;
+    /// [`Cluster::stop`] says what happened.
+    pub fn ended_early(&self) -> Option<&str> {
+        self.threads.iter().find(|thread| thread.is_finished()).map(Thread::name)
+    }
+
     /// Stops every thread and waits for it. What is in flight is lost; what was replied to was
     /// executed by the replicas that replied.
     ///
@@ -277,7 +284,8 @@ where
         let started = self.cluster.counts.len();
         let replicas: Vec<Inbox> = (0..started).map(|_| self.inbox()).collect();
         let clients: Vec<Inbox> = (0..started).map(|_| self.inbox()).collect();
-        let replies: Vec<Inbox> = ports.iter().map(|_| self.inbox()).collect();
+        let replies: Vec<Inbox> =
+            ports.iter().map(|_| bounded(self.config.port_capacity_batches)).collect();
         let listeners = match self.config.transport {
             Transport::Memory => Vec::new(),
             Transport::Tcp => (0..started).map(|_| tcp::listen()).collect::<io::Result<_>>()?,

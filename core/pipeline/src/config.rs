@@ -93,6 +93,8 @@ pub struct ClusterConfig {
     pub queue_capacity_batches: usize,
     /// Flushes of one sender that a replica's inbox holds before the sender waits. Default 1,024.
     pub inbox_capacity_batches: usize,
+    /// Flushes of replies that a client port holds before more are dropped. Default 4,096.
+    pub port_capacity_batches: usize,
     /// How long a replica waits for another's full inbox before it drops. Default 1 s.
     pub peer_patience: Duration,
     /// Which processors the threads may use. Default none.
@@ -177,6 +179,7 @@ impl ClusterConfig {
             verify_batch_max: 256,
             queue_capacity_batches: 64,
             inbox_capacity_batches: 1024,
+            port_capacity_batches: 4096,
             peer_patience: Duration::from_secs(1),
             pinning: Pinning::default(),
             silent_replicas: 0,
@@ -202,6 +205,7 @@ impl ClusterConfig {
             ("verify_batch_max", self.verify_batch_max as u64, 1, 4096),
             ("queue_capacity", self.queue_capacity_batches as u64, 1, 65_536),
             ("inbox_capacity", self.inbox_capacity_batches as u64, 1, 65_536),
+            ("port_capacity", self.port_capacity_batches as u64, 1, 65_536),
             ("peer_patience in ms", patience, 1, 60_000),
             ("silent_replicas", self.silent_replicas as u64, 0, self.replicas as u64 - 1),
         ] {

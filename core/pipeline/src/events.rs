@@ -17,6 +17,8 @@ pub struct CommitEvent {
     pub view: View,
     /// The batch's digest.
     pub digest: Digest,
+    /// Requests in the batch, repeats included.
+    pub requests: u32,
     /// The requests that this replica executed, in order; repeats are left out.
     pub executed: Vec<(ClientId, Timestamp)>,
     /// The quorum of commit signatures, as the replica holds them.

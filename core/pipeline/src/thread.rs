@@ -32,6 +32,14 @@ impl Thread {
         Ok(Thread { name, handle })
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
     /// Waits for its end.
     ///
     /// # Errors

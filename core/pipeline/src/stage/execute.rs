@@ -61,6 +61,7 @@ impl<A: Application> Execute<A> {
             seq: execution.seq,
             view: execution.view,
             digest: execution.batch.digest(),
+            requests: requests.len() as u32,
             executed: executed.collect(),
             certificate: execution.certificate.clone(),
             at_ns: self.clock.now().0,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, select};
+use crossbeam_channel::{Receiver, Sender, never, select};
 use quorumark_consensus::committee::Committee;
 use quorumark_consensus::types::ReplicaId;
 
@@ -33,7 +33,7 @@ enum Side {
 }
 
 impl<M: Protocol> Ingress<M> {
-    pub(crate) fn run(self, watch: &mut Stopwatch) {
+    pub(crate) fn run(mut self, watch: &mut Stopwatch) {
         while let Some((side, frames)) = self.wait() {
             watch.waited();
             watch.took(self.from_replicas.len() + self.from_clients.len());
@@ -61,15 +61,25 @@ impl<M: Protocol> Ingress<M> {
             .ok()
     }
 
-    /// What is there or comes next; `None` when the cluster stops.
-    fn wait(&self) -> Option<(Side, Frames)> {
-        self.take().or_else(|| {
-            select! {
-                recv(self.from_replicas) -> frames => Some((Side::Replicas, frames.ok()?)),
-                recv(self.from_clients) -> frames => Some((Side::Clients, frames.ok()?)),
-                recv(self.stop) -> _ => None,
+    /// What is there or comes next; `None` when the cluster stops. A side that nobody sends on any
+    /// more is forgotten: a committee of one has no peers, and clients may leave.
+    fn wait(&mut self) -> Option<(Side, Frames)> {
+        loop {
+            if let Some(taken) = self.take() {
+                return Some(taken);
             }
-        })
+            select! {
+                recv(self.from_replicas) -> frames => match frames {
+                    Ok(frames) => return Some((Side::Replicas, frames)),
+                    Err(_) => self.from_replicas = never(),
+                },
+                recv(self.from_clients) -> frames => match frames {
+                    Ok(frames) => return Some((Side::Clients, frames)),
+                    Err(_) => self.from_clients = never(),
+                },
+                recv(self.stop) -> _ => return None,
+            }
+        }
     }
 
     fn decode(&self, side: Side, frames: Frames, batch: &mut Vec<M>) {

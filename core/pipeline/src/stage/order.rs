@@ -59,22 +59,18 @@ impl<E: Engine> Order<E> {
         out: &mut Outbox<E::Message>,
     ) -> Result<usize, Closed> {
         let mut inputs = 0;
-        while let Ok(own) = self.own.try_recv() {
+        while let Some(own) = ready(&self.own)? {
             inputs += own.len();
             own.into_iter().for_each(|m| self.engine.handle(now, Input::Message(m), out));
         }
-        while let Ok(executed) = self.executed.try_recv() {
+        while let Some(executed) = ready(&self.executed)? {
             inputs += 1;
             self.engine.handle(now, Input::Executed(executed), out);
         }
-        match self.verified.try_recv() {
-            Ok(batch) => {
-                watch.took(self.verified.len());
-                inputs += batch.len();
-                batch.into_iter().for_each(|m| self.engine.handle(now, Input::Message(m), out));
-            }
-            Err(TryRecvError::Empty) => {}
-            Err(TryRecvError::Disconnected) => return Err(Closed),
+        if let Some(batch) = ready(&self.verified)? {
+            watch.took(self.verified.len());
+            inputs += batch.len();
+            batch.into_iter().for_each(|m| self.engine.handle(now, Input::Message(m), out));
         }
         if self.engine.next_timeout().is_some_and(|due| due <= now) {
             inputs += 1;
@@ -116,5 +112,14 @@ impl<E: Engine> Order<E> {
                 let _ = select.ready_timeout(span);
             }
         }
+    }
+}
+
+/// What is there, if anything; an end that is gone means that the cluster stops, or a stage died.
+fn ready<T>(queue: &Receiver<T>) -> Result<Option<T>, Closed> {
+    match queue.try_recv() {
+        Ok(item) => Ok(Some(item)),
+        Err(TryRecvError::Empty) => Ok(None),
+        Err(TryRecvError::Disconnected) => Err(Closed),
     }
 }

@@ -1,0 +1,186 @@
+//! A closed-loop client for tests: many clients on one port, f + 1 equal replies each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, bounded};
+use quorumark_application::kv::{KvStore, Limits, Operation};
+use quorumark_application::permissions::{Allowed, Permissions};
+use quorumark_consensus::pbft::{Counters, Message, Pbft};
+use quorumark_consensus::{ClientId, ReplicaId, Reply, Request, SignedRequest, Timestamp};
+use quorumark_pipeline::port::open_replies;
+use quorumark_pipeline::{
+    Checked, ClientKeys, ClientPort, Cluster, ClusterConfig, ClusterKeys, ClusterReport,
+    CommitEvent, Protocol,
+};
+use quorumark_primitives::wire::Encode;
+
+/// No test waits longer than this for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn store(_: ReplicaId) -> KvStore {
+    KvStore::new(Limits::default(), Permissions::new(Allowed::ALL))
+}
+
+/// A running cluster with one port for all its clients.
+pub(crate) struct Driver {
+    pub(crate) cluster: Cluster<Pbft>,
+    pub(crate) port: ClientPort,
+    pub(crate) keys: Vec<ClientKeys>,
+    events: Receiver<Vec<CommitEvent>>,
+    replicas: usize,
+    started: usize,
+    weak: usize,
+    /// Replies by request, then by replica.
+    pub(crate) replies: BTreeMap<(ClientId, Timestamp), BTreeMap<ReplicaId, Vec<Reply>>>,
+    pub(crate) seen: Vec<CommitEvent>,
+}
+
+impl Driver {
+    pub(crate) fn start(config: ClusterConfig) -> Driver {
+        let config: Checked<ClusterConfig> = config.check().unwrap();
+        let keys = ClusterKeys::new(&config, Message::ID);
+        let (observer, events) = bounded(100_000);
+        let ports = [0..config.clients];
+        let (cluster, mut ports) =
+            Cluster::start_pbft(&config, &keys, &ports, Some(observer), store).unwrap();
+        let clients = (0..config.clients).map(|id| keys.client(ClientId(id)));
+        Driver {
+            cluster,
+            port: ports.remove(0),
+            keys: clients.collect(),
+            events,
+            replicas: config.replicas,
+            started: config.replicas - config.silent_replicas,
+            weak: config.engine.committee.weak_quorum(),
+            replies: BTreeMap::new(),
+            seen: Vec::new(),
+        }
+    }
+
+    pub(crate) fn request(&mut self, client: u32, timestamp: u64) -> SignedRequest {
+        let key = u64::from(client) * 1000 + timestamp % 1000;
+        let request = Request {
+            client: ClientId(client),
+            timestamp: Timestamp(timestamp),
+            operation: Operation::put_of_size(key, 64),
+        };
+        let proof = self.keys[client as usize].prove(&request);
+        SignedRequest::new(request, proof)
+    }
+
+    pub(crate) fn send(&self, to: u16, requests: &[SignedRequest]) {
+        let frames = requests.iter().map(|r| Message::Request(r.clone()).to_frame()).collect();
+        self.port.send(ReplicaId(to), frames).unwrap();
+    }
+
+    pub(crate) fn receive(&mut self, timeout: Duration) {
+        let Some(frames) = self.port.recv_timeout(timeout).unwrap() else { return };
+        for frame in frames {
+            let (keys, replies) = (&self.keys, &mut self.replies);
+            let refused = open_replies(
+                &frame,
+                |client| keys.get(client.0 as usize),
+                |reply| {
+                    let id = (reply.client, reply.timestamp);
+                    let by_replica = replies.entry(id).or_default();
+                    by_replica.entry(reply.replica).or_default().push(reply);
+                },
+            );
+            assert_eq!(refused.unwrap(), 0, "every reply is authentic");
+        }
+        self.seen.extend(self.events.try_iter().flatten());
+    }
+
+    fn is_answered(&self, request: &SignedRequest) -> bool {
+        let Some(by_replica) = self.replies.get(&request.id()) else { return false };
+        let mut votes: BTreeMap<&Bytes, usize> = BTreeMap::new();
+        for replies in by_replica.values() {
+            *votes.entry(&replies[0].result).or_default() += 1;
+        }
+        votes.values().any(|count| *count >= self.weak)
+    }
+
+    /// Waits until every request has f + 1 equal replies.
+    pub(crate) fn wait_for(&mut self, requests: &[SignedRequest]) {
+        let deadline = Instant::now() + PATIENCE;
+        while let Some(unanswered) = requests.iter().find(|request| !self.is_answered(request)) {
+            assert!(Instant::now() < deadline, "{:?} stays unanswered", unanswered.id());
+            self.receive(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends `count` requests of each client to the primary, `in_flight` of each at a time.
+    pub(crate) fn closed_loop(&mut self, count: u64, in_flight: u64) -> Vec<SignedRequest> {
+        let mut all = Vec::new();
+        for first in (1..=count).step_by(in_flight as usize) {
+            let mut wave = Vec::new();
+            for timestamp in first..(first + in_flight).min(count + 1) {
+                for client in 0..self.keys.len() as u32 {
+                    wave.push(self.request(client, timestamp));
+                }
+            }
+            self.send(0, &wave);
+            self.wait_for(&wave);
+            all.extend(wave);
+        }
+        all
+    }
+
+    /// Waits until every started replica has executed `count` requests in all.
+    pub(crate) fn wait_executed(&mut self, count: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.seen.extend(self.events.try_iter().flatten());
+            let least = (0..self.started).map(|replica| self.executed(replica).len()).min();
+            if least.is_some_and(|least| least >= count) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "a replica executed {least:?} of {count}");
+            self.receive(Duration::from_millis(5));
+        }
+    }
+
+    /// As [`Driver::wait_executed`], without taking a reply.
+    pub(crate) fn wait_executed_deaf(&mut self, count: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while (0..self.started).any(|replica| self.executed(replica).len() < count) {
+            assert!(Instant::now() < deadline, "a replica waits for a deaf client");
+            let more = self.events.recv_timeout(Duration::from_millis(20));
+            self.seen.extend(more.into_iter().flatten());
+        }
+    }
+
+    fn executed(&self, replica: usize) -> Vec<(ClientId, Timestamp)> {
+        let of = self.seen.iter().filter(|event| usize::from(event.replica.0) == replica);
+        of.flat_map(|event| event.executed.iter().copied()).collect()
+    }
+
+    /// Every replica executed the same batches in the same order, without a gap, and each request
+    /// once; returns how many requests each executed.
+    pub(crate) fn check_ledgers(&self) -> usize {
+        let ledger = |replica: usize| -> Vec<_> {
+            let of = self.seen.iter().filter(|event| usize::from(event.replica.0) == replica);
+            of.map(|event| (event.seq, event.digest, event.executed.clone())).collect()
+        };
+        let first = ledger(0);
+        for replica in 0..self.started {
+            let mine = ledger(replica);
+            let common = mine.len().min(first.len());
+            assert_eq!(mine[..common], first[..common], "replica {replica} differs");
+            for (place, (seq, ..)) in mine.iter().enumerate() {
+                assert_eq!(seq.0, place as u64 + 1, "a gap at replica {replica}");
+            }
+            let executed = self.executed(replica);
+            let distinct: BTreeSet<_> = executed.iter().collect();
+            assert_eq!(distinct.len(), executed.len(), "a request ran twice");
+        }
+        assert!(self.started <= self.replicas);
+        self.executed(0).len()
+    }
+
+    pub(crate) fn stop(self) -> ClusterReport<Counters> {
+        self.cluster.stop().unwrap()
+    }
+}

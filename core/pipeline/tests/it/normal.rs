@@ -1,0 +1,120 @@
+//! Clusters without faults: both transports, each way to authenticate, several sizes.
+
+use std::time::Duration;
+
+use quorumark_consensus::types::ReplicaId;
+use quorumark_pipeline::{ClientAuthKind, ClusterConfig, StageKind, Transport};
+
+use crate::driver::Driver;
+
+const PER_CLIENT: u64 = 300;
+
+fn run(change: impl FnOnce(&mut ClusterConfig)) {
+    let mut config = ClusterConfig::new(4).unwrap();
+    config.engine.batch_size_max = 32;
+    config.engine.window = 16;
+    config.engine.checkpoint_interval = 4;
+    change(&mut config);
+    let replicas = config.replicas;
+    let auth = config.client_auth;
+    let mut driver = Driver::start(config);
+    let before = driver.cluster.snapshot();
+    let requests = driver.closed_loop(PER_CLIENT, 50).len();
+    driver.wait_executed(requests);
+    assert_eq!(driver.check_ledgers(), requests);
+    let span = driver.cluster.snapshot().since(&before);
+    let report = driver.stop();
+    assert_eq!(report.replicas.len(), replicas);
+    for replica in &report.replicas {
+        let engine = replica.engine.unwrap();
+        assert_eq!(engine.requests_executed as usize, requests);
+        assert_eq!(engine.evidence_found, 0);
+        assert!(engine.checkpoints_stable > 0, "the log was cut");
+        // Each replica checks each request's own proof exactly once, for itself.
+        assert_eq!(replica.counts.client_proofs_verified as usize, requests);
+        assert_eq!(replica.counts.values_refused, 0);
+        assert_eq!(replica.counts.frames_undecodable, 0);
+        let macs = if auth == ClientAuthKind::Mac { requests } else { 0 };
+        assert_eq!(replica.counts.macs_verified as usize, macs);
+        if auth == ClientAuthKind::Signature {
+            assert!(replica.counts.signatures_verified as usize >= requests);
+        }
+    }
+    let stage = |kind| span.threads.iter().filter(move |thread| thread.stage == kind);
+    assert!(stage(StageKind::Verify).all(|thread| thread.items > 0 && thread.busy_ns > 0));
+    let executed: u64 = stage(StageKind::Execute).map(|thread| thread.items).sum();
+    assert!(executed as usize <= requests * replicas);
+}
+
+#[test]
+fn signed_requests_over_memory() {
+    run(|_| {});
+}
+
+#[test]
+fn signed_requests_over_tcp() {
+    run(|config| config.transport = Transport::Tcp);
+}
+
+#[test]
+fn maced_requests_over_memory_and_tcp() {
+    for transport in [Transport::Memory, Transport::Tcp] {
+        run(|config| {
+            config.client_auth = ClientAuthKind::Mac;
+            config.transport = transport;
+        });
+    }
+}
+
+#[test]
+fn unauthenticated_requests_over_memory_and_tcp() {
+    for transport in [Transport::Memory, Transport::Tcp] {
+        run(|config| {
+            config.client_auth = ClientAuthKind::None;
+            config.transport = transport;
+        });
+    }
+}
+
+#[test]
+fn committees_of_1_and_7() {
+    for replicas in [1, 7] {
+        run(|config| config.replicas = replicas);
+    }
+}
+
+#[test]
+fn several_verify_threads_and_the_smallest_queues() {
+    run(|config| {
+        config.verify_threads = 3;
+        config.verify_batch_max = 8;
+        config.queue_capacity_batches = 1;
+        config.inbox_capacity_batches = 1;
+    });
+}
+
+#[test]
+fn a_retransmitted_request_gets_the_same_reply_and_one_execution() {
+    let mut driver = Driver::start(ClusterConfig::new(4).unwrap());
+    let request = driver.request(0, 1);
+    driver.send(0, std::slice::from_ref(&request));
+    driver.wait_for(std::slice::from_ref(&request));
+    driver.wait_executed(1);
+    for _ in 0..3 {
+        (0..4).for_each(|replica| driver.send(replica, std::slice::from_ref(&request)));
+    }
+    let last = driver.request(0, 2);
+    driver.send(0, std::slice::from_ref(&last));
+    driver.wait_for(std::slice::from_ref(&last));
+    driver.wait_executed(2);
+    // Each replica answers once for the execution and once for each of the three repeats.
+    while driver.replies[&request.id()].values().map(Vec::len).sum::<usize>() < 16 {
+        driver.receive(Duration::from_millis(20));
+    }
+    for replies in driver.replies[&request.id()].values() {
+        assert!(replies.iter().all(|reply| reply == &replies[0]), "the same reply each time");
+    }
+    assert_eq!(driver.check_ledgers(), 2);
+    assert!(driver.replies[&request.id()].contains_key(&ReplicaId(3)));
+    driver.stop();
+}
