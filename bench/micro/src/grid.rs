@@ -153,8 +153,8 @@ pub const ROWS: &[Row] = &[
     ),
     row("merkle::proof", &[numbers("leaves", &[1 << 16], &[16, 1024, 1 << 20]), RULES]),
     row("merkle::verify", &[numbers("leaves", &[1 << 16], &[16, 1024, 1 << 20]), RULES]),
-    row("pow::scan", &[numbers("nonces", &[1 << 14], &[]), PATHS]),
-    row("pow::mine", &[numbers("nonces", &[1 << 18], &[]), THREADS, FASTEST_PATH]),
+    row("pow::scan", &[numbers("nonces", &[1 << 13], &[]), PATHS]),
+    row("pow::mine", &[numbers("nonces", &[1 << 17], &[]), THREADS, FASTEST_PATH]),
     row("wire::encode", &[SMALL_MESSAGES]),
     row("wire::encode", &[PRE_PREPARE, BATCHES]),
     row("wire::decode", &[SMALL_MESSAGES]),
@@ -168,6 +168,10 @@ pub const ROWS: &[Row] = &[
             numbers("batch_size", &[1, 8, 64, 512], &[2, 16, 128]),
             numbers("capacity", &[16], &[1, 4, 64]),
         ],
+    ),
+    row(
+        "pipeline::commit",
+        &[numbers("n", &[4], &[7]), numbers("batch_size", &[8, 128], &[1, 32, 512]), THREADS],
     ),
 ];
 

@@ -1,8 +1,13 @@
-//! The hand-over between stages.
+//! The hand-over between stages, and a whole cluster.
 //!
 //! Timed: `hand_over`, [`ITEMS`] messages moved from one thread to another through a bounded
 //! channel in batches, each batch a vector that the sender fills and the receiver empties, until
 //! the receiver says that it has the last. Throughput is in messages; `capacity` is in batches.
+//!
+//! `commit`, a run of puts of 512 bytes through a PBFT cluster on the memory transport, signed
+//! beforehand by four keys, at most 512 under way, from the first request until *every* replica has
+//! answered every one: per transaction, wall time. `threads` are the verifying ones of each replica,
+//! beside its four other stages. Signing stands in a flamegraph, but not in the figure.
 
 use std::thread::{self, JoinHandle};
 use std::{iter, mem};
@@ -12,13 +17,17 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use quorumark_consensus::pbft::Message;
 use quorumark_micro::Id;
 use quorumark_micro::fixtures::frames::{Frame, of_kind};
+use quorumark_micro::fixtures::live::Live;
 
 use crate::suite::{Bench, Routine};
 
-pub(crate) const ROUTINES: &[Routine] = &[("pipeline::hand_over", hand_over)];
+pub(crate) const ROUTINES: &[Routine] =
+    &[("pipeline::hand_over", hand_over), ("pipeline::commit", commit)];
 
 /// Messages of one iteration: a whole number of batches of each size.
 const ITEMS: usize = 4096;
+/// Requests of the run that shows that the cluster is right before it is measured.
+const PROBE_REQUESTS: usize = 64;
 
 fn hand_over(id: &Id, bench: Bench<'_, '_>) {
     let (batch_size, capacity) = (id.number("batch_size"), id.number("capacity"));
@@ -28,6 +37,18 @@ fn hand_over(id: &Id, bench: Bench<'_, '_>) {
         stage
     };
     bench.measure(Throughput::Elements(ITEMS as u64), fixture, |stage| stage.pass(batch_size));
+}
+
+fn commit(id: &Id, bench: Bench<'_, '_>) {
+    let start = || Live::start(id.number("n"), id.number("batch_size"), id.number("threads"));
+    let fixture = || {
+        let mut probe = start();
+        probe.run(PROBE_REQUESTS);
+        let executed = probe.stop();
+        assert_eq!(executed, vec![PROBE_REQUESTS as u64; id.number("n")], "once at each replica");
+        start()
+    };
+    bench.measure_runs(Throughput::Elements(1), fixture, |live, count| live.run(count as usize));
 }
 
 /// A stage that counts what it is handed, on a thread of its own.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use criterion::measurement::WallTime;
-use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput};
+use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
 use quorumark_micro::grid::{EXTENT_VARIABLE, ROWS};
 use quorumark_micro::{Extent, Id};
 
@@ -65,7 +65,7 @@ impl Suite {
 
 fn criterion(extent: Extent) -> Criterion {
     let (warm_up, measurement) = match extent {
-        Extent::Quick => (Duration::from_millis(500), Duration::from_millis(2000)),
+        Extent::Quick => (Duration::from_millis(500), Duration::from_millis(2500)),
         Extent::Full => (Duration::from_secs(1), Duration::from_secs(4)),
     };
     Criterion::default()
@@ -115,6 +115,22 @@ impl Bench<'_, '_> {
             let fixture = &*made.get_or_insert_with(&fixture);
             let timed = |input| timed(fixture, input);
             bencher.iter_batched(|| input(fixture), timed, BatchSize::PerIteration);
+        });
+    }
+    /// For operations that overlap: `run` makes a number of them and says how long they took
+    /// together. Every sample has the same number, so that the first ones are as full as the last.
+    pub(crate) fn measure_runs<F>(
+        self,
+        work: Throughput,
+        fixture: impl Fn() -> F,
+        mut run: impl FnMut(&mut F, u64) -> Duration,
+    ) {
+        let id = BenchmarkId::from_parameter(self.id.parameters());
+        let mut made = None;
+        let group = self.group.sampling_mode(SamplingMode::Flat);
+        group.throughput(work).bench_function(id, |bencher| {
+            let fixture = made.get_or_insert_with(&fixture);
+            bencher.iter_custom(|count| run(fixture, count));
         });
     }
 }
