@@ -9,7 +9,8 @@ use quorumark_primitives::hash::sha256d;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// Bitcoin's block 413567, as it stands on the wire: 1,557 transactions of June 2016.
+/// Bitcoin's block 413567, as it stands on the wire: 1,557 transactions of June 2016, the block
+/// that Bitcoin Core benches with.
 pub const BLOCK_413567: &[u8] = include_bytes!("../../../core/testdata/bitcoin/block413567.raw");
 
 /// [`BLOCK_413567`], read.

@@ -194,13 +194,13 @@ impl FloorBench {
     }
 
     fn verify_by_dalek(&self) -> bool {
-        let batches = self.messages.chunks(self.batch).zip(self.stock.chunks(self.batch));
+        let mut batches = self.messages.chunks(self.batch).zip(self.stock.chunks(self.batch));
         let accepted = |(messages, stock): (&[Vec<u8>], &[(VerifyingKey, _)])| {
             let texts: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
             let (keys, signatures): (Vec<_>, Vec<_>) = stock.iter().copied().unzip();
             verify_batch(&texts, &signatures, &keys).is_ok()
         };
-        batches.map(accepted).fold(true, |all, one| all && one)
+        batches.all(accepted)
     }
 }
 

@@ -1,13 +1,14 @@
 //! What a run is found to be, and what must be said beside its figures.
 
+use quorumark_report::stats::{LITTLES_LAW_TOLERANCE, littles_law_deviation};
 use quorumark_report::{Metrics, Verdict, Warning};
 
 use crate::provenance::DEBUG_BUILD;
 use crate::scenario::{Objection, Oracle};
 
 /// Below this share of the CPU the machine was another's: not even CPU times are trusted, because
-/// every resumed thread begins with cold caches.
-pub const CPU_SHARE_CONCLUSIVE_MIN: f64 = 0.5;
+/// every resumed thread begins with cold caches. One competitor as busy as the run leaves it a half.
+pub const CPU_SHARE_CONCLUSIVE_MIN: f64 = 0.4;
 
 /// The verdict and why it is not ok: a violation fails, a run that checked nothing is void, and of
 /// the objections the worst counts.
@@ -62,6 +63,18 @@ pub(crate) fn contention(contended: usize, samples: usize) -> Option<Warning> {
     (contended > 0).then(|| {
         let cause = format!("{contended} of {samples} samples lost the CPU");
         Warning::new("cpu-contended", cause, "close other work or raise --repeat")
+    })
+}
+
+/// What must be said when throughput times latency is not what was in flight (Little's law): one
+/// of the three was mismeasured, or the run was not steady. `None` when the law holds or cannot be
+/// judged; the arguments are those of [`littles_law_deviation`].
+pub fn littles_law(in_flight: f64, throughput_per_s: f64, latency_mean_ns: f64) -> Option<Warning> {
+    let deviation = littles_law_deviation(in_flight, throughput_per_s, latency_mean_ns)?;
+    (deviation.abs() > LITTLES_LAW_TOLERANCE).then(|| {
+        let percent = deviation * 100.0;
+        let cause = format!("throughput times latency is {percent:+.0} % off what was in flight");
+        Warning::new("littles-law", cause, "raise --warmup and --duration until the run is steady")
     })
 }
 
@@ -139,10 +152,10 @@ mod tests {
 
     #[test]
     fn a_run_that_lost_most_of_the_cpu_is_inconclusive() {
-        let metrics: Metrics = [("cpu_share", 0.4)].into_iter().collect();
+        let metrics: Metrics = [("cpu_share", 0.3)].into_iter().collect();
         let (found, reason) = verdict(&checked(), Vec::new(), &metrics);
         assert_eq!(found, Verdict::Inconclusive);
-        assert!(reason.unwrap().contains("40 %"));
+        assert!(reason.unwrap().contains("30 %"));
     }
 
     #[test]
@@ -151,6 +164,22 @@ mod tests {
         assert_eq!(of_trials(&[&void], 3)[0].verdict, Verdict::Inconclusive);
         assert_eq!(of_trials(&[&void, &void], 3)[0].verdict, Verdict::Void);
         assert!(of_trials(&[], 3).is_empty());
+    }
+
+    #[test]
+    fn disturbed_samples_are_counted_in_one_warning() {
+        assert_eq!(contention(0, 10), None);
+        let warning = contention(3, 10).unwrap();
+        assert_eq!(warning.cause, "3 of 10 samples lost the CPU");
+        assert_eq!(warning.remedy, "close other work or raise --repeat");
+    }
+
+    #[test]
+    fn littles_law_is_warned_of_beyond_a_tenth() {
+        assert_eq!(littles_law(256.0, 20_000.0, 12_000_000.0), None);
+        let warning = littles_law(256.0, 20_000.0, 6_400_000.0).unwrap();
+        assert!(warning.cause.contains("-50 %"), "{}", warning.cause);
+        assert_eq!(littles_law(0.0, 1.0, 1.0), None);
     }
 
     #[test]

@@ -33,7 +33,7 @@ mod reproduce;
 
 pub use assemble::CPU_SHARE_UNDISTURBED_MIN;
 pub use folder::{LATENCY_FILE, RUNS_DIRECTORY, default_directory};
-pub use judge::CPU_SHARE_CONCLUSIVE_MIN;
+pub use judge::{CPU_SHARE_CONCLUSIVE_MIN, littles_law};
 pub use parameter::{Origin, Parameter, ParameterError, ParameterSet};
 pub use progress::{Phase, Progress};
 pub use scenario::{Scenario, Spec};

@@ -84,7 +84,7 @@ impl Tally {
 
     /// All items over the CPU time of the busiest thread: the speed on idle cores, whatever else
     /// the machine was doing.
-    pub(super) fn items_per_busiest_thread_cpu_s(&self) -> Option<f64> {
+    pub(super) fn items_per_max_cpu_s(&self) -> Option<f64> {
         let busiest = if self.busiest.is_zero() { self.cost.cpu } else { self.busiest };
         rate(self.items, busiest)
     }

@@ -29,7 +29,7 @@ const PASS_PROOFS: usize = 2048;
 const ROOT_METRICS: &[MetricSpec] = &[
     metric("leaves_per_s", "leaves per second of wall-clock time"),
     metric("leaves_per_cpu_s", "leaves per second of CPU time, over all threads"),
-    metric("leaves_per_busiest_thread_cpu_s", "all leaves over CPU time of the busiest thread"),
+    metric("leaves_per_max_cpu_s", "all leaves over CPU time of the busiest thread"),
     metric("sha2_cpu_ns_per_leaf", "CPU time of a leaf by a loop over the sha2 crate, interleaved"),
     metric("ratio_to_sha2", "our CPU time over that loop's"),
 ];
@@ -125,8 +125,8 @@ impl Kernel for Root {
     fn figures(&self, tally: &Tally, metrics: &mut Metrics) {
         metrics.set("leaves_per_s", tally.items_per_s());
         metrics.set("leaves_per_cpu_s", tally.items_per_cpu_s());
-        let busiest = tally.items_per_busiest_thread_cpu_s();
-        metrics.set("leaves_per_busiest_thread_cpu_s", busiest);
+        let busiest = tally.items_per_max_cpu_s();
+        metrics.set("leaves_per_max_cpu_s", busiest);
         metrics.set("sha2_cpu_ns_per_leaf", tally.yardstick_cpu_ns_per_item());
         metrics.set("ratio_to_sha2", tally.ratio());
     }

@@ -30,7 +30,7 @@ const EASY: CompactTarget = CompactTarget(0x207f_ffff);
 const METRICS: &[MetricSpec] = &[
     metric("hashes_per_s", "nonces tried per second of wall-clock time"),
     metric("cpu_ns_per_hash", "CPU time of one nonce, over all threads"),
-    metric("hashes_per_busiest_thread_cpu_s", "all nonces over CPU time of the busiest thread"),
+    metric("hashes_per_max_cpu_s", "all nonces over CPU time of the busiest thread"),
     metric("sha2_cpu_ns_per_hash", "CPU time of one nonce by the sha2 crate, interleaved"),
     metric("ratio_to_sha2", "our CPU time over the sha2 crate's"),
 ];
@@ -116,8 +116,8 @@ impl Kernel for Scan {
     fn figures(&self, tally: &Tally, metrics: &mut Metrics) {
         metrics.set("hashes_per_s", tally.items_per_s());
         metrics.set("cpu_ns_per_hash", tally.cpu_ns_per_item());
-        let busiest = tally.items_per_busiest_thread_cpu_s();
-        metrics.set("hashes_per_busiest_thread_cpu_s", busiest);
+        let busiest = tally.items_per_max_cpu_s();
+        metrics.set("hashes_per_max_cpu_s", busiest);
         metrics.set("sha2_cpu_ns_per_hash", tally.yardstick_cpu_ns_per_item());
         metrics.set("ratio_to_sha2", tally.ratio());
     }

@@ -12,7 +12,6 @@ pub mod zipfian;
 
 use bytes::Bytes;
 use quorumark_application::kv::Operation;
-use quorumark_chain::block::Block;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -20,6 +19,7 @@ pub use self::numbers::{NUMBERS_MAX, Numbers};
 pub use self::plan::{Plan, Shares};
 pub use self::state::{State, StateMachine};
 use self::ycsb::Ycsb;
+use crate::fixture;
 
 /// The names of all workloads; the first is the default.
 pub const NAMES: [&str; 6] = ["fixed", "ycsb-a", "ycsb-b", "ycsb-c", "ycsb-f", "block413567"];
@@ -28,9 +28,6 @@ pub const NAMES: [&str; 6] = ["fixed", "ycsb-a", "ycsb-b", "ycsb-c", "ycsb-f", "
 const FIXED_TABLE_BYTES: usize = 8 << 20;
 /// The most operations, and so keys, of the workload `fixed`.
 const FIXED_KEYS_MAX: usize = 4096;
-
-/// Mainnet block 413567, the one that Bitcoin Core benches with.
-const BLOCK_413567: &[u8] = include_bytes!("../../../../core/testdata/bitcoin/block413567.raw");
 
 /// The operations of a run, and the state that replicas begin with.
 #[derive(Debug, Clone)]
@@ -98,8 +95,7 @@ fn of_ycsb(workload: &Ycsb, seed: u64) -> Workload {
 
 /// The block's transactions, in order.
 fn block_413567() -> Workload {
-    let block = Block::parse(BLOCK_413567).expect("the block is embedded, and a test reads it");
-    let operations = block.transactions().map(Bytes::copy_from_slice).collect();
+    let operations = fixture::block_413567().transactions().map(Bytes::copy_from_slice).collect();
     Workload { operations, state: State::Ledger }
 }
 
@@ -146,7 +142,7 @@ mod tests {
         assert_eq!(workload.len(), 1557);
         let bytes: usize = (0..1557).map(|i| workload.operation(i).len()).sum();
         // The header has 80 bytes, the number of transactions 3.
-        assert_eq!(bytes + 80 + 3, BLOCK_413567.len());
+        assert_eq!(bytes + 80 + 3, fixture::BLOCK_413567.len());
         assert_eq!(workload.operation(1557), workload.operation(0));
     }
 }

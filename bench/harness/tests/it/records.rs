@@ -2,13 +2,16 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use std::sync::Mutex;
 
 use quorumark_harness::latency::Latency;
 use quorumark_harness::progress::Quiet;
 use quorumark_harness::scenario::{
     self, Closing, Control, Measured, Objection, Session, Spec, note, run_parameters,
 };
-use quorumark_harness::{Host, ParameterSet, RunError, Scenario, default_directory, run};
+use quorumark_harness::{
+    Host, Origin, ParameterSet, Phase, Progress, RunError, Scenario, default_directory, run,
+};
 use quorumark_report::{Metrics, Record, Verdict, store};
 
 use crate::scenarios::run_tiny;
@@ -158,6 +161,30 @@ fn a_run_interrupted_before_its_first_trial_has_no_record() {
     let parameters = ParameterSet::new(scripted.spec().parameters);
     let host = Host { interrupt: &scripted.interrupt, ..Host::quiet() };
     assert!(matches!(run(&scripted, &parameters, host), Err(RunError::Interrupted)));
+}
+
+/// Writes down what it hears.
+#[derive(Default)]
+struct Heard(Mutex<Vec<Phase>>);
+
+impl Progress for Heard {
+    fn phase(&self, phase: Phase) {
+        self.0.lock().expect("no listener panics").push(phase);
+    }
+}
+
+#[test]
+fn a_run_tells_its_phases_in_order() {
+    let scenario = scenario::find("hash/sha256d").unwrap();
+    let mut parameters = ParameterSet::new(scenario.spec().parameters);
+    for setting in ["duration=0s", "warmup=1ns", "repeat=2"] {
+        parameters.assign(setting, Origin::Flag("--set".to_owned())).unwrap();
+    }
+    let heard = Heard::default();
+    run(scenario, &parameters, Host { progress: &heard, ..Host::quiet() }).unwrap();
+    let trial = |index| Phase::Trial { index, of: 2 };
+    let expected = [Phase::Prepare, Phase::WarmUp, trial(0), trial(1), Phase::Check];
+    assert_eq!(*heard.0.lock().unwrap(), expected);
 }
 
 #[test]
