@@ -57,7 +57,8 @@ fn no_crate_looks_to_its_right() {
 /// Every package that a build of the default members compiles.
 fn default_build(metadata: &Metadata) -> BTreeSet<String> {
     let resolve = metadata.resolve.as_ref().expect("a resolved dependency graph");
-    let nodes: BTreeMap<&PackageId, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
+    let nodes: BTreeMap<&PackageId, _> =
+        resolve.nodes.iter().map(|node| (&node.id, node)).collect();
     let mut seen: BTreeSet<&PackageId> = BTreeSet::new();
     let defaults = metadata.workspace_default_packages();
     let mut queue: Vec<&PackageId> = defaults.iter().map(|package| &package.id).collect();
@@ -92,7 +93,8 @@ fn the_default_build_needs_a_c_compiler_for_mimalloc_and_secp256k1_alone() {
     };
     let system: Vec<_> = built.iter().filter(compiles_c).collect();
     let bindings = |name: &&&String| {
-        ["windows-sys", "linux-raw-sys", "js-sys", "web-sys"].contains(&name.as_str())
+        ["windows-sys", "linux-raw-sys", "js-sys", "web-sys", "core-foundation-sys"]
+            .contains(&name.as_str())
     };
     assert!(system.iter().all(|name| bindings(&name)), "C is compiled for {system:?}");
 }

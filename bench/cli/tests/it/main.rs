@@ -1,3 +1,11 @@
 //! The command line as a user meets it, and the shape of the workspace.
 
+#![allow(clippy::unwrap_used)] // the functions beside the tests as well
+
 mod arrows;
+mod merkle;
+mod mine;
+mod program;
+mod refusals;
+mod run;
+mod surface;

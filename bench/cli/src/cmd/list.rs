@@ -1,0 +1,100 @@
+//! `list`: what can be run.
+
+use clap::Args;
+use quorumark_harness::scenario::{self, COMMON_METRICS, MetricSpec};
+use quorumark_harness::{Parameter, Spec};
+use quorumark_report::table::Table;
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::terminal::Terminal;
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Show this scenario alone, with what it measures.
+    scenario: Option<String>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shows every scenario with its parameters, or one with its figures too.
+pub(crate) fn list(args: &ListArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let specs: Vec<Spec> = match &args.scenario {
+        Some(name) => vec![scenario::find(name)?.spec()],
+        None => scenario::all().iter().map(|scenario| scenario.spec()).collect(),
+    };
+    if args.json {
+        let scenarios: Vec<Value> = specs.iter().map(to_json).collect();
+        terminal.print_json(&json!({ "scenarios": scenarios }))?;
+        return Ok(Exit::Done);
+    }
+    let mut text: String = specs.iter().map(|spec| section(spec, terminal)).collect();
+    match specs.as_slice() {
+        [spec] if args.scenario.is_some() => text.push_str(&metrics(spec, terminal)),
+        _ => text.push_str(
+            "Set a parameter with --set NAME=VALUE. What a scenario measures: \
+                            quorumark list SCENARIO\n",
+        ),
+    }
+    terminal.print(&text)?;
+    Ok(Exit::Done)
+}
+
+fn section(spec: &Spec, terminal: &Terminal) -> String {
+    let mut table = Table::new(&["parameter", "default", "allowed", "effect"], &[]);
+    for parameter in &spec.parameters {
+        let Parameter { name, effect, .. } = parameter;
+        let default = parameter.default.to_string();
+        table.push([(*name).to_owned(), default, allowed(parameter), (*effect).to_owned()]);
+    }
+    let table = indented(&table, terminal);
+    format!("{}: {}\n{table}\n", terminal.bold(spec.name), spec.description)
+}
+
+/// The range with its unit, where the values do not carry one.
+fn allowed(parameter: &Parameter) -> String {
+    let allowed = parameter.allowed();
+    match parameter.unit {
+        "" | "bytes" | "time" | "share" => allowed,
+        unit => format!("{allowed} {unit}"),
+    }
+}
+
+fn metrics(spec: &Spec, terminal: &Terminal) -> String {
+    let mut table = Table::new(&["figure", "meaning"], &[]);
+    for metric in all_metrics(spec) {
+        table.push([metric.name, metric.meaning]);
+    }
+    indented(&table, terminal)
+}
+
+fn all_metrics(spec: &Spec) -> impl Iterator<Item = &MetricSpec> {
+    spec.metrics.iter().chain(&COMMON_METRICS)
+}
+
+fn indented(table: &Table, terminal: &Terminal) -> String {
+    let lines = table.to_text(terminal.style().width.saturating_sub(2));
+    lines.iter().map(|line| format!("  {line}\n")).collect()
+}
+
+fn to_json(spec: &Spec) -> Value {
+    let parameter = |parameter: &Parameter| {
+        json!({
+            "name": parameter.name,
+            "default": parameter.default.to_json(),
+            "allowed": parameter.allowed(),
+            "unit": parameter.unit,
+            "effect": parameter.effect,
+            "environment": parameter.environment_name(),
+        })
+    };
+    let metric = |metric: &MetricSpec| json!({ "name": metric.name, "meaning": metric.meaning });
+    json!({
+        "name": spec.name,
+        "description": spec.description,
+        "parameters": spec.parameters.iter().map(parameter).collect::<Vec<_>>(),
+        "metrics": all_metrics(spec).map(metric).collect::<Vec<_>>(),
+    })
+}

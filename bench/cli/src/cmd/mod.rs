@@ -1,0 +1,44 @@
+//! The commands, one file each.
+
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod list;
+pub(crate) mod merkle;
+pub(crate) mod mine;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod schema;
+pub(crate) mod tour;
+pub(crate) mod verify;
+
+use crate::args::{Command, Invocation};
+use crate::exit::Exit;
+use crate::terminal::Terminal;
+
+/// Does what was asked for.
+///
+/// # Errors
+/// Whatever the command says; [`crate::exit`] gives it a line and a code.
+pub(crate) fn dispatch(invocation: Invocation) -> anyhow::Result<Exit> {
+    let cli = match invocation {
+        Invocation::Command(cli) => *cli,
+        // clap writes help to standard output, and heeds NO_COLOR there.
+        Invocation::Help(help) => {
+            help.print()?;
+            return Ok(Exit::Done);
+        }
+    };
+    let terminal = Terminal::new(&cli.terminal);
+    match cli.command {
+        None => tour::tour(&cli.tour, &terminal),
+        Some(Command::Run(args)) => run::run(&args, &terminal),
+        Some(Command::List(args)) => list::list(&args, &terminal),
+        Some(Command::Doctor(args)) => doctor::doctor(&args, &terminal),
+        Some(Command::Verify(args)) => verify::verify(&args, &terminal),
+        Some(Command::Mine(args)) => mine::mine(&args, &terminal),
+        Some(Command::Merkle(args)) => merkle::merkle(&args, &terminal),
+        Some(Command::Report(args)) => report::report(&args, &terminal),
+        Some(Command::Schema) => schema::schema(&terminal),
+        Some(Command::Completions(args)) => completions::completions(&args, &terminal),
+    }
+}

@@ -1,0 +1,106 @@
+//! `report`: records that exist, rendered.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use quorumark_report::{Point, Record, html, markdown, store, terminal as rendering};
+
+use crate::exit::Exit;
+use crate::input;
+use crate::refused::Refused;
+use crate::terminal::Terminal;
+
+/// The most records in one report.
+const RECORDS_MAX: usize = 1000;
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// A run's folder, its record.json, or a folder of such folders.
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Write one HTML page, which opens offline.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write Markdown.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+}
+
+/// A record and its time series.
+type Stored = (Record, Vec<Point>);
+
+/// Writes the pages that were asked for; without any, prints a table.
+pub(crate) fn report(args: &ReportArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let stored = read_all(&args.runs)?;
+    let records: Vec<&Record> = stored.iter().map(|(record, _)| record).collect();
+    if let Some(file) = &args.html {
+        write(file, &page(&stored))?;
+        terminal.note(&format!("page: {}", file.display()));
+    }
+    if let Some(file) = &args.markdown {
+        let text = match records.as_slice() {
+            [record] => markdown::record(record),
+            several => markdown::records(several),
+        };
+        write(file, &text)?;
+        terminal.note(&format!("markdown: {}", file.display()));
+    }
+    if args.html.is_none() && args.markdown.is_none() {
+        terminal.print(&match records.as_slice() {
+            [record] => rendering::record(record, terminal.style()),
+            several => rendering::records(several, terminal.style()),
+        })?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The HTML page of stored runs.
+pub(crate) fn page(stored: &[Stored]) -> String {
+    let runs: Vec<html::Run<'_>> =
+        stored.iter().map(|(record, series)| html::Run { record, series }).collect();
+    html::page(&runs)
+}
+
+fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<Stored>> {
+    let mut stored = Vec::new();
+    for path in paths {
+        for folder in folders(path)? {
+            if stored.len() == RECORDS_MAX {
+                let problem = format!("there are more than {RECORDS_MAX} records");
+                return Err(Refused::new(path.display(), problem, "name fewer folders").into());
+            }
+            stored.push((Record::read(&folder)?, store::read_series(&folder)?));
+        }
+    }
+    Ok(stored)
+}
+
+/// The record at `path`; where there is none, those one folder below, by name.
+fn folders(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !path.is_dir() || path.join(store::RECORD_FILE).exists() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = fs::read_dir(path).with_context(|| path.display().to_string())?;
+    let mut folders: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|folder| folder.join(store::RECORD_FILE).exists())
+        .collect();
+    if folders.is_empty() {
+        let problem = format!("holds no {}", store::RECORD_FILE);
+        let remedy = "name a folder that `quorumark run --out` wrote";
+        return Err(Refused::new(path.display(), problem, remedy).into());
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Refused> {
+    fs::write(file, text).map_err(|error| {
+        let problem = format!("cannot be written: {}", input::system_words(&error));
+        Refused::new(file.display(), problem, "choose another file")
+    })
+}

@@ -1,0 +1,94 @@
+//! `quorumark run` and `report`, on runs of a few milliseconds.
+
+use std::path::Path;
+
+use quorumark_report::Record;
+
+use crate::program::{Ended, Program};
+
+/// A run that is over at once.
+const TINY: [&str; 8] =
+    ["run", "hash/sha256", "--duration", "1ms", "--warmup", "0s", "--repeat", "2"];
+
+fn tiny(program: &Program, more: &[&str]) -> Ended {
+    program.run(&[TINY.as_slice(), more].concat())
+}
+
+fn record(ended: &Ended) -> Record {
+    Record::from_json(&ended.stdout, Path::new("standard output")).unwrap()
+}
+
+/// The exit code agrees with the verdict: on a busy machine a run may be inconclusive.
+fn agrees(ended: &Ended, record: &Record) {
+    assert_eq!(ended.code, Some(i32::from(record.verdict.exit_code())), "{ended:?}");
+    assert!(record.verdict.has_result(), "{ended:?}");
+}
+
+#[test]
+fn json_is_one_record_and_the_same_one_is_written() {
+    let program = Program::new();
+    let ended = tiny(&program, &["--json", "--out", "o", "--set", "size=1KiB", "--seed", "7"]);
+    let shown = record(&ended);
+    agrees(&ended, &shown);
+    assert_eq!((shown.seed, shown.config["size"].as_str()), (7, Some("1KiB")));
+    assert_eq!(shown.samples.len(), 2);
+    assert!(["mimalloc", "system"].contains(&shown.provenance.allocator.as_str()));
+    assert_eq!(shown, Record::read(&program.path("o")).unwrap());
+    assert!(ended.stderr.contains("record: o/record.json"), "{ended:?}");
+    assert_eq!(ended.stderr.contains("DEBUG BUILD"), cfg!(debug_assertions), "{ended:?}");
+}
+
+#[test]
+fn the_last_line_repeats_the_run() {
+    let ended = tiny(&Program::new(), &["--quiet", "--set", "size=80"]);
+    let last = ended.stdout.lines().last().unwrap();
+    let expected = "reproduce: quorumark run hash/sha256 --set size=80B --duration 1ms \
+                    --warmup 0s --repeat 2 --seed 42";
+    assert_eq!(last, expected);
+    assert!(!ended.stderr.contains("record:"), "{ended:?}");
+}
+
+#[test]
+fn without_a_folder_the_record_goes_below_quorumark_runs() {
+    let program = Program::new();
+    let ended = tiny(&program, &[]);
+    let line = ended.stderr.lines().find_map(|line| line.strip_prefix("record: ")).unwrap();
+    assert!(line.starts_with("quorumark-runs/") && program.path(line).exists(), "{ended:?}");
+}
+
+#[test]
+fn a_flag_overrides_the_environment_and_that_the_file() {
+    let file = "seed = 1\n\n[\"hash/sha256\"]\nsize = \"100B\"\nrepeat = 1\n";
+    let program = Program::new()
+        .file("quorumark.toml", file)
+        .file("other.toml", "seed = 5\n")
+        .variable("QUORUMARK_SEED", "2")
+        .variable("QUORUMARK_LEAVES", "64");
+    let config = |more: &[&str]| {
+        let record = record(&tiny(&program, &[&["--json"], more].concat()));
+        (record.seed, record.config["size"].clone(), record.samples.len())
+    };
+    assert_eq!(config(&[]), (2, "100B".into(), 2));
+    assert_eq!(config(&["--seed", "3", "--set", "size=50"]), (3, "50B".into(), 2));
+    assert_eq!(config(&["--config", "other.toml"]).1, "1MiB");
+}
+
+#[test]
+fn records_are_rendered_again_without_measuring() {
+    let program = Program::new();
+    for (folder, seed) in [("runs/a", "1"), ("runs/b", "2")] {
+        let ended = tiny(&program, &["--out", folder, "--seed", seed, "--json"]);
+        agrees(&ended, &record(&ended));
+    }
+    let both = program.run(&["report", "runs"]).done();
+    assert_eq!(both.stdout.matches("reproduce: ").count(), 2);
+    let one = program.run(&["report", "runs/a/record.json"]).done();
+    assert!(one.stdout.lines().last().unwrap().ends_with("--seed 1"), "{one:?}");
+
+    let files = ["--html", "page.html", "--markdown", "page.md"];
+    let ended = program.run(&[["report", "runs/a", "runs/b"].as_slice(), &files].concat()).done();
+    assert_eq!(ended.stdout, "");
+    let page = std::fs::read_to_string(program.path("page.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("hash/sha256"));
+    assert!(std::fs::read_to_string(program.path("page.md")).unwrap().contains("hash/sha256"));
+}

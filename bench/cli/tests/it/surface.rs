@@ -1,0 +1,87 @@
+//! Commands that measure nothing, and what every command owes its streams.
+
+use std::process::Stdio;
+
+use crate::program::{Ended, Program};
+
+#[test]
+fn the_list_names_scenarios_parameters_and_defaults() {
+    let ended = Program::new().run(&["list"]).done();
+    for name in ["pow/miner", "merkle/root", "signature/batch-verify", "hash/blake3", "seed"] {
+        assert!(ended.stdout.contains(name), "{name}");
+    }
+    let document = Program::new().run(&["list", "--json"]).done().json();
+    let scenarios = document["scenarios"].as_array().unwrap();
+    assert!(scenarios.len() >= 9);
+    for scenario in scenarios {
+        let parameters = scenario["parameters"].as_array().unwrap();
+        assert!(parameters.iter().any(|parameter| parameter["name"] == "seed"), "{scenario}");
+        assert!(!scenario["metrics"].as_array().unwrap().is_empty());
+    }
+    let one = Program::new().run(&["list", "merkle/root"]).done();
+    assert!(one.stdout.contains("leaves_per_s") && !one.stdout.contains("pow/miner"));
+}
+
+#[test]
+fn every_known_answer_holds() {
+    let ended = Program::new().run(&["verify"]).done();
+    assert!(ended.stdout.trim_end().ends_with("checks, all ok"), "{ended:?}");
+    let document = Program::new().run(&["verify", "--json"]).done().json();
+    assert_eq!(document["passed"], true);
+    assert!(document["checks"].as_array().unwrap().len() > 20);
+}
+
+#[test]
+fn the_doctor_judges_by_exit_code_and_trusts_no_debug_build() {
+    let ended = Program::new().run(&["doctor", "--json"]);
+    let document = ended.json();
+    let trusted = document["trusted"] == true;
+    assert_eq!(ended.code, Some(if trusted { 0 } else { 4 }), "{ended:?}");
+    assert!(!(trusted && cfg!(debug_assertions)));
+    let ended = Program::new().run(&["doctor"]);
+    assert!(ended.stdout.contains("SIMD path of SHA-256"), "{ended:?}");
+}
+
+#[test]
+fn the_schema_is_json_and_completions_name_the_commands() {
+    let schema = Program::new().run(&["schema"]).done().json();
+    assert!(schema["properties"]["verdict"].is_object());
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ended = Program::new().run(&["completions", shell]).done();
+        assert!(ended.stdout.contains("merkle"), "{shell}");
+    }
+}
+
+#[test]
+fn help_and_version_are_data_and_name_the_exit_codes() {
+    let help = Program::new().run(&["--help"]).done();
+    assert!(help.stdout.contains("130") && help.stderr.is_empty(), "{help:?}");
+    let version = Program::new().run(&["--version"]).done();
+    assert_eq!(version.stdout, format!("quorumark {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn colour_is_for_terminals_and_for_those_who_ask() {
+    let coloured = |program: Program, arguments: &[&str]| {
+        program.run(arguments).done().stdout.contains('\u{1b}')
+    };
+    let list = ["list", "hash/sha256"];
+    let forced = || Program::new().variable("CLICOLOR_FORCE", "1");
+    assert!(!coloured(Program::new(), &list));
+    assert!(coloured(forced(), &list));
+    assert!(!coloured(forced().variable("NO_COLOR", "1"), &list));
+    assert!(coloured(Program::new(), &["list", "hash/sha256", "--color", "always"]));
+    assert!(!coloured(forced(), &["list", "hash/sha256", "--color=never"]));
+    assert!(!coloured(forced().variable("QUORUMARK_COLOR", "never"), &list));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let program = Program::new();
+    let mut command = program.command(&["completions", "bash"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = Ended::of(child.wait_with_output().unwrap());
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+}
