@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never};
 use quorumark_application::Application;
 use quorumark_consensus::committee::Committee;
 use quorumark_consensus::engine::Engine;
@@ -19,10 +19,10 @@ use crate::config::{Checked, ClientAuthKind, ClusterConfig, Pinning, Transport};
 use crate::events::CommitEvent;
 use crate::keys::ClusterKeys;
 use crate::link::{Frames, PeerLink};
-use crate::metrics::{Counts, Meter, ReplicaCounts, Snapshot, StageKind, Stopwatch};
+use crate::metrics::{Meter, ReplicaCounts, Snapshot, StageKind, Stopwatch, Work};
 use crate::port::ClientPort;
 use crate::protocol::Protocol;
-use crate::stage::{ClientLink, Clock, Egress, Execute, Ingress, Order, Verify};
+use crate::stage::{ClientLink, Clock, Egress, Execute, Ingress, Inputs, Order, Verify};
 use crate::tcp::{self, Hello, WhenFull};
 use crate::thread::Thread;
 
@@ -74,11 +74,15 @@ pub struct ClusterReport<C> {
 pub struct Cluster<E: Engine> {
     clock: Clock,
     meters: Vec<Arc<Meter>>,
-    counts: Vec<Arc<Counts>>,
+    /// Replicas that were started.
+    started: usize,
     reports: Vec<Receiver<E::Counters>>,
+    /// The stages, and what carries replies.
     threads: Vec<Thread>,
+    /// What carries messages to replicas over TCP; ends once its socket is shut.
+    carriers: Vec<Thread>,
     sockets: Vec<TcpStream>,
-    /// Closing it tells ingress and the sockets' writers to stop; the rest follows by itself.
+    /// Closing it tells ingress to stop; the rest follows by itself.
     stop: Option<Sender<()>>,
 }
 
@@ -151,47 +155,63 @@ impl<E: Engine> Cluster<E> {
 
     /// Everything counted so far. Costs a few file reads a thread, nothing on the measured path.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::take(self.clock.now().0, &self.meters, &self.counts)
+        Snapshot::take(self.clock.now().0, &self.meters, self.started)
     }
 
     /// A thread that has ended although nobody stopped the cluster: it panicked, or its input or
     /// output is gone. What is measured from then on is not the cluster that was asked for;
     /// [`Cluster::stop`] says what happened.
     pub fn ended_early(&self) -> Option<&str> {
-        self.threads.iter().find(|thread| thread.is_finished()).map(Thread::name)
+        self.threads
+            .iter()
+            .chain(&self.carriers)
+            .find(|thread| thread.is_finished())
+            .map(Thread::name)
     }
 
-    /// Stops every thread and waits for it. What is in flight is lost; what was replied to was
-    /// executed by the replicas that replied.
+    /// Stops every thread and waits for it. What was executed is still answered, what was replied
+    /// to was executed by the replicas that replied, and the rest of what is in flight is lost.
+    /// It takes at most an application's batch, a few times `peer_patience`, and a second for an
+    /// observer that takes no more events.
     ///
     /// # Errors
     /// [`StopError`] when a thread had panicked.
     pub fn stop(mut self) -> Result<ClusterReport<E::Counters>, StopError> {
         self.halt()?;
-        let replicas = self.reports.iter().zip(&self.counts).enumerate();
+        let counts = self.snapshot().replicas;
+        let replicas = self.reports.iter().zip(counts).enumerate();
         let replicas = replicas.map(|(replica, (report, counts))| ReplicaReport {
             replica: ReplicaId(replica as u16),
             engine: report.try_recv().ok(),
-            counts: counts.snapshot(),
+            counts,
         });
         Ok(ClusterReport { replicas: replicas.collect() })
     }
 
-    /// Ingress ends when `stop` closes; then verify, order, execute and egress end one after the
-    /// other as their inputs close. Readers end with their sockets, writers with `stop`.
+    /// Ingress ends when `stop` closes; then verify ends, and order takes what execute still
+    /// returns; execute, egress and the carriers of replies end one after the other as their
+    /// inputs close. Nothing is left to say then, and the other sockets are shut.
     fn halt(&mut self) -> Result<(), StopError> {
         self.stop = None;
+        let stages = join(&mut self.threads);
         for socket in &self.sockets {
             let _ = socket.shutdown(Shutdown::Both);
         }
-        let mut first = Ok(());
-        for thread in self.threads.drain(..) {
-            if let Err((thread, message)) = thread.join() {
-                first = first.and(Err(StopError { thread, message }));
-            }
-        }
-        first
+        let result = stages.and(join(&mut self.carriers));
+        assert!(self.threads.is_empty() && self.carriers.is_empty(), "every thread was joined");
+        result
     }
+}
+
+/// Waits for every thread; the first that panicked is the error.
+fn join(threads: &mut Vec<Thread>) -> Result<(), StopError> {
+    let mut first = Ok(());
+    for thread in threads.drain(..) {
+        if let Err((thread, message)) = thread.join() {
+            first = first.and(Err(StopError { thread, message }));
+        }
+    }
+    first
 }
 
 impl<E: Engine> Drop for Cluster<E> {
@@ -210,6 +230,15 @@ fn check_ports(ports: &[Range<u32>], clients: u32) -> Result<(), StartError> {
         }
     }
     Ok(())
+}
+
+/// What a writer does when the cluster stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenStopped {
+    /// Ends at once: what it carries would not be read.
+    Quit,
+    /// Writes until its queue closes: replies.
+    Drain,
 }
 
 /// The queues that lead into and out of one replica.
@@ -247,9 +276,10 @@ where
         let cluster = Cluster {
             clock: Clock::start(),
             meters: Vec::new(),
-            counts: (0..started).map(|_| Arc::default()).collect(),
+            started,
             reports: Vec::new(),
             threads: Vec::new(),
+            carriers: Vec::new(),
             sockets: Vec::new(),
             stop: Some(stop),
         };
@@ -259,19 +289,31 @@ where
     fn spawn(
         &mut self,
         stage: StageKind,
-        replica: Option<u16>,
+        work: Work,
         name: String,
         body: impl FnOnce(&mut Stopwatch) + Send + 'static,
-    ) -> io::Result<()> {
-        let core = match (&self.config.pinning, replica) {
+    ) -> io::Result<Thread> {
+        let core = match (&self.config.pinning, work.replica()) {
             (Pinning::ByReplica(cores), Some(replica)) if !cores.is_empty() => {
                 Some(cores[usize::from(replica) % cores.len()])
             }
             _ => None,
         };
-        let meter = Meter::new(name, stage, replica);
-        self.cluster.threads.push(Thread::spawn(&meter, core, body)?);
+        let meter = Meter::new(name, stage, work);
+        let thread = Thread::spawn(&meter, core, body)?;
         self.cluster.meters.push(meter);
+        Ok(thread)
+    }
+
+    fn stage(
+        &mut self,
+        stage: StageKind,
+        id: ReplicaId,
+        name: &str,
+        body: impl FnOnce(&mut Stopwatch) + Send + 'static,
+    ) -> io::Result<()> {
+        let thread = self.spawn(stage, Work::Replica(id.0), format!("{id}-{name}"), body)?;
+        self.cluster.threads.push(thread);
         Ok(())
     }
 
@@ -281,7 +323,7 @@ where
 
     /// Makes the inboxes of replicas and ports, and the ways that lead to them.
     fn wire(&mut self, ports: &[Range<u32>]) -> io::Result<(Vec<Wires>, Vec<ClientPort>)> {
-        let started = self.cluster.counts.len();
+        let started = self.cluster.started;
         let replicas: Vec<Inbox> = (0..started).map(|_| self.inbox()).collect();
         let clients: Vec<Inbox> = (0..started).map(|_| self.inbox()).collect();
         let replies: Vec<Inbox> =
@@ -333,9 +375,10 @@ where
     ) -> io::Result<Sender<Frames>> {
         let Some(listener) = listener else { return Ok(inbox.clone()) };
         let (dialed, accepted) = tcp::connect(listener, Hello::Replica(from as u16))?;
-        let queue = self.writer(Some(from as u16), format!("r{from}-to-r{to}"), dialed)?;
+        let (sender, receiver) = (Work::Replica(from as u16), Work::Replica(to as u16));
+        let queue = self.writer(sender, format!("r{from}-to-r{to}"), dialed, WhenStopped::Quit)?;
         let name = format!("r{to}-from-r{from}");
-        self.reader(Some(to as u16), name, to, accepted, inbox.clone(), WhenFull::Wait)?;
+        self.reader(receiver, name, accepted, inbox.clone(), WhenFull::Wait)?;
         Ok(queue)
     }
 
@@ -350,47 +393,58 @@ where
     ) -> io::Result<(Sender<Frames>, Sender<Frames>)> {
         let Some(listener) = listener else { return Ok((to_replica.clone(), to_port.clone())) };
         let (dialed, accepted) = tcp::connect(listener, Hello::Port(port as u32))?;
-        let (id, name) = (Some(replica as u16), format!("r{replica}"));
-        let back = self.writer(id, format!("{name}-to-p{port}"), accepted.try_clone()?)?;
+        let (near, far) = (Work::PortTo(replica as u16), Work::Replica(replica as u16));
+        let (p, r) = (format!("p{port}"), format!("r{replica}"));
+        let back =
+            self.writer(far, format!("{r}-to-{p}"), accepted.try_clone()?, WhenStopped::Drain)?;
         let inbox = to_replica.clone();
-        let from_port = format!("{name}-from-p{port}");
-        self.reader(id, from_port, replica, accepted, inbox, WhenFull::Wait)?;
-        let there = self.writer(None, format!("p{port}-to-{name}"), dialed.try_clone()?)?;
-        let from_replica = format!("p{port}-from-{name}");
-        self.reader(None, from_replica, replica, dialed, to_port.clone(), WhenFull::Drop)?;
+        self.reader(far, format!("{r}-from-{p}"), accepted, inbox, WhenFull::Wait)?;
+        let there =
+            self.writer(near, format!("{p}-to-{r}"), dialed.try_clone()?, WhenStopped::Quit)?;
+        self.reader(near, format!("{p}-from-{r}"), dialed, to_port.clone(), WhenFull::Drop)?;
         Ok((there, back))
     }
 
     fn writer(
         &mut self,
-        replica: Option<u16>,
+        work: Work,
         name: String,
         stream: TcpStream,
+        when_stopped: WhenStopped,
     ) -> io::Result<Sender<Frames>> {
         let (queue, frames) = self.inbox();
-        let stopped = self.stopped.clone();
+        let stopped = match when_stopped {
+            WhenStopped::Quit => self.stopped.clone(),
+            WhenStopped::Drain => never(),
+        };
         self.cluster.sockets.push(stream.try_clone()?);
-        self.spawn(StageKind::Socket, replica, name, move |watch| {
+        let thread = self.spawn(StageKind::Socket, work, name, move |watch| {
             tcp::write(stream, &frames, &stopped, watch);
         })?;
+        match when_stopped {
+            WhenStopped::Quit => self.cluster.carriers.push(thread),
+            WhenStopped::Drain => self.cluster.threads.push(thread),
+        }
         Ok(queue)
     }
 
-    /// A reader counts hostile lengths at `counted_at`, the replica at either end of its socket.
     fn reader(
         &mut self,
-        replica: Option<u16>,
+        work: Work,
         name: String,
-        counted_at: usize,
         stream: TcpStream,
         inbox: Sender<Frames>,
         when_full: WhenFull,
     ) -> io::Result<()> {
-        let counts = Arc::clone(&self.cluster.counts[counted_at]);
         self.cluster.sockets.push(stream.try_clone()?);
-        self.spawn(StageKind::Socket, replica, name, move |watch| {
-            tcp::read(stream, inbox, when_full, &counts, watch);
-        })
+        let thread = self.spawn(StageKind::Socket, work, name, move |watch| {
+            tcp::read(stream, inbox, when_full, watch);
+        })?;
+        match when_full {
+            WhenFull::Wait => self.cluster.carriers.push(thread),
+            WhenFull::Drop => self.cluster.threads.push(thread),
+        }
+        Ok(())
     }
 
     fn replica<A: Application + 'static>(
@@ -401,7 +455,6 @@ where
         application: A,
         events: Option<Sender<Vec<CommitEvent>>>,
     ) -> io::Result<()> {
-        let counts = Arc::clone(&self.cluster.counts[usize::from(id.0)]);
         let capacity = self.config.queue_capacity_batches;
         // See the crate's invariant for the three capacities that are not `capacity`.
         let window = self.config.engine.window as usize + 1;
@@ -422,38 +475,32 @@ where
             stop: self.stopped.clone(),
             verify: to_verify,
             batch_max: self.config.verify_batch_max,
-            counts: Arc::clone(&counts),
         };
-        let name = |stage: &str| format!("{id}-{stage}");
-        let replica = Some(id.0);
-        self.spawn(StageKind::Ingress, replica, name("ingress"), |watch| ingress.run(watch))?;
+        self.stage(StageKind::Ingress, id, "ingress", |watch| ingress.run(watch))?;
         for thread in 0..self.config.verify_threads {
             let verify = Verify {
                 verifier: self.verifier(id, thread),
                 decoded: decoded.clone(),
                 order: to_order.clone(),
                 batch_max: self.config.verify_batch_max,
-                counts: Arc::clone(&counts),
             };
-            let name = name(&format!("verify-{thread}"));
-            self.spawn(StageKind::Verify, replica, name, |watch| verify.run(watch))?;
+            let name = format!("verify-{thread}");
+            self.stage(StageKind::Verify, id, &name, |watch| verify.run(watch))?;
         }
         drop((decoded, to_order));
         let clock = self.cluster.clock;
         let order = Order {
             engine,
             clock,
-            verified,
-            own,
-            executed,
+            inputs: Inputs { verified, own, executed },
             execute: to_execute,
             egress: to_egress,
-            counts: Arc::clone(&counts),
             report,
         };
-        self.spawn(StageKind::Order, replica, name("order"), |watch| order.run(watch))?;
-        let execute = Execute { replica: id, application, clock, committed, results, events };
-        self.spawn(StageKind::Execute, replica, name("execute"), |watch| execute.run(watch))?;
+        self.stage(StageKind::Order, id, "order", |watch| order.run(watch))?;
+        let stop = self.stopped.clone();
+        let execute = Execute { replica: id, application, clock, committed, results, events, stop };
+        self.stage(StageKind::Execute, id, "execute", |watch| execute.run(watch))?;
         let egress = Egress {
             replica: id,
             sealer: self.keys.sealer(id.0),
@@ -462,9 +509,9 @@ where
             own: own_back,
             peers: wires.peers,
             ports: wires.ports,
-            counts,
+            scratch: Vec::new(),
         };
-        self.spawn(StageKind::Egress, replica, name("egress"), |watch| egress.run(watch))
+        self.stage(StageKind::Egress, id, "egress", |watch| egress.run(watch))
     }
 
     fn committee(&self) -> Committee {

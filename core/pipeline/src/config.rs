@@ -140,6 +140,17 @@ pub enum ConfigError {
         /// What can be chosen.
         choices: &'static [&'static str],
     },
+    /// More clients than replicas remember.
+    #[error(
+        "clients = {clients} with clients_max = {clients_max}: \
+         the exactly-once table must hold every client, choose at most {clients_max} clients"
+    )]
+    Clients {
+        /// Clients of the cluster.
+        clients: u32,
+        /// Clients that the engine's table holds.
+        clients_max: usize,
+    },
     /// A core that the machine does not have.
     #[error("pin: core {core} does not exist, this machine has 0 to {}", cores - 1)]
     Core {
@@ -213,6 +224,10 @@ impl ClusterConfig {
                 return Err(ConfigError::Range { name, value, min, max });
             }
         }
+        if self.clients as usize > self.engine.clients_max {
+            let (clients, clients_max) = (self.clients, self.engine.clients_max);
+            return Err(ConfigError::Clients { clients, clients_max });
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         if let Pinning::ByReplica(wanted) = &self.pinning
             && let Some(&core) = wanted.iter().find(|core| **core >= cores)
@@ -239,6 +254,9 @@ mod tests {
         config.silent_replicas = 4;
         assert!(config.clone().check().unwrap_err().to_string().contains("choose 0 to 3"));
         config.silent_replicas = 0;
+        config.clients = 70_000;
+        assert!(config.clone().check().unwrap_err().to_string().contains("at most 65536 clients"));
+        config.clients = 4;
         config.pinning = Pinning::ByReplica(vec![100_000]);
         assert!(config.check().unwrap_err().to_string().contains("does not exist"));
         let error = "carrier-pigeon".parse::<Transport>().unwrap_err().to_string();

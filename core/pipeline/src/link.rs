@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam_channel::{SendTimeoutError, Sender, TrySendError};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError};
 
 use crate::metrics::{Counts, Stopwatch};
 
@@ -28,6 +28,20 @@ pub(crate) fn send<T>(queue: &Sender<T>, item: T, watch: &mut Stopwatch) -> Resu
     }
 }
 
+/// Takes what is there or comes next; `None` when nobody sends any more. Only a wait reads the
+/// clock.
+pub(crate) fn receive<T>(queue: &Receiver<T>, watch: &mut Stopwatch) -> Option<T> {
+    match queue.try_recv() {
+        Ok(item) => Some(item),
+        Err(TryRecvError::Disconnected) => None,
+        Err(TryRecvError::Empty) => {
+            let next = queue.recv();
+            watch.waited();
+            next.ok()
+        }
+    }
+}
+
 /// The way from one replica to another. A full inbox blocks the sender for at most its patience;
 /// then the flush is dropped, and later ones are dropped at once until one fits again.
 #[derive(Debug)]
@@ -44,51 +58,42 @@ impl PeerLink {
     }
 
     /// Sends or drops; never waits longer than the patience. A peer that is gone is passed over.
-    pub(crate) fn send(&mut self, frames: Frames, counts: &Counts, watch: &mut Stopwatch) {
+    pub(crate) fn send(&mut self, frames: Frames, watch: &mut Stopwatch) {
         let Some(queue) = &self.queue else { return };
-        let frames = match queue.try_send(frames) {
-            Ok(()) => {
-                self.lost_patience = false;
-                return;
+        let full = match queue.try_send(frames) {
+            Err(TrySendError::Full(frames)) if !self.lost_patience => {
+                watch.worked(0);
+                let sent = queue.send_timeout(frames, self.patience);
+                watch.blocked();
+                matches!(sent, Err(SendTimeoutError::Timeout(_)))
             }
-            Err(TrySendError::Disconnected(_)) => return,
-            Err(TrySendError::Full(frames)) => frames,
+            sent => matches!(sent, Err(TrySendError::Full(_))),
         };
-        if !self.lost_patience {
-            watch.worked(0);
-            let sent = queue.send_timeout(frames, self.patience);
-            watch.blocked();
-            if !matches!(sent, Err(SendTimeoutError::Timeout(_))) {
-                return;
-            }
-            self.lost_patience = true;
-        }
-        Counts::add(&counts.flushes_dropped, 1);
+        self.lost_patience = full;
+        Counts::add(&watch.counts().flushes_dropped, u64::from(full));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use crossbeam_channel::bounded;
 
     use super::*;
-    use crate::metrics::{Meter, StageKind};
+    use crate::metrics::{Meter, StageKind, Work};
 
     #[test]
     fn a_full_peer_costs_the_patience_once_and_is_tried_again_each_time() {
-        let meter = Meter::new("test".to_owned(), StageKind::Egress, None);
-        let (mut watch, counts) = (Stopwatch::new(&meter), Arc::new(Counts::default()));
+        let meter = Meter::new("test".to_owned(), StageKind::Egress, Work::Replica(0));
+        let mut watch = Stopwatch::new(&meter);
         let (queue, inbox) = bounded(1);
         let mut link = PeerLink::new(Some(queue), Duration::from_millis(1));
         for _ in 0..4 {
-            link.send(vec![Bytes::from_static(b"frame")], &counts, &mut watch);
+            link.send(vec![Bytes::from_static(b"frame")], &mut watch);
         }
-        assert_eq!(counts.snapshot().flushes_dropped, 3);
+        assert_eq!(watch.counts().snapshot().flushes_dropped, 3);
         assert_eq!(inbox.len(), 1);
         drop(inbox.recv());
-        link.send(vec![Bytes::from_static(b"frame")], &counts, &mut watch);
-        assert_eq!((inbox.len(), counts.snapshot().flushes_dropped), (1, 3));
+        link.send(vec![Bytes::from_static(b"frame")], &mut watch);
+        assert_eq!((inbox.len(), watch.counts().snapshot().flushes_dropped), (1, 3));
     }
 }

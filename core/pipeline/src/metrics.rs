@@ -1,6 +1,7 @@
 //! What each thread did and what each replica counted, at a cost of a few relaxed stores a batch.
 //!
-//! Every meter has one writer, its thread; readers may look at any time. CPU time is not measured on
+//! Every meter and its counts have one writer, their thread, so that counting needs no atomic
+//! read-modify-write and no thread waits for another's cache line; readers may look at any time. CPU time is not measured on
 //! the path at all: the kernel accounts for it per thread, and a snapshot reads it from
 //! `/proc/self/task/<id>/schedstat`, where that exists.
 
@@ -44,13 +45,37 @@ impl fmt::Display for StageKind {
     }
 }
 
+/// For whom a thread works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// For a replica.
+    Replica(u16),
+    /// For a port, on its connection to a replica, at which its counts are kept.
+    PortTo(u16),
+}
+
+impl Work {
+    pub(crate) fn replica(self) -> Option<u16> {
+        match self {
+            Work::Replica(replica) => Some(replica),
+            Work::PortTo(_) => None,
+        }
+    }
+
+    fn counted_at(self) -> u16 {
+        match self {
+            Work::Replica(replica) | Work::PortTo(replica) => replica,
+        }
+    }
+}
+
 /// The counters of one thread; alone on its cache lines, so that no two threads share one.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Meter {
     pub(crate) name: String,
     stage: StageKind,
-    replica: Option<u16>,
+    work: Work,
     /// `/proc/self/task/<id>/schedstat` of the thread, once it runs.
     schedstat: OnceLock<String>,
     items: AtomicU64,
@@ -60,14 +85,16 @@ pub(crate) struct Meter {
     blocked_ns: AtomicU64,
     depth_sum: AtomicU64,
     depth_max: AtomicU64,
+    parks: AtomicU64,
+    counts: Counts,
 }
 
 impl Meter {
-    pub(crate) fn new(name: String, stage: StageKind, replica: Option<u16>) -> Arc<Meter> {
+    pub(crate) fn new(name: String, stage: StageKind, work: Work) -> Arc<Meter> {
         Arc::new(Meter {
             name,
             stage,
-            replica,
+            work,
             schedstat: OnceLock::new(),
             items: AtomicU64::new(0),
             batches: AtomicU64::new(0),
@@ -76,6 +103,8 @@ impl Meter {
             blocked_ns: AtomicU64::new(0),
             depth_sum: AtomicU64::new(0),
             depth_max: AtomicU64::new(0),
+            parks: AtomicU64::new(0),
+            counts: Counts::default(),
         })
     }
 
@@ -97,7 +126,7 @@ impl Meter {
         ThreadSnapshot {
             name: self.name.clone(),
             stage: self.stage,
-            replica: self.replica,
+            replica: self.work.replica(),
             items: read(&self.items),
             batches: read(&self.batches),
             busy_ns: read(&self.busy_ns),
@@ -105,6 +134,7 @@ impl Meter {
             blocked_ns: read(&self.blocked_ns),
             depth_sum: read(&self.depth_sum),
             depth_max: read(&self.depth_max),
+            parks: read(&self.parks),
             cpu_ns,
             runqueue_ns,
         }
@@ -139,6 +169,12 @@ impl Stopwatch {
     pub(crate) fn waited(&mut self) {
         let span = self.lap();
         add(&self.meter.wait_ns, span);
+        add(&self.meter.parks, 1);
+    }
+
+    /// Where this thread counts.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.meter.counts
     }
 
     /// The time since the last mark was work; `items` of it are done.
@@ -186,6 +222,8 @@ pub struct ThreadSnapshot {
     pub depth_sum: u64,
     /// The largest of these since the start.
     pub depth_max: u64,
+    /// Times that it found no input and waited: at most as many wake-ups.
+    pub parks: u64,
     /// CPU nanoseconds, where the kernel tells.
     pub cpu_ns: Option<u64>,
     /// Nanoseconds in which it could have run and had no processor, where the kernel tells.
@@ -206,6 +244,7 @@ impl ThreadSnapshot {
             blocked_ns: self.blocked_ns - earlier.blocked_ns,
             depth_sum: self.depth_sum - earlier.depth_sum,
             depth_max: self.depth_max,
+            parks: self.parks - earlier.parks,
             cpu_ns: between(self.cpu_ns, earlier.cpu_ns),
             runqueue_ns: between(self.runqueue_ns, earlier.runqueue_ns),
         }
@@ -214,7 +253,7 @@ impl ThreadSnapshot {
 
 macro_rules! counts {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// Exact counts of one replica; several of its threads add to them.
+        /// What one thread counts, and no other writes.
         #[derive(Debug, Default)]
         pub(crate) struct Counts {
             $(pub(crate) $name: AtomicU64,)*
@@ -281,8 +320,14 @@ counts! {
     /// Messages whose sender cannot have sent them here: itself, no member, or a client that
     /// speaks for a replica.
     messages_improper,
-    /// Values that the verifier refused.
+    /// Connections closed for a length that no frame may have.
+    frames_oversized,
+    /// Values that the verifier refused, whatever the reason.
     values_refused,
+    /// Of these, for a signature.
+    refused_for_signature,
+    /// Of these, for a MAC.
+    refused_for_mac,
     /// Of these, bare client requests.
     requests_refused,
     /// Client proofs (signatures or MACs) in values that the verifier accepted.
@@ -301,14 +346,16 @@ counts! {
     flushes_dropped,
     /// Flushes to a client dropped because its inbox was full.
     client_flushes_dropped,
+    /// Batches of commit events dropped while stopping, because the observer had stopped taking.
+    commit_events_dropped,
     /// Proven misbehaviour of other replicas.
     evidence_found,
 }
 
 impl Counts {
+    /// Counts; to be called by the thread whose counts they are.
     pub(crate) fn add(counter: &AtomicU64, amount: u64) {
-        // Relaxed: a count orders nothing.
-        counter.fetch_add(amount, Ordering::Relaxed);
+        add(counter, amount);
     }
 
     /// Adds what a verifier counted between two readings.
@@ -334,12 +381,14 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn take(at_ns: u64, meters: &[Arc<Meter>], counts: &[Arc<Counts>]) -> Snapshot {
-        Snapshot {
-            at_ns,
-            threads: meters.iter().map(|meter| meter.snapshot()).collect(),
-            replicas: counts.iter().map(|counts| counts.snapshot()).collect(),
+    pub(crate) fn take(at_ns: u64, meters: &[Arc<Meter>], replicas: usize) -> Snapshot {
+        let mut counts = vec![ReplicaCounts::default(); replicas];
+        for meter in meters {
+            let sum = &mut counts[usize::from(meter.work.counted_at())];
+            *sum = sum.plus(&meter.counts.snapshot());
         }
+        let threads = meters.iter().map(|meter| meter.snapshot()).collect();
+        Snapshot { at_ns, threads, replicas: counts }
     }
 
     /// What happened since `earlier`, a snapshot of the same cluster.

@@ -7,7 +7,6 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -92,7 +91,6 @@ pub(crate) fn read(
     stream: TcpStream,
     queue: Sender<Frames>,
     when_full: WhenFull,
-    counts: &Arc<Counts>,
     watch: &mut Stopwatch,
 ) {
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, stream);
@@ -102,7 +100,7 @@ pub(crate) fn read(
             Ok(None) => return,
             Err(error) => {
                 let hostile = error.kind() == io::ErrorKind::InvalidData;
-                Counts::add(&counts.frames_undecodable, u64::from(hostile));
+                Counts::add(&watch.counts().frames_oversized, u64::from(hostile));
                 let _ = reader.get_ref().shutdown(Shutdown::Both);
                 return;
             }
@@ -118,7 +116,7 @@ pub(crate) fn read(
             }
             WhenFull::Drop => {
                 if queue.try_send(frames).is_err() {
-                    Counts::add(&counts.client_flushes_dropped, 1);
+                    Counts::add(&watch.counts().client_flushes_dropped, 1);
                 }
             }
         }
@@ -205,10 +203,10 @@ mod tests {
     use crossbeam_channel::bounded;
 
     use super::*;
-    use crate::metrics::{Meter, StageKind};
+    use crate::metrics::{Meter, StageKind, Work};
 
     fn watch() -> Stopwatch {
-        Stopwatch::new(&Meter::new("test".to_owned(), StageKind::Socket, None))
+        Stopwatch::new(&Meter::new("test".to_owned(), StageKind::Socket, Work::Replica(0)))
     }
 
     fn pair() -> (TcpStream, TcpStream) {
@@ -224,7 +222,7 @@ mod tests {
         let sent: Vec<Bytes> = (0..300usize).map(|n| Bytes::from(vec![n as u8; n * 37])).collect();
         let writer = std::thread::spawn(move || write(dialed, &frames, &stopped, &mut watch()));
         let reader = std::thread::spawn(move || {
-            read(accepted, received, WhenFull::Wait, &Arc::default(), &mut watch());
+            read(accepted, received, WhenFull::Wait, &mut watch());
         });
         for flush in sent.chunks(7) {
             queue.send(flush.to_vec()).unwrap();
@@ -240,11 +238,11 @@ mod tests {
         for (bytes, hostile) in [(u32::MAX.to_le_bytes().to_vec(), 1), (vec![9, 0, 0, 0, 1], 0)] {
             let (mut dialed, accepted) = pair();
             let (received, inbox) = bounded(4);
-            let counts = Arc::new(Counts::default());
+            let mut watch = watch();
             dialed.write_all(&bytes).unwrap();
             dialed.shutdown(Shutdown::Write).unwrap();
-            read(accepted, received, WhenFull::Wait, &counts, &mut watch());
-            assert_eq!(counts.snapshot().frames_undecodable, hostile);
+            read(accepted, received, WhenFull::Wait, &mut watch);
+            assert_eq!(watch.counts().snapshot().frames_oversized, hostile);
             assert!(inbox.try_recv().is_err());
         }
     }

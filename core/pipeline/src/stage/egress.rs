@@ -10,7 +10,7 @@ use quorumark_consensus::request::Reply;
 use quorumark_consensus::types::ReplicaId;
 use quorumark_primitives::signed::{ReplicaSessions, Sealer, Verified};
 
-use crate::link::{Closed, Frames, PeerLink, send};
+use crate::link::{Closed, Frames, PeerLink, receive, send};
 use crate::metrics::{Counts, Stopwatch};
 use crate::port::encode_reply;
 use crate::protocol::Protocol;
@@ -45,7 +45,8 @@ pub(crate) struct Egress<M> {
     /// By replica id; its own place leads nowhere.
     pub(crate) peers: Vec<PeerLink>,
     pub(crate) ports: Vec<ClientLink>,
-    pub(crate) counts: Arc<Counts>,
+    /// Where messages are encoded, one after the other.
+    pub(crate) scratch: Vec<u8>,
 }
 
 /// What one flush gathers.
@@ -84,8 +85,7 @@ impl Replies {
 
 impl<M: Protocol> Egress<M> {
     pub(crate) fn run(mut self, watch: &mut Stopwatch) {
-        while let Ok(batch) = self.outgoing.recv() {
-            watch.waited();
+        while let Some(batch) = receive(&self.outgoing, watch) {
             watch.took(self.outgoing.len());
             let items = batch.len();
             let mut flush = Flush {
@@ -95,9 +95,10 @@ impl<M: Protocol> Egress<M> {
             };
             let signed = self.sealer.signatures();
             for outgoing in batch {
-                self.prepare(outgoing, &mut flush);
+                self.prepare(outgoing, &mut flush, watch.counts());
             }
-            Counts::add(&self.counts.signatures_made, self.sealer.signatures() - signed);
+            let made = self.sealer.signatures() - signed;
+            Counts::add(&watch.counts().signatures_made, made);
             let sent = self.flush(flush, watch);
             watch.worked(items);
             if sent == Err(Closed) {
@@ -106,21 +107,24 @@ impl<M: Protocol> Egress<M> {
         }
     }
 
-    fn prepare(&mut self, outgoing: Outgoing<M>, flush: &mut Flush<M>) {
+    fn prepare(&mut self, outgoing: Outgoing<M>, flush: &mut Flush<M>, counts: &Counts) {
         match outgoing {
             Outgoing::Say { to, message } => {
                 let sealed = self.sealer.seal_own(message);
-                self.address(to, sealed.get(), flush);
+                self.address(to, sealed.get(), flush, counts);
                 flush.own.push(sealed);
             }
-            Outgoing::Relay { to, message } => self.address(to, &message, flush),
-            Outgoing::Reply(replies) => self.answer(&replies, flush),
+            Outgoing::Relay { to, message } => self.address(to, &message, flush, counts),
+            Outgoing::Reply(replies) => self.answer(&replies, flush, counts),
         }
     }
 
     /// Encodes a message once and shares the bytes among its recipients.
-    fn address(&self, to: Recipients, message: &M, flush: &mut Flush<M>) {
-        let frame = message.to_frame();
+    fn address(&mut self, to: Recipients, message: &M, flush: &mut Flush<M>, counts: &Counts) {
+        // Encoded into a buffer that stays, and copied once into a frame of its exact size.
+        self.scratch.clear();
+        message.encode(&mut self.scratch);
+        let frame = Bytes::copy_from_slice(&self.scratch);
         let mut copies = 0;
         for (peer, frames) in flush.to_peers.iter_mut().enumerate() {
             let addressed = match to {
@@ -132,11 +136,11 @@ impl<M: Protocol> Egress<M> {
                 copies += 1;
             }
         }
-        Counts::add(&self.counts.sent[message.kind()], copies);
-        Counts::add(&self.counts.bytes_sent, copies * frame.len() as u64);
+        Counts::add(&counts.sent[message.kind()], copies);
+        Counts::add(&counts.bytes_sent, copies * frame.len() as u64);
     }
 
-    fn answer(&self, replies: &[Reply], flush: &mut Flush<M>) {
+    fn answer(&self, replies: &[Reply], flush: &mut Flush<M>, counts: &Counts) {
         let mut sent = 0;
         for reply in replies {
             let port = self.ports.iter().position(|port| port.clients.contains(&reply.client.0));
@@ -144,28 +148,26 @@ impl<M: Protocol> Egress<M> {
                 sent += u64::from(port.push(reply, &self.sessions));
             }
         }
-        Counts::add(&self.counts.replies_sent, sent);
+        Counts::add(&counts.replies_sent, sent);
     }
 
     fn flush(&mut self, flush: Flush<M>, watch: &mut Stopwatch) -> Result<(), Closed> {
-        if !flush.own.is_empty() {
-            send(&self.own, flush.own, watch)?;
-        }
+        let engine = if flush.own.is_empty() { Ok(()) } else { send(&self.own, flush.own, watch) };
         for (peer, frames) in self.peers.iter_mut().zip(flush.to_peers) {
             if !frames.is_empty() {
-                peer.send(frames, &self.counts, watch);
+                peer.send(frames, watch);
             }
         }
         for (port, replies) in self.ports.iter().zip(flush.to_ports) {
             let frames = replies.finish();
             if !frames.is_empty() {
                 let bytes = frames.iter().map(Bytes::len).sum::<usize>();
-                Counts::add(&self.counts.bytes_to_clients, bytes as u64);
+                Counts::add(&watch.counts().bytes_to_clients, bytes as u64);
                 if port.queue.try_send(frames).is_err() {
-                    Counts::add(&self.counts.client_flushes_dropped, 1);
+                    Counts::add(&watch.counts().client_flushes_dropped, 1);
                 }
             }
         }
-        Ok(())
+        engine
     }
 }

@@ -1,14 +1,16 @@
 //! Execute: committed batches on the application, in order.
 
-use crossbeam_channel::{Receiver, Sender};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 use quorumark_application::{Application, run};
 use quorumark_consensus::engine::{Executed, Execution};
 use quorumark_consensus::types::ReplicaId;
 
 use super::Clock;
 use crate::events::CommitEvent;
-use crate::link::{Closed, send};
-use crate::metrics::Stopwatch;
+use crate::link::{receive, send};
+use crate::metrics::{Counts, Stopwatch};
 
 /// Owns the application. Results go back to the engine first, then the observer hears of them.
 pub(crate) struct Execute<A> {
@@ -19,38 +21,61 @@ pub(crate) struct Execute<A> {
     pub(crate) results: Sender<Executed>,
     /// `None` once nobody observes.
     pub(crate) events: Option<Sender<Vec<CommitEvent>>>,
+    /// Closed when the cluster stops.
+    pub(crate) stop: Receiver<()>,
 }
+
+/// Batches executed before their observer hears of them.
+const EVENTS_MAX: usize = 64;
+/// How long an observer that takes nothing may hold up a cluster that stops.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
 impl<A: Application> Execute<A> {
     pub(crate) fn run(mut self, watch: &mut Stopwatch) {
-        while let Ok(first) = self.committed.recv() {
-            watch.waited();
+        while let Some(first) = receive(&self.committed, watch) {
             watch.took(self.committed.len());
             let mut events = Vec::new();
-            let mut items = 0;
+            let (mut batches, mut items) = (0, 0);
             let mut next = Some(first);
             while let Some(execution) = next {
+                batches += 1;
                 items += execution.fresh.len();
-                if self.execute(&execution, watch) == Err(Closed) {
-                    return;
-                }
+                let executed = run(&mut self.application, &execution);
                 if self.events.is_some() {
                     events.push(self.event(&execution));
                 }
-                next = self.committed.try_recv().ok();
+                // An engine that is gone has no use for results; an observer still has.
+                let _ = send(&self.results, executed, watch);
+                let more = batches < EVENTS_MAX;
+                next = more.then(|| self.committed.try_recv().ok()).flatten();
             }
-            if let Some(observer) = &self.events
-                && send(observer, events, watch) == Err(Closed)
-            {
-                self.events = None;
-            }
+            self.publish(events, watch);
             watch.worked(items);
         }
     }
 
-    fn execute(&mut self, execution: &Execution, watch: &mut Stopwatch) -> Result<(), Closed> {
-        let executed = run(&mut self.application, execution);
-        send(&self.results, executed, watch)
+    /// Tells the observer, and waits for it as long as the cluster runs: it is part of what is
+    /// measured. While the cluster stops, an observer that takes nothing is given up.
+    fn publish(&mut self, events: Vec<CommitEvent>, watch: &mut Stopwatch) {
+        let Some(observer) = &self.events else { return };
+        let events = match observer.try_send(events) {
+            Ok(()) => return,
+            Err(TrySendError::Disconnected(_)) => {
+                self.events = None;
+                return;
+            }
+            Err(TrySendError::Full(events)) => events,
+        };
+        watch.worked(0);
+        let sent = select! {
+            send(observer, events) -> sent => sent.is_ok(),
+            recv(self.stop) -> _ => observer.send_timeout(events, LAST_CALL).is_ok(),
+        };
+        watch.blocked();
+        if !sent {
+            Counts::add(&watch.counts().commit_events_dropped, 1);
+            self.events = None;
+        }
     }
 
     fn event(&self, execution: &Execution) -> CommitEvent {

@@ -1,9 +1,7 @@
 //! Ingress: frames in, decoded messages out.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, never, select};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
 use quorumark_consensus::committee::Committee;
 use quorumark_consensus::types::ReplicaId;
 
@@ -22,8 +20,8 @@ pub(crate) struct Ingress<M> {
     /// Closed when the cluster stops.
     pub(crate) stop: Receiver<()>,
     pub(crate) verify: Sender<Vec<M>>,
+    /// The most messages that are handed on at once.
     pub(crate) batch_max: usize,
-    pub(crate) counts: Arc<Counts>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,23 +32,32 @@ enum Side {
 
 impl<M: Protocol> Ingress<M> {
     pub(crate) fn run(mut self, watch: &mut Stopwatch) {
-        while let Some((side, frames)) = self.wait() {
-            watch.waited();
+        let mut batch = Vec::new();
+        while let Some((side, frames)) = self.next(watch) {
             watch.took(self.from_replicas.len() + self.from_clients.len());
-            let mut batch = Vec::with_capacity(frames.len());
-            self.decode(side, frames, &mut batch);
-            while batch.len() < self.batch_max
+            let mut gathered = self.decode(side, frames, &mut batch, watch);
+            while gathered.is_ok()
+                && batch.len() < self.batch_max
                 && let Some((side, frames)) = self.take()
             {
-                self.decode(side, frames, &mut batch);
+                gathered = self.decode(side, frames, &mut batch, watch);
             }
-            let items = batch.len();
-            let sent = if batch.is_empty() { Ok(()) } else { send(&self.verify, batch, watch) };
-            watch.worked(items);
-            if sent == Err(Closed) {
+            if gathered.and_then(|()| self.hand_on(&mut batch, watch)).is_err() {
                 return;
             }
         }
+    }
+
+    /// What is there or comes next; `None` when the cluster stops, however much is there.
+    fn next(&mut self, watch: &mut Stopwatch) -> Option<(Side, Frames)> {
+        if self.stop.try_recv() == Err(TryRecvError::Disconnected) {
+            return None;
+        }
+        self.take().or_else(|| {
+            let next = self.wait();
+            watch.waited();
+            next
+        })
     }
 
     /// What is there, without waiting.
@@ -61,13 +68,10 @@ impl<M: Protocol> Ingress<M> {
             .ok()
     }
 
-    /// What is there or comes next; `None` when the cluster stops. A side that nobody sends on any
-    /// more is forgotten: a committee of one has no peers, and clients may leave.
+    /// What comes next; `None` when the cluster stops. A side that nobody sends on any more is
+    /// forgotten: a committee of one has no peers, and clients may leave.
     fn wait(&mut self) -> Option<(Side, Frames)> {
         loop {
-            if let Some(taken) = self.take() {
-                return Some(taken);
-            }
             select! {
                 recv(self.from_replicas) -> frames => match frames {
                     Ok(frames) => return Some((Side::Replicas, frames)),
@@ -82,18 +86,41 @@ impl<M: Protocol> Ingress<M> {
         }
     }
 
-    fn decode(&self, side: Side, frames: Frames, batch: &mut Vec<M>) {
+    /// Decodes one flush; hands on whenever a batch is full, so that no flush makes a larger one.
+    fn decode(
+        &self,
+        side: Side,
+        frames: Frames,
+        batch: &mut Vec<M>,
+        watch: &mut Stopwatch,
+    ) -> Result<(), Closed> {
         for frame in frames {
-            Counts::add(&self.counts.bytes_received, frame.len() as u64);
-            self.decode_one(side, &frame, batch);
+            Counts::add(&watch.counts().bytes_received, frame.len() as u64);
+            if let Some(message) = self.decode_one(side, &frame, watch.counts()) {
+                batch.push(message);
+            }
+            if batch.len() >= self.batch_max {
+                self.hand_on(batch, watch)?;
+            }
         }
+        Ok(())
+    }
+
+    fn hand_on(&self, batch: &mut Vec<M>, watch: &mut Stopwatch) -> Result<(), Closed> {
+        let items = batch.len();
+        let sent = match items {
+            0 => Ok(()),
+            _ => send(&self.verify, std::mem::take(batch), watch),
+        };
+        watch.worked(items);
+        sent
     }
 
     /// Cheap checks come before signatures, and drop only what no later state would take.
-    fn decode_one(&self, side: Side, frame: &Bytes, batch: &mut Vec<M>) {
+    fn decode_one(&self, side: Side, frame: &Bytes, counts: &Counts) -> Option<M> {
         let Ok(message) = M::from_frame(frame) else {
-            Counts::add(&self.counts.frames_undecodable, 1);
-            return;
+            Counts::add(&counts.frames_undecodable, 1);
+            return None;
         };
         let proper = match message.sender() {
             None => true,
@@ -101,11 +128,11 @@ impl<M: Protocol> Ingress<M> {
                 side == Side::Replicas && sender != self.replica && self.committee.contains(sender)
             }
         };
-        if proper {
-            Counts::add(&self.counts.received[message.kind()], 1);
-            batch.push(message);
-        } else {
-            Counts::add(&self.counts.messages_improper, 1);
+        if !proper {
+            Counts::add(&counts.messages_improper, 1);
+            return None;
         }
+        Counts::add(&counts.received[message.kind()], 1);
+        Some(message)
     }
 }

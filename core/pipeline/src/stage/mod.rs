@@ -9,7 +9,7 @@ mod verify;
 pub(crate) use egress::{ClientLink, Egress, Outgoing};
 pub(crate) use execute::Execute;
 pub(crate) use ingress::Ingress;
-pub(crate) use order::Order;
+pub(crate) use order::{Inputs, Order};
 pub(crate) use verify::Verify;
 
 use quorumark_consensus::types::Instant;

@@ -1,14 +1,12 @@
 //! Order: one thread owns the engine; everything else is message passing.
 
-use std::sync::Arc;
-
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 use quorumark_consensus::engine::{Engine, Executed, Execution, Input, Outbox, Output};
 use quorumark_consensus::types::Instant;
 use quorumark_primitives::signed::Verified;
 
 use super::{Clock, Outgoing};
-use crate::link::{Closed, send};
+use crate::link::{Closed, receive, send};
 use crate::metrics::{Counts, Stopwatch};
 
 /// Feeds the engine and hands on what it says. See the crate's invariant for why it cannot stand
@@ -16,102 +14,159 @@ use crate::metrics::{Counts, Stopwatch};
 pub(crate) struct Order<E: Engine> {
     pub(crate) engine: E,
     pub(crate) clock: Clock,
-    pub(crate) verified: Receiver<Vec<Verified<E::Message>>>,
-    pub(crate) own: Receiver<Vec<Verified<E::Message>>>,
-    pub(crate) executed: Receiver<Executed>,
+    pub(crate) inputs: Inputs<E::Message>,
     pub(crate) execute: Sender<Execution>,
     pub(crate) egress: Sender<Vec<Outgoing<E::Message>>>,
-    pub(crate) counts: Arc<Counts>,
     /// Where the engine's counters go when the cluster stops.
     pub(crate) report: Sender<E::Counters>,
 }
 
+/// What leads into the engine, beside its timeouts.
+#[derive(Debug)]
+pub(crate) struct Inputs<M> {
+    pub(crate) verified: Receiver<Vec<Verified<M>>>,
+    pub(crate) own: Receiver<Vec<Verified<M>>>,
+    pub(crate) executed: Receiver<Executed>,
+}
+
 impl<E: Engine> Order<E> {
-    pub(crate) fn run(mut self, watch: &mut Stopwatch) {
-        let mut out = Outbox::new();
-        let mut now = Instant::START;
-        loop {
-            now = now.max(self.clock.now());
-            let items = match self.turn(now, watch, &mut out) {
-                Ok(items) => items,
-                Err(Closed) => break,
-            };
-            let sent = self.hand_on(&mut out, watch);
-            watch.worked(items);
-            if sent == Err(Closed) {
-                break;
-            }
-            if items == 0 {
-                self.wait();
+    pub(crate) fn run(self, watch: &mut Stopwatch) {
+        let (inputs, report) = (self.inputs, self.report);
+        let mut core = Core {
+            engine: self.engine,
+            clock: self.clock,
+            now: Instant::START,
+            out: Outbox::new(),
+            execute: Some(self.execute),
+            egress: self.egress,
+        };
+        let mut select = Select::new();
+        select.recv(&inputs.verified);
+        select.recv(&inputs.own);
+        select.recv(&inputs.executed);
+        while let Ok(taken) = core.turn(&inputs, watch) {
+            if taken == 0 {
+                core.park(&mut select);
                 watch.waited();
             }
         }
+        let engine = core.finish(&inputs, watch);
         // Whoever stopped the cluster may have stopped listening too.
-        let _ = self.report.try_send(self.engine.counters());
+        let _ = report.try_send(engine.counters());
     }
+}
 
-    /// Takes what is there: every own message, every result, one batch of others' messages, and a
-    /// timeout that is due. Returns how many inputs that was.
+/// The engine and what leads out of it.
+struct Core<E: Engine> {
+    engine: E,
+    clock: Clock,
+    /// The engine's time: the clock's, and never falling.
+    now: Instant,
+    out: Outbox<E::Message>,
+    /// `None` once the replica stops: nothing more is executed then.
+    execute: Option<Sender<Execution>>,
+    egress: Sender<Vec<Outgoing<E::Message>>>,
+}
+
+impl<E: Engine> Core<E> {
+    /// Takes what is there and hands on what follows from it; returns how many inputs that was.
     fn turn(
         &mut self,
-        now: Instant,
+        inputs: &Inputs<E::Message>,
         watch: &mut Stopwatch,
-        out: &mut Outbox<E::Message>,
     ) -> Result<usize, Closed> {
-        let mut inputs = 0;
-        while let Some(own) = ready(&self.own)? {
-            inputs += own.len();
-            own.into_iter().for_each(|m| self.engine.handle(now, Input::Message(m), out));
-        }
-        while let Some(executed) = ready(&self.executed)? {
-            inputs += 1;
-            self.engine.handle(now, Input::Executed(executed), out);
-        }
-        if let Some(batch) = ready(&self.verified)? {
-            watch.took(self.verified.len());
-            inputs += batch.len();
-            batch.into_iter().for_each(|m| self.engine.handle(now, Input::Message(m), out));
-        }
-        if self.engine.next_timeout().is_some_and(|due| due <= now) {
-            inputs += 1;
-            self.engine.handle(now, Input::Timeout, out);
-        }
-        Ok(inputs)
+        let taken = self.take(inputs, watch)?;
+        let sent = self.hand_on(watch);
+        watch.worked(taken);
+        sent.map(|()| taken)
     }
 
-    fn hand_on(
+    /// Every own message, every result, one batch of others' messages, and a timeout that is due.
+    fn take(
         &mut self,
-        out: &mut Outbox<E::Message>,
+        inputs: &Inputs<E::Message>,
         watch: &mut Stopwatch,
-    ) -> Result<(), Closed> {
+    ) -> Result<usize, Closed> {
+        self.now = self.now.max(self.clock.now());
+        let mut taken = 0;
+        while let Some(own) = ready(&inputs.own)? {
+            taken += self.feed(own);
+        }
+        while let Some(executed) = ready(&inputs.executed)? {
+            taken += 1;
+            self.handle(Input::Executed(executed));
+        }
+        if let Some(batch) = ready(&inputs.verified)? {
+            watch.took(inputs.verified.len());
+            taken += self.feed(batch);
+        }
+        if self.engine.next_timeout().is_some_and(|due| due <= self.now) {
+            taken += 1;
+            self.handle(Input::Timeout);
+        }
+        Ok(taken)
+    }
+
+    fn feed(&mut self, messages: Vec<Verified<E::Message>>) -> usize {
+        let count = messages.len();
+        messages.into_iter().for_each(|message| self.handle(Input::Message(message)));
+        count
+    }
+
+    fn handle(&mut self, input: Input<E::Message>) {
+        self.engine.handle(self.now, input, &mut self.out);
+    }
+
+    fn hand_on(&mut self, watch: &mut Stopwatch) -> Result<(), Closed> {
         let mut outgoing = Vec::new();
-        for output in out.drain() {
+        for output in self.out.drain() {
             match output {
                 Output::Say { to, message } => outgoing.push(Outgoing::Say { to, message }),
                 Output::Relay { to, message } => outgoing.push(Outgoing::Relay { to, message }),
                 Output::Reply(replies) => outgoing.push(Outgoing::Reply(replies)),
-                Output::Execute(execution) => send(&self.execute, execution, watch)?,
-                Output::Evidence(_) => Counts::add(&self.counts.evidence_found, 1),
+                Output::Execute(execution) => {
+                    if let Some(execute) = &self.execute {
+                        send(execute, execution, watch)?;
+                    }
+                }
+                Output::Evidence(_) => Counts::add(&watch.counts().evidence_found, 1),
             }
         }
         if outgoing.is_empty() { Ok(()) } else { send(&self.egress, outgoing, watch) }
     }
 
-    /// Parks until there is input, a timeout is due, or the cluster stops.
-    fn wait(&self) {
-        let mut select = Select::new();
-        select.recv(&self.verified);
-        select.recv(&self.own);
-        select.recv(&self.executed);
+    /// Waits until there is input, a timeout is due, or a neighbour is gone.
+    fn park(&self, select: &mut Select<'_>) {
         match self.engine.next_timeout() {
             None => {
                 select.ready();
             }
             Some(due) => {
-                let span = due.since(self.clock.now());
-                let _ = select.ready_timeout(span);
+                let _ = select.ready_timeout(due.since(self.clock.now()));
             }
         }
+    }
+
+    /// The replica stops: what was handed to execution still gets its replies, then egress ends.
+    ///
+    /// Own messages are taken until egress is gone, so that it never waits for this stage.
+    fn finish(mut self, inputs: &Inputs<E::Message>, watch: &mut Stopwatch) -> E {
+        self.execute = None;
+        loop {
+            self.now = self.now.max(self.clock.now());
+            inputs.own.try_iter().for_each(|own| {
+                self.feed(own);
+            });
+            if self.hand_on(watch).is_err() {
+                break;
+            }
+            let Some(executed) = receive(&inputs.executed, watch) else { break };
+            self.handle(Input::Executed(executed));
+            watch.worked(1);
+        }
+        drop(self.egress);
+        inputs.own.iter().for_each(drop);
+        self.engine
     }
 }
 

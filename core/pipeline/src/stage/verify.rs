@@ -1,11 +1,9 @@
 //! Verify: all signatures of many messages in one batch.
 
-use std::sync::Arc;
-
 use crossbeam_channel::{Receiver, Sender};
-use quorumark_primitives::signed::{Verified, Verifier};
+use quorumark_primitives::signed::{Refusal, Verified, Verifier};
 
-use crate::link::{Closed, send};
+use crate::link::{Closed, receive, send};
 use crate::metrics::{Counts, Stopwatch};
 use crate::protocol::Protocol;
 
@@ -17,24 +15,24 @@ pub(crate) struct Verify<M> {
     pub(crate) decoded: Receiver<Vec<M>>,
     pub(crate) order: Sender<Vec<Verified<M>>>,
     pub(crate) batch_max: usize,
-    pub(crate) counts: Arc<Counts>,
 }
 
 impl<M: Protocol> Verify<M> {
     pub(crate) fn run(mut self, watch: &mut Stopwatch) {
         let mut gate = self.verifier.counters();
-        while let Ok(mut batch) = self.decoded.recv() {
-            watch.waited();
+        let mut rest = Vec::new();
+        while let Some(mut batch) = self.next(&mut rest, watch) {
             watch.took(self.decoded.len());
             while batch.len() < self.batch_max
                 && let Ok(more) = self.decoded.try_recv()
             {
                 batch.extend(more);
             }
+            rest = batch.split_off(batch.len().min(self.batch_max));
             let items = batch.len();
-            let verified = self.verify(batch);
+            let verified = self.verify(batch, watch.counts());
             let now = self.verifier.counters();
-            self.counts.add_gate(&now, &gate);
+            watch.counts().add_gate(&now, &gate);
             gate = now;
             let sent =
                 if verified.is_empty() { Ok(()) } else { send(&self.order, verified, watch) };
@@ -45,22 +43,32 @@ impl<M: Protocol> Verify<M> {
         }
     }
 
-    fn verify(&mut self, mut batch: Vec<M>) -> Vec<Verified<M>> {
+    /// What did not fit the last batch comes before what waits.
+    fn next(&self, rest: &mut Vec<M>, watch: &mut Stopwatch) -> Option<Vec<M>> {
+        match rest.is_empty() {
+            true => receive(&self.decoded, watch),
+            false => Some(std::mem::take(rest)),
+        }
+    }
+
+    fn verify(&mut self, mut batch: Vec<M>, counts: &Counts) -> Vec<Verified<M>> {
         let mut verified = Vec::with_capacity(batch.len());
-        let (mut proofs, mut refused, mut requests) = (0, 0, 0);
         self.verifier.verify(&mut batch, |verdict| match verdict {
             Ok(message) => {
-                proofs += message.client_proofs();
+                Counts::add(&counts.client_proofs_verified, message.client_proofs());
                 verified.push(message);
             }
-            Err((message, _)) => {
-                refused += 1;
-                requests += u64::from(message.sender().is_none());
+            Err((message, refusal)) => {
+                Counts::add(&counts.values_refused, 1);
+                Counts::add(&counts.requests_refused, u64::from(message.sender().is_none()));
+                match refusal {
+                    Refusal::Signature => Counts::add(&counts.refused_for_signature, 1),
+                    Refusal::Mac => Counts::add(&counts.refused_for_mac, 1),
+                    _ => {}
+                }
             }
         });
-        Counts::add(&self.counts.client_proofs_verified, proofs);
-        Counts::add(&self.counts.values_refused, refused);
-        Counts::add(&self.counts.requests_refused, requests);
+        assert!(batch.is_empty(), "every value got its verdict");
         verified
     }
 }

@@ -5,3 +5,4 @@
 mod driver;
 mod faults;
 mod normal;
+mod stop;

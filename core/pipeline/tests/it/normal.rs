@@ -25,16 +25,22 @@ fn run(change: impl FnOnce(&mut ClusterConfig)) {
     let span = driver.cluster.snapshot().since(&before);
     let report = driver.stop();
     assert_eq!(report.replicas.len(), replicas);
+    let dropped: u64 = report.replicas.iter().map(|replica| replica.counts.flushes_dropped).sum();
     for replica in &report.replicas {
         let engine = replica.engine.unwrap();
         assert_eq!(engine.requests_executed as usize, requests);
         assert_eq!(engine.evidence_found, 0);
         assert!(engine.checkpoints_stable > 0, "the log was cut");
-        // Each replica checks each request's own proof exactly once, for itself.
-        assert_eq!(replica.counts.client_proofs_verified as usize, requests);
+        // Each replica checks each request's own proof exactly once, for itself; a proposal that
+        // was dropped at a full inbox and came again is checked again.
+        let proofs = replica.counts.client_proofs_verified as usize;
+        if dropped == 0 {
+            assert_eq!(proofs, requests);
+        }
+        assert!(proofs >= requests, "{proofs} of {requests}");
         assert_eq!(replica.counts.values_refused, 0);
         assert_eq!(replica.counts.frames_undecodable, 0);
-        let macs = if auth == ClientAuthKind::Mac { requests } else { 0 };
+        let macs = if auth == ClientAuthKind::Mac { proofs } else { 0 };
         assert_eq!(replica.counts.macs_verified as usize, macs);
         if auth == ClientAuthKind::Signature {
             assert!(replica.counts.signatures_verified as usize >= requests);
@@ -90,6 +96,10 @@ fn several_verify_threads_and_the_smallest_queues() {
         config.verify_batch_max = 8;
         config.queue_capacity_batches = 1;
         config.inbox_capacity_batches = 1;
+        // Where every queue holds one batch, replicas wait for each other in a circle: patience
+        // ends the wait, and status messages bring what was dropped.
+        config.peer_patience = Duration::from_millis(5);
+        config.engine.status_interval = Duration::from_millis(20);
     });
 }
 

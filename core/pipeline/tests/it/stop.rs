@@ -1,0 +1,190 @@
+//! How a cluster stops: under load, with an observer that sleeps, with work in hand.
+
+use std::sync::mpsc;
+use std::thread;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use quorumark_application::Application;
+use quorumark_application::kv::KvStore;
+use quorumark_consensus::pbft::Message;
+use quorumark_consensus::{ClientId, ReplicaId, Request, Seq, SignedRequest, Timestamp};
+use quorumark_pipeline::port::open_replies;
+use quorumark_pipeline::{
+    ClientKeys, Cluster, ClusterConfig, ClusterKeys, ClusterReport, PortError, Protocol, StopError,
+    Transport,
+};
+use quorumark_primitives::Digest;
+use quorumark_primitives::wire::Encode;
+
+use crate::driver::{PATIENCE, store};
+
+type Stopped = Result<ClusterReport<quorumark_consensus::pbft::Counters>, StopError>;
+
+/// Stops a cluster and fails when that takes longer than patience.
+fn stop(cluster: Cluster<quorumark_consensus::pbft::Pbft>) -> Stopped {
+    let (done, stopped) = mpsc::channel();
+    thread::spawn(move || done.send(cluster.stop()));
+    stopped.recv_timeout(PATIENCE).expect("the cluster does not stop")
+}
+
+fn request(keys: &mut ClientKeys, timestamp: u64) -> Bytes {
+    let operation = Bytes::from(timestamp.to_le_bytes().to_vec());
+    let request = Request { client: keys.id(), timestamp: Timestamp(timestamp), operation };
+    let proof = keys.prove(&request);
+    Message::Request(SignedRequest::new(request, proof)).to_frame()
+}
+
+fn both_transports(claim: impl Fn(ClusterConfig)) {
+    for transport in [Transport::Memory, Transport::Tcp] {
+        let mut config = ClusterConfig::new(4).unwrap();
+        config.transport = transport;
+        claim(config);
+    }
+}
+
+#[test]
+fn a_cluster_stops_while_clients_keep_sending() {
+    both_transports(|config| {
+        let config = config.check().unwrap();
+        let keys = ClusterKeys::new(&config, Message::ID);
+        let (cluster, ports) =
+            Cluster::start_pbft(&config, &keys, &[0..1, 1..2], None, store).unwrap();
+        let senders: Vec<_> = ports
+            .into_iter()
+            .map(|port| {
+                let mut client = keys.client(ClientId(port.clients().start));
+                let flush: Vec<Bytes> = (1..=16).map(|nth| request(&mut client, nth)).collect();
+                let (warm, warmed) = bounded(1);
+                let sender = thread::spawn(move || {
+                    let mut sent = 0u64;
+                    while port.send(ReplicaId(sent as u16 % 4), flush.clone()).is_ok() {
+                        sent += 1;
+                        if sent == 2_000 {
+                            let _ = warm.send(());
+                        }
+                    }
+                });
+                warmed.recv_timeout(PATIENCE).unwrap();
+                sender
+            })
+            .collect();
+        stop(cluster).unwrap();
+        senders.into_iter().for_each(|sender| sender.join().unwrap());
+    });
+}
+
+#[test]
+fn an_observer_that_takes_no_events_cannot_keep_a_cluster_from_stopping() {
+    let mut config = ClusterConfig::new(4).unwrap();
+    config.engine.batch_size_max = 4;
+    let config = config.check().unwrap();
+    let keys = ClusterKeys::new(&config, Message::ID);
+    let (observer, events) = bounded(1);
+    let (cluster, ports) =
+        Cluster::start_pbft(&config, &keys, &[0..4], Some(observer), store).unwrap();
+    let mut client = keys.client(ClientId(0));
+    let frames = (1..=400).map(|nth| request(&mut client, nth)).collect();
+    ports[0].send(ReplicaId(0), frames).unwrap();
+    ports[0].recv_timeout(PATIENCE).unwrap().expect("a reply");
+    let report = stop(cluster).unwrap();
+    let dropped = |r: &quorumark_pipeline::ReplicaReport<_>| r.counts.commit_events_dropped;
+    assert!(report.replicas.iter().map(dropped).sum::<u64>() > 0);
+    assert!(events.len() == 1);
+}
+
+/// A store that says when it is asked to execute, and waits to be let through.
+struct Gated {
+    store: KvStore,
+    entered: Sender<()>,
+    gate: Receiver<()>,
+}
+
+impl Application for Gated {
+    fn execute<'a>(
+        &mut self,
+        seq: Seq,
+        operations: impl Iterator<Item = (ClientId, &'a Bytes)>,
+        results: &mut Vec<Bytes>,
+    ) {
+        let _ = self.entered.send(());
+        let _ = self.gate.recv();
+        self.store.execute(seq, operations, results);
+    }
+
+    fn root(&mut self) -> Digest {
+        self.store.root()
+    }
+}
+
+#[test]
+fn what_was_being_executed_when_the_cluster_stops_is_still_answered() {
+    both_transports(|config| {
+        let config = config.check().unwrap();
+        let keys = ClusterKeys::new(&config, Message::ID);
+        let (entered, executing) = bounded(64);
+        let (open, gate) = bounded::<()>(0);
+        let gated = |id| Gated { store: store(id), entered: entered.clone(), gate: gate.clone() };
+        let (cluster, ports) = Cluster::start_pbft(&config, &keys, &[0..4], None, gated).unwrap();
+        let mut client = keys.client(ClientId(0));
+        ports[0].send(ReplicaId(0), vec![request(&mut client, 1)]).unwrap();
+        (0..4).for_each(|_| executing.recv_timeout(PATIENCE).unwrap());
+        let stopping = thread::spawn(|| stop(cluster));
+        // Closed while the cluster stops, or before it begins to: the replies come in either case.
+        drop(open);
+        stopping.join().unwrap().unwrap();
+        let mut answered = 0;
+        while let Some(frames) = ports[0].try_recv().unwrap_or(None) {
+            for frame in frames {
+                let refused = open_replies(&frame, |_| Some(&client), |_| answered += 1);
+                assert_eq!(refused, Ok(0));
+            }
+        }
+        assert_eq!(answered, 4);
+        assert_eq!(ports[0].try_recv(), Err(PortError::Stopped));
+    });
+}
+
+#[test]
+fn a_panic_in_one_replica_is_seen_and_the_others_go_on() {
+    struct Mortal(ReplicaId, KvStore);
+    impl Application for Mortal {
+        fn execute<'a>(
+            &mut self,
+            seq: Seq,
+            operations: impl Iterator<Item = (ClientId, &'a Bytes)>,
+            results: &mut Vec<Bytes>,
+        ) {
+            assert!(self.0 != ReplicaId(2) || seq < Seq(2), "replica 2 dies at {seq}");
+            self.1.execute(seq, operations, results);
+        }
+        fn root(&mut self) -> Digest {
+            self.1.root()
+        }
+    }
+    let config = ClusterConfig::new(4).unwrap().check().unwrap();
+    let keys = ClusterKeys::new(&config, Message::ID);
+    let mortal = |id| Mortal(id, store(id));
+    let (cluster, ports) = Cluster::start_pbft(&config, &keys, &[0..4], None, mortal).unwrap();
+    let mut client = keys.client(ClientId(0));
+    for timestamp in 1..=5 {
+        let frame = request(&mut client, timestamp);
+        ports[0].send(ReplicaId(0), vec![frame]).unwrap();
+        let mut answered = 0;
+        while answered < 2 {
+            let frames = ports[0].recv_timeout(PATIENCE).unwrap().expect("a reply in time");
+            for frame in frames {
+                let visit = |reply: quorumark_consensus::Reply| {
+                    answered += usize::from(reply.timestamp == Timestamp(timestamp));
+                };
+                open_replies(&frame, |_| Some(&client), visit).unwrap();
+            }
+        }
+    }
+    while cluster.ended_early().is_none() {
+        thread::yield_now();
+    }
+    let error = stop(cluster).unwrap_err();
+    assert_eq!(error.thread, "r2-execute");
+    assert!(error.message.contains("replica 2 dies"), "{error}");
+}
