@@ -2,8 +2,8 @@
 //!
 //! Timed: `root`, from leaf hashes to the root, nothing kept; `build`, a tree with all its levels;
 //! `proof`, the proof of one leaf from a tree in memory; `verify`, one proof against the root.
-//! Proofs are those of [`LEAVES_ASKED`] random leaves in turn. With more than one thread the work is
-//! done by a rayon pool that was started before.
+//! Proofs are those of [`LEAVES_ASKED`] random leaves in turn. With more than one thread the work
+//! is done by a rayon pool that was started before.
 
 use std::hint::black_box;
 

@@ -6,8 +6,8 @@
 //!
 //! `commit`, a run of puts of 512 bytes through a PBFT cluster on the memory transport, signed
 //! beforehand by four keys, at most 512 under way, from the first request until *every* replica has
-//! answered every one: per transaction, wall time. `threads` are the verifying ones of each replica,
-//! beside its four other stages. Signing stands in a flamegraph, but not in the figure.
+//! answered every one: per transaction, wall time. `threads` are the verifying ones of each
+//! replica, beside its four other stages. Signing stands in a flamegraph, but not in the figure.
 
 use std::thread::{self, JoinHandle};
 use std::{iter, mem};

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use criterion::profiler::Profiler;
 use pprof::{ProfilerGuard, ProfilerGuardBuilder};
 
-/// Samples per second and thread of CPU time: a prime, so as not to beat with anything periodic.
+/// Samples per second of CPU time: a prime, so as not to beat with anything periodic. A kernel
+/// whose tick is slower takes as many as it has ticks.
 const FREQUENCY_HZ: i32 = 997;
 /// Libraries without frame pointers: a stack is not followed from or through them.
 const BLOCKLIST: [&str; 4] = ["libc", "libgcc", "pthread", "vdso"];
