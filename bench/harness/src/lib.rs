@@ -10,12 +10,14 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+pub mod contention;
 pub mod date;
 pub mod doctor;
 pub mod environment;
 pub mod fixture;
 pub mod floor;
 pub mod latency;
+pub mod load;
 pub mod oracle;
 pub mod parameter;
 pub mod progress;

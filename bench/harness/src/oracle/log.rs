@@ -1,7 +1,7 @@
 //! What was committed at each sequence number, and the signatures that show it.
 
-use quorumark_consensus::engine::Execution;
 use quorumark_consensus::types::{Instant, ReplicaId};
+use quorumark_pipeline::CommitEvent;
 use quorumark_primitives::ed25519::Signature;
 
 use super::certificate::Committed;
@@ -12,6 +12,9 @@ pub const SLOTS_MAX: usize = 1 << 21;
 /// The most signatures that are kept for the check after the span, 68 bytes each. The certificates
 /// of later executions are not checked, and the findings say how many.
 pub const SIGNATURES_MAX: usize = 1 << 20;
+/// The most request numbers that are kept, 4 bytes each, to check after the span what the batches
+/// held; the findings say how many batches came later.
+pub const NUMBERS_KEPT_MAX: usize = 1 << 23;
 /// The most executions that are kept apart because they differ from the first at their number.
 const APART_MAX: usize = 4096;
 
@@ -19,10 +22,13 @@ const APART_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) committed: Committed,
-    /// Positions executed, when not all requests of the batch were.
-    pub(super) fresh: Option<Box<[u32]>>,
-    /// The number of the batch's first executed request.
-    pub(super) first_request: Option<u64>,
+    /// The numbers of the requests executed, in order; emptied once all replicas have told theirs,
+    /// when as many are kept as may.
+    pub(super) executed: Box<[u32]>,
+    /// Whether the batch holds these requests and no repeats.
+    pub(super) whole: bool,
+    /// The number of the first of them.
+    pub(super) first_request: Option<u32>,
     /// When replicas committed it; emptied once all have.
     pub(super) times: Vec<Instant>,
     /// The distinct commits of all certificates.
@@ -45,19 +51,16 @@ pub(super) struct Log {
     slots: Vec<Option<Slot>>,
     apart: Vec<Apart>,
     signatures: usize,
-    /// Executions whose certificates were not kept.
+    numbers: usize,
+    /// Executions whose certificates, and batches whose content, were not kept.
     pub(super) unchecked: u64,
 }
 
 impl Log {
     /// The slot of an execution: the one that is there, or a new one as the execution has it.
     /// `None` when its number is beyond the log.
-    pub(super) fn slot(
-        &mut self,
-        execution: &Execution,
-        first_request: impl FnOnce() -> Option<u64>,
-    ) -> Option<&mut Slot> {
-        let place = usize::try_from(execution.seq.0.checked_sub(1)?).ok()?;
+    pub(super) fn slot(&mut self, event: &CommitEvent, executed: &[u32]) -> Option<&mut Slot> {
+        let place = usize::try_from(event.seq.0.checked_sub(1)?).ok()?;
         if place >= SLOTS_MAX {
             self.unchecked += 1;
             return None;
@@ -66,9 +69,10 @@ impl Log {
             self.slots.resize_with(place + 1, || None);
         }
         let new = || Slot {
-            committed: committed(execution),
-            fresh: fresh(execution),
-            first_request: first_request(),
+            committed: committed(event),
+            executed: executed.into(),
+            whole: executed.len() == event.requests as usize,
+            first_request: executed.first().copied(),
             times: Vec::new(),
             signatures: Vec::new(),
             certificates: Vec::new(),
@@ -76,21 +80,34 @@ impl Log {
         Some(self.slots[place].get_or_insert_with(new))
     }
 
+    /// Every replica has told what it executed at `event`'s number.
+    pub(super) fn complete(&mut self, event: &CommitEvent) {
+        let slot = self.slots.get_mut(event.seq.0 as usize - 1).and_then(Option::as_mut);
+        let Some(slot) = slot else { return };
+        if self.numbers + slot.executed.len() > NUMBERS_KEPT_MAX {
+            self.unchecked += 1;
+            slot.executed = Box::default();
+            slot.whole = false;
+        }
+        self.numbers += slot.executed.len();
+    }
+
     /// Keeps the certificate of an execution for later.
-    pub(super) fn keep(&mut self, by: ReplicaId, execution: &Execution) {
-        let certificate = &execution.certificate;
+    pub(super) fn keep(&mut self, event: &CommitEvent) {
+        let certificate = &event.certificate;
         if self.signatures + certificate.len() > SIGNATURES_MAX {
             self.unchecked += 1;
             return;
         }
-        let place = execution.seq.0 as usize - 1;
+        let place = event.seq.0 as usize - 1;
         let same = self.slots.get_mut(place).and_then(Option::as_mut);
-        match same.filter(|slot| slot.committed == committed(execution)) {
-            Some(slot) => self.signatures += slot.keep(by, certificate),
+        match same.filter(|slot| slot.committed == committed(event)) {
+            Some(slot) => self.signatures += slot.keep(event.replica, certificate),
             None if self.apart.len() < APART_MAX => {
+                let (by, committed) = (event.replica, committed(event));
                 let certificate: Box<[_]> = certificate.iter().copied().collect();
                 self.signatures += certificate.len();
-                self.apart.push(Apart { by, committed: committed(execution), certificate });
+                self.apart.push(Apart { by, committed, certificate });
             }
             None => self.unchecked += 1,
         }
@@ -133,12 +150,6 @@ impl Slot {
 }
 
 /// What an execution says was committed.
-pub(super) fn committed(execution: &Execution) -> Committed {
-    Committed { view: execution.view, seq: execution.seq, digest: execution.batch.digest() }
-}
-
-/// The positions executed, when not all of the batch's were.
-pub(super) fn fresh(execution: &Execution) -> Option<Box<[u32]>> {
-    let all = execution.fresh.len() == execution.batch.requests().len();
-    (!all).then(|| execution.fresh.clone().into())
+fn committed(event: &CommitEvent) -> Committed {
+    Committed { view: event.view, seq: event.seq, digest: event.digest }
 }

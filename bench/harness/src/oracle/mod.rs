@@ -4,43 +4,35 @@
 //! decided here again ([`certificate`], [`Plan`]). Agreement, order and exactly-once are checked as
 //! executions arrive; certificates, and what the load knows, after the timed span.
 //!
-//! Memory: one bit a request and replica, about 100 bytes a sequence number, and each distinct
-//! commit signature once, within [`log::SLOTS_MAX`] and [`log::SIGNATURES_MAX`].
+//! Memory: four bytes a request and a bit for each replica, about 200 bytes a sequence number, and
+//! each distinct commit signature once, within [`log::SLOTS_MAX`], [`log::NUMBERS_KEPT_MAX`] and
+//! [`log::SIGNATURES_MAX`].
 
 pub mod certificate;
 mod checks;
 pub mod commit_time;
+mod content;
 pub mod log;
 mod thread;
 
 use std::sync::Arc;
 
-use quorumark_consensus::engine::Execution;
 use quorumark_consensus::types::{ClientId, Instant, ReplicaId, Seq};
+use quorumark_pipeline::CommitEvent;
 use quorumark_primitives::signed::{Context, KeyDirectory};
 
 use self::certificate::{Signatures, flaw};
 use self::checks::Checks;
 pub use self::checks::{Kind, NAMES};
 pub use self::commit_time::{CommitTimes, SendTimes, Window};
-use self::log::{Log, fresh};
+use self::content::UNKNOWN;
+use self::log::Log;
 pub use self::thread::{OracleThread, OracleTime};
 use crate::scenario;
 use crate::workload::{Numbers, Plan};
 
 /// Signatures that are verified together.
 const SIGNATURES_TOGETHER: usize = 4096;
-
-/// One batch that a replica executed.
-#[derive(Debug, Clone)]
-pub struct Commit {
-    /// The replica.
-    pub replica: ReplicaId,
-    /// When it committed, by the run's clock.
-    pub at: Instant,
-    /// What it executed, and why it may.
-    pub execution: Execution,
-}
 
 /// The cluster that the oracle watches.
 #[derive(Debug, Clone)]
@@ -73,8 +65,8 @@ pub struct Findings {
     pub times: CommitTimes,
     /// Requests executed, at the replica with most of them.
     pub executed: u64,
-    /// Executions whose certificate was not checked because the log was full.
-    pub certificates_unchecked: u64,
+    /// Executions that were not checked to the end because the log was full.
+    pub unchecked: u64,
 }
 
 /// Watches one trial.
@@ -88,6 +80,8 @@ pub struct Oracle {
     last: Vec<Seq>,
     /// What each replica executed.
     executed: Vec<Numbers>,
+    /// The numbers of the requests of one execution; kept for its capacity.
+    numbers: Vec<u32>,
     /// The largest timestamp of each client among the executed requests.
     highest: Vec<u64>,
     log: Log,
@@ -106,6 +100,7 @@ impl Oracle {
             last: vec![Seq(0); watched.replicas],
             executed: vec![Numbers::new(); watched.replicas],
             highest: vec![0; plan.clients() as usize],
+            numbers: Vec::new(),
             log: Log::default(),
             times: CommitTimes::default(),
             checks: Checks::default(),
@@ -117,78 +112,68 @@ impl Oracle {
     }
 
     /// Takes one execution; those of one replica in the order in which it made them.
-    pub fn observe(&mut self, commit: &Commit) {
-        let Commit { replica, at, execution } = commit;
+    pub fn observe(&mut self, event: &CommitEvent) {
+        let (replica, seq) = (event.replica, event.seq);
         let member = usize::from(replica.0);
         if member >= self.watched.replicas {
-            let stranger = || format!("{replica} is no member and executed {}", execution.seq);
+            let stranger = || format!("{replica} is no member and executed {seq}");
             return self.checks.note(Kind::Order, false, stranger);
         }
-        let last = std::mem::replace(&mut self.last[member], execution.seq);
-        let follows = execution.seq.0 == last.0 + 1;
-        let jump = || format!("{replica} executed {} after {last}", execution.seq);
-        self.checks.note(Kind::Order, follows, jump);
-        if execution.seq <= last {
+        let last = self.last[member];
+        let jump = || format!("{replica} executed {seq} after {last}");
+        self.checks.note(Kind::Order, seq.0 == last.0 + 1, jump);
+        if seq <= last {
             // Everything else would be found a second time.
-            self.last[member] = last;
             return;
         }
-        self.compare(*replica, *at, execution);
-        self.log.keep(*replica, execution);
-        self.take_requests(*replica, execution);
+        self.last[member] = seq;
+        let mut numbers = std::mem::take(&mut self.numbers);
+        self.take_requests(event, &mut numbers);
+        self.compare(event, &numbers);
+        self.log.keep(event);
+        self.numbers = numbers;
+    }
+
+    /// Exactly-once and validity of the executed requests; puts their numbers into `numbers`.
+    fn take_requests(&mut self, event: &CommitEvent, numbers: &mut Vec<u32>) {
+        let at = usize::from(event.replica.0);
+        numbers.clear();
+        for (client, timestamp) in &event.executed {
+            let named = || format!("{} at {}: {client} {timestamp}", event.replica, event.seq);
+            let Some(number) = self.plan.number(*client, *timestamp) else {
+                let unknown = || format!("{}: no client asked for it", named());
+                self.checks.note(Kind::Validity, false, unknown);
+                numbers.push(UNKNOWN);
+                continue;
+            };
+            let valid = !self.plan.is_invalid(number);
+            self.checks.note(Kind::Validity, valid, || format!("{}: its proof is bad", named()));
+            let highest = &mut self.highest[client.0 as usize];
+            *highest = (*highest).max(timestamp.0);
+            let once = self.executed[at].insert(number);
+            self.checks.note(Kind::ExactlyOnce, once, || format!("{}: a second time", named()));
+            // Numbers of the plan are below 2^30.
+            numbers.push(number as u32);
+        }
     }
 
     /// Agreement: the first execution at a sequence number is what all others must be.
-    fn compare(&mut self, replica: ReplicaId, at: Instant, execution: &Execution) {
-        let plan = &self.plan;
-        let first_request = || {
-            let nth = *execution.fresh.first()? as usize;
-            let request = &execution.batch.requests().get(nth)?.request;
-            plan.number(request.client, request.timestamp)
-        };
-        let Some(slot) = self.log.slot(execution, first_request) else { return };
-        let agrees = slot.committed.digest == execution.batch.digest()
-            && slot.fresh.as_deref() == fresh(execution).as_deref();
+    fn compare(&mut self, event: &CommitEvent, numbers: &[u32]) {
+        let Some(slot) = self.log.slot(event, numbers) else { return };
+        let agrees = slot.committed.digest == event.digest && *slot.executed == *numbers;
         let differs = || {
-            let (seq, found) = (execution.seq, execution.batch.digest());
-            format!("{replica} executed {found} at {seq}, others {}", slot.committed.digest)
+            let (by, seq, found) = (event.replica, event.seq, event.digest);
+            format!("{by} executed {found} at {seq}, others {}", slot.committed.digest)
         };
         self.checks.note(Kind::Agreement, agrees, differs);
-        slot.times.push(at);
+        slot.times.push(Instant(event.at_ns));
         if slot.times.len() == self.watched.live {
             let mut times = std::mem::take(&mut slot.times);
-            let sent = slot.first_request.and_then(|number| self.sends.of(number));
+            let sent = slot.first_request.and_then(|number| self.sends.of(number.into()));
             if let Some(sent) = sent.filter(|sent| self.window.contains(*sent)) {
                 self.times.note(sent, &mut times, self.watched.replicas);
             }
-        }
-    }
-
-    /// Exactly-once and validity of the executed requests.
-    fn take_requests(&mut self, replica: ReplicaId, execution: &Execution) {
-        let seq = execution.seq;
-        for &nth in &execution.fresh {
-            let Some(signed) = execution.batch.requests().get(nth as usize) else {
-                let beyond =
-                    || format!("{replica} executed request {nth} of {seq}, beyond its end");
-                self.checks.note(Kind::Validity, false, beyond);
-                continue;
-            };
-            let request = &signed.request;
-            let named = || format!("{replica} at {seq}: {} {}", request.client, request.timestamp);
-            let Some(number) = self.plan.number(request.client, request.timestamp) else {
-                let unknown = || format!("{}: no client asked for it", named());
-                self.checks.note(Kind::Validity, false, unknown);
-                continue;
-            };
-            let asked = *self.plan.operation(number) == request.operation;
-            let valid = asked && !self.plan.is_invalid(number);
-            let why = if asked { "its proof was spoilt" } else { "another operation" };
-            self.checks.note(Kind::Validity, valid, || format!("{}: {why}", named()));
-            let highest = &mut self.highest[request.client.0 as usize];
-            *highest = (*highest).max(request.timestamp.0);
-            let once = self.executed[usize::from(replica.0)].insert(number);
-            self.checks.note(Kind::ExactlyOnce, once, || format!("{}: a second time", named()));
+            self.log.complete(event);
         }
     }
 
@@ -197,12 +182,13 @@ impl Oracle {
     pub fn finish(mut self, sent: &Sent) -> Findings {
         self.check_sent(sent);
         self.check_acknowledged(sent);
+        self.check_content();
         self.check_certificates();
         Findings {
             checks: self.checks.into_report(),
             times: self.times,
             executed: self.executed.iter().map(Numbers::len).max().unwrap_or(0),
-            certificates_unchecked: self.log.unchecked,
+            unchecked: self.log.unchecked,
         }
     }
 
@@ -225,6 +211,16 @@ impl Oracle {
                 format!("{client} {timestamp} was answered, and executed by {by} replicas")
             };
             self.checks.note(Kind::ExactlyOnce, by >= weak_quorum, missing);
+        }
+    }
+
+    /// What batches held is what their clients asked for.
+    fn check_content(&mut self) {
+        for slot in self.log.slots().filter(|slot| slot.whole) {
+            let Some(expected) = content::digest(&self.plan, &slot.executed) else { continue };
+            let (seq, found) = (slot.committed.seq, slot.committed.digest);
+            let other = || format!("{seq} holds other operations than its clients asked for");
+            self.checks.note(Kind::Validity, expected == found, other);
         }
     }
 

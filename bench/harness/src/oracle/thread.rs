@@ -5,8 +5,9 @@ use std::io;
 use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::Receiver;
+use quorumark_pipeline::CommitEvent;
 
-use super::{Commit, Findings, Oracle, Sent};
+use super::{Findings, Oracle, Sent};
 use crate::clock;
 
 /// CPU time that the oracle took, which is no part of what is measured.
@@ -25,19 +26,15 @@ pub struct OracleThread {
 }
 
 impl OracleThread {
-    /// Starts `oracle` on executions from `events`, which `commit_of` reads; it ends when the
-    /// channel's senders are gone. The channel is bounded by whoever made it.
+    /// Starts `oracle` on executions from `events`; it ends when the channel's senders are gone. The
+    /// channel is bounded by whoever made it.
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub fn start<E: Send + 'static>(
-        mut oracle: Oracle,
-        events: Receiver<E>,
-        commit_of: impl Fn(E) -> Commit + Send + 'static,
-    ) -> io::Result<OracleThread> {
+    pub fn start(mut oracle: Oracle, events: Receiver<Vec<CommitEvent>>) -> io::Result<Self> {
         let watch = move || {
-            for event in events {
-                oracle.observe(&commit_of(event));
+            for batch in events {
+                batch.iter().for_each(|event| oracle.observe(event));
             }
             (oracle, clock::thread_cpu())
         };

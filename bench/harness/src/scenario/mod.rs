@@ -10,6 +10,7 @@
 mod hash;
 mod kernel;
 mod merkle;
+mod pbft_pipeline;
 mod pow;
 mod signature;
 
@@ -198,6 +199,7 @@ pub struct UnknownScenario {
 /// Every scenario, in the order in which they are listed.
 pub fn all() -> Vec<&'static dyn Scenario> {
     vec![
+        &pbft_pipeline::PbftPipeline,
         &pow::PowMiner,
         &merkle::MerkleRoot,
         &merkle::MerkleProof,

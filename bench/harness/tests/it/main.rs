@@ -1,4 +1,7 @@
 //! The scenarios as a program runs them: tiny, and complete.
 
+mod load;
+mod oracle;
+mod pbft_pipeline;
 mod records;
 mod scenarios;

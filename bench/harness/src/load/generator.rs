@@ -1,0 +1,275 @@
+//! The generator's loop.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quorumark_consensus::request::Reply;
+use quorumark_consensus::types::{Instant, View};
+use quorumark_pipeline::PortError;
+
+use super::flights::{Flights, Progress};
+use super::record::Recorder;
+use super::{LoadConfig, LoadReport, Loop, Port, Requests};
+use crate::oracle::SendTimes;
+use crate::workload::NUMBERS_MAX;
+
+/// The most request frames that are handed to the port at once.
+pub const FLUSH_FRAMES_MAX: usize = 256;
+
+/// The longest that the generator parks: it has to see interrupts and overdue requests.
+const PARK_MAX: Duration = Duration::from_millis(10);
+/// How long it waits before it offers frames again that the port did not take.
+const REFUSED_WAIT: Duration = Duration::from_micros(200);
+/// The most requests that are sent again in one turn.
+const RETRANSMITS_MAX: usize = 64;
+
+/// Sends the requests of one trial and takes their results.
+#[derive(Debug)]
+pub struct Generator {
+    config: LoadConfig,
+    requests: Requests,
+    flights: Flights,
+    recorder: Recorder,
+    sends: Arc<SendTimes>,
+    interrupt: Arc<AtomicBool>,
+    view: View,
+    outgoing: Outgoing,
+    next_retransmit_check: Instant,
+}
+
+/// Frames for the primary that no port has taken yet.
+#[derive(Debug, Default)]
+struct Outgoing {
+    frames: Vec<Bytes>,
+    /// The valid requests among them, with their intended times.
+    numbers: Vec<(u64, Instant)>,
+}
+
+impl Generator {
+    /// A generator for one trial. Real sends are noted in `sends`; `interrupt` ends the measured
+    /// span early.
+    pub fn new(
+        config: LoadConfig,
+        requests: Requests,
+        sends: Arc<SendTimes>,
+        interrupt: Arc<AtomicBool>,
+    ) -> Generator {
+        let clients = u64::from(requests.plan().clients());
+        // Half of the window: executions may overtake each other by as much.
+        let spread = (config.client_window / 2).max(1).saturating_mul(clients);
+        Generator {
+            flights: Flights::new(config.committee.weak_quorum(), spread),
+            recorder: Recorder::new(config.window),
+            next_retransmit_check: config.window.start,
+            view: View(0),
+            outgoing: Outgoing::default(),
+            config,
+            requests,
+            sends,
+            interrupt,
+        }
+    }
+
+    /// Runs the load until its span has ended and its results are there, or are waited for no
+    /// longer.
+    ///
+    /// # Errors
+    /// [`PortError::Stopped`] when the system under test stopped.
+    pub fn run(mut self, port: &mut impl Port) -> Result<LoadReport, PortError> {
+        loop {
+            let now = port.now();
+            self.check_interrupt(now);
+            self.recorder.look(now);
+            if self.is_done(now) {
+                break;
+            }
+            let more = self.launch(now);
+            self.recorder.in_flight = self.flights.len();
+            self.flush(port, now)?;
+            self.retransmit(port, now)?;
+            let until = if more { now } else { self.wake(now) };
+            self.receive(port, until)?;
+        }
+        self.count_unsent();
+        let Generator { mut recorder, requests, flights, .. } = self;
+        recorder.report.signed_live = requests.signed_live();
+        Ok(recorder.finish(flights.next(), requests.plan().clients()))
+    }
+
+    fn check_interrupt(&mut self, now: Instant) {
+        let window = &mut self.recorder.window;
+        if self.interrupt.load(Ordering::Relaxed) && now < window.end {
+            window.end = now.max(window.start);
+        }
+    }
+
+    fn is_done(&self, now: Instant) -> bool {
+        let end = self.recorder.window.end;
+        let idle = self.flights.len() == 0 && self.outgoing.frames.is_empty();
+        now >= end && (idle || now >= end + self.config.drain_max)
+    }
+
+    /// Makes the requests that are due; tells whether more are than one flush takes.
+    fn launch(&mut self, now: Instant) -> bool {
+        if now >= self.recorder.window.end {
+            return false;
+        }
+        while let Some(intended) = self.due(now) {
+            if self.outgoing.frames.len() >= FLUSH_FRAMES_MAX {
+                return true;
+            }
+            let number = self.flights.next();
+            let frame = self.requests.frame(number);
+            let plan = self.requests.plan();
+            if plan.is_invalid(number) {
+                self.flights.pass();
+                self.recorder.report.sent_invalid += 1;
+            } else {
+                if plan.is_sent_twice(number) {
+                    self.outgoing.frames.push(frame.clone());
+                }
+                self.flights.launch(intended);
+                self.outgoing.numbers.push((number, intended));
+                self.recorder.intended(intended);
+                if let Loop::Open(arrivals) = &mut self.config.pace {
+                    arrivals.advance();
+                }
+            }
+            self.outgoing.frames.push(frame);
+        }
+        false
+    }
+
+    /// When the next request was meant to be sent, if that is now or before.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let free = self.flights.has_room() && self.flights.next() < NUMBERS_MAX;
+        let due = match &self.config.pace {
+            Loop::Closed(concurrency) => (self.flights.len() < *concurrency).then_some(now),
+            Loop::Open(arrivals) => Some(arrivals.next()).filter(|intended| *intended <= now),
+        };
+        due.filter(|_| free)
+    }
+
+    fn flush(&mut self, port: &mut impl Port, now: Instant) -> Result<(), PortError> {
+        if self.outgoing.frames.is_empty() {
+            return Ok(());
+        }
+        let frames = std::mem::take(&mut self.outgoing.frames);
+        let bytes: usize = frames.iter().map(Bytes::len).sum();
+        // Noted before they leave: a commit must find the send of its request.
+        for (number, _) in &self.outgoing.numbers {
+            self.sends.record(*number, now);
+        }
+        match port.send(self.config.committee.primary(self.view), frames) {
+            Ok(()) => {
+                self.recorder.report.bytes_sent += bytes as u64;
+                let again = now + self.config.retransmit_timeout;
+                for (number, intended) in self.outgoing.numbers.drain(..) {
+                    self.flights.sent(number, now, again);
+                    self.recorder.sent(intended, now);
+                }
+                Ok(())
+            }
+            Err((PortError::Full, frames)) => {
+                self.outgoing.frames = frames;
+                Ok(())
+            }
+            Err((stopped, _)) => Err(stopped),
+        }
+    }
+
+    /// Sends overdue requests to every replica (PBFT 4.1).
+    fn retransmit(&mut self, port: &mut impl Port, now: Instant) -> Result<(), PortError> {
+        if now < self.next_retransmit_check {
+            return Ok(());
+        }
+        self.next_retransmit_check = now + self.config.retransmit_timeout / 8;
+        let numbers = self.flights.due(now, RETRANSMITS_MAX);
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let frames: Vec<Bytes> = numbers.iter().map(|nth| self.requests.frame(*nth)).collect();
+        for replica in self.config.committee.members() {
+            match port.send(replica, frames.clone()) {
+                // A full replica gets them the next time.
+                Ok(()) | Err((PortError::Full, _)) => (),
+                Err((stopped, _)) => return Err(stopped),
+            }
+        }
+        let bytes: usize = frames.iter().map(Bytes::len).sum();
+        self.recorder.report.bytes_sent += (bytes * self.config.committee.n()) as u64;
+        self.recorder.report.retransmitted += numbers.len() as u64;
+        for number in numbers {
+            self.flights.sent(number, now, now + self.config.retransmit_timeout);
+        }
+        Ok(())
+    }
+
+    /// When there is something to do even without a reply.
+    fn wake(&self, now: Instant) -> Instant {
+        let mut wake = now + PARK_MAX;
+        for boundary in [self.recorder.window.start, self.recorder.window.end] {
+            if boundary > now {
+                wake = wake.min(boundary);
+            }
+        }
+        if let Loop::Open(arrivals) = &self.config.pace
+            && now < self.recorder.window.end
+            && self.flights.has_room()
+        {
+            wake = wake.min(arrivals.next());
+        }
+        if !self.outgoing.frames.is_empty() {
+            wake = wake.min(now + REFUSED_WAIT);
+        }
+        wake
+    }
+
+    fn receive(&mut self, port: &mut impl Port, until: Instant) -> Result<(), PortError> {
+        let mut replies: Vec<Reply> = Vec::new();
+        let refused = port.receive(until, &mut |reply| replies.push(reply))?;
+        self.recorder.report.replies_refused += refused;
+        // One reading of the clock for all that came together; no reply is dated before it came.
+        let now = port.now();
+        self.recorder.look(now);
+        for reply in replies {
+            self.take(reply, now);
+        }
+        self.recorder.in_flight = self.flights.len();
+        Ok(())
+    }
+
+    fn take(&mut self, reply: Reply, now: Instant) {
+        let plan = self.requests.plan();
+        let Some(number) = plan.number(reply.client, reply.timestamp) else {
+            self.recorder.report.replies_refused += 1;
+            return;
+        };
+        let (sent_twice, given) = (plan.is_sent_twice(number), reply.result.clone());
+        match self.flights.reply(number, reply) {
+            Progress::Accepted { flight, result, view } => {
+                self.view = self.view.max(view);
+                self.recorder.accepted(number, &flight, now);
+                if sent_twice {
+                    self.recorder.keep_result(number, &result);
+                }
+            }
+            Progress::Counted => (),
+            Progress::Repeated => self.recorder.report.replies_repeated += 1,
+            Progress::Late if sent_twice => self.recorder.compare(number, &given),
+            Progress::Late => (),
+        }
+    }
+
+    /// Counts the requests of an open loop that were due and never launched.
+    fn count_unsent(&mut self) {
+        if let Loop::Open(arrivals) = &mut self.config.pace {
+            while arrivals.next() < self.recorder.window.end {
+                self.recorder.intended(arrivals.next());
+                arrivals.advance();
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The load generator: closed and open loops of clients, on one thread.
+//!
+//! It sends a [`crate::workload::Plan`]'s requests to the primary, sends again to all after a
+//! timeout, and accepts a result at f + 1 equal authentic replies (PBFT 4.1). *Response time* counts
+//! from when a request was meant to be sent, *service time* from when it was. It takes what replies
+//! are there, sends what is due in one go, and parks when there is neither.
+
+mod arrivals;
+mod flights;
+mod generator;
+mod pool;
+mod port;
+mod record;
+mod requests;
+
+use core::time::Duration;
+
+use quorumark_consensus::Committee;
+
+pub use self::arrivals::{Arrivals, Law};
+pub use self::flights::SPREAD_MAX;
+pub use self::generator::{FLUSH_FRAMES_MAX, Generator};
+pub use self::pool::{POOL_BYTES_MAX, Pool};
+pub use self::port::{ClusterPort, Port};
+pub use self::record::{LoadReport, SLICE};
+pub use self::requests::Requests;
+use crate::oracle::Window;
+
+/// When requests are sent.
+#[derive(Debug, Clone)]
+pub enum Loop {
+    /// As soon as fewer than this many wait for their result.
+    Closed(usize),
+    /// When their time has come, whatever waits.
+    Open(Arrivals),
+}
+
+/// The settings of a trial's load.
+#[derive(Debug, Clone)]
+pub struct LoadConfig {
+    /// The replicas.
+    pub committee: Committee,
+    /// When requests are sent.
+    pub pace: Loop,
+    /// The measured span; load begins at once, and ends with it.
+    pub window: Window,
+    /// How long a client waits for its result before it sends to all replicas.
+    pub retransmit_timeout: Duration,
+    /// How long after the span the last results are waited for.
+    pub drain_max: Duration,
+    /// Timestamps of one client that replicas keep apart: older ones may no longer be answered.
+    pub client_window: u64,
+}

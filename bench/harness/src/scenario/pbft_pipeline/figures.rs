@@ -1,0 +1,246 @@
+//! The figures of one trial.
+
+use indexmap::IndexMap;
+use quorumark_consensus::pbft::Message;
+use quorumark_pipeline::{ClientAuthKind, Protocol, ReplicaCounts, Snapshot, StageKind};
+use quorumark_report::{Metrics, Stage, Verdict, Warning};
+
+use super::settings::Settings;
+use super::trial::Outcome;
+use crate::load::LoadReport;
+use crate::scenario::{Measured, Objection, note};
+
+/// The share of the intended requests that must be sent, and be answered, within the span.
+const OFFERED_MIN: f64 = 0.99;
+/// Requests by which a short span's ends may differ.
+const ENDS: f64 = 5.0;
+/// How far Little's law may be off.
+const LITTLE_TOLERANCE: f64 = 0.1;
+/// What makes up the agreement on one batch.
+const PHASES: [&str; 3] = ["pre-prepare", "prepare", "commit"];
+
+/// Everything that a trial says about itself. `least_us` is the floor measured before it.
+pub(super) fn measured(outcome: Outcome, settings: &Settings, least_us: f64) -> Measured {
+    let objection = objection(&outcome.load, settings);
+    let void = objection.as_ref().is_some_and(|o| o.verdict == Verdict::Void);
+    let mut metrics = Metrics::new();
+    rates(&outcome, void, &mut metrics);
+    counts(&outcome, settings, &mut metrics);
+    let warnings = warnings(&outcome, &metrics, void);
+    let stages = stages(&outcome);
+    let bottleneck = bottleneck(&stages, &metrics, least_us);
+    let mut oracle = outcome.findings.checks;
+    let (load, cluster) = (outcome.load, &outcome.cluster);
+    if load.sent_invalid > 0 {
+        let refused = cluster.replicas.first().map_or(0, |r| r.counts.requests_refused);
+        let exact = refused == load.sent_invalid;
+        let said = || format!("{} spoilt were sent, {refused} refused", load.sent_invalid);
+        note(&mut oracle, "invalid_refused", (!exact).then(said));
+    }
+    if load.replies_compared > 0 {
+        note(&mut oracle, "replies_equal", load.replies_differing.1);
+    }
+    let times = outcome.findings.times;
+    let latencies = IndexMap::from([
+        ("response_time_ns", load.response),
+        ("service_time_ns", load.service),
+        ("commit_first_ns", times.first),
+        ("commit_quorum_ns", times.quorum),
+        ("commit_last_ns", times.last),
+    ]);
+    let (span, series) = (load.span, load.series);
+    Measured {
+        span,
+        metrics,
+        oracle,
+        objection,
+        stages,
+        latencies,
+        series,
+        warnings,
+        bottleneck: Some(bottleneck),
+    }
+}
+
+/// An open loop that did not offer its rate, or whose rate was not reached, shows no throughput.
+fn objection(load: &LoadReport, settings: &Settings) -> Option<Objection> {
+    let void = |reason| Some(Objection { verdict: Verdict::Void, reason });
+    if load.accepted_in_span == 0 {
+        return void("no request was answered within the span".to_owned());
+    }
+    let rate = settings.rate?;
+    let enough = |count: u64| count as f64 + ENDS >= OFFERED_MIN * load.intended as f64;
+    if enough(load.sent) && enough(load.accepted_in_span) {
+        return None;
+    }
+    let per_s = |count: u64| count as f64 / load.span.as_secs_f64();
+    let (sent, answered) = (per_s(load.sent), per_s(load.accepted_in_span));
+    let reason = format!(
+        "{rate:.0} requests/s were to be offered: {sent:.0}/s were sent and {answered:.0}/s \
+         answered, below 99 %; choose a lower rate"
+    );
+    void(reason)
+}
+
+fn rates(outcome: &Outcome, void: bool, metrics: &mut Metrics) {
+    let load = &outcome.load;
+    let per_s = load.accepted_in_span as f64 / load.span.as_secs_f64();
+    let shown = (!void).then_some(per_s);
+    metrics.set("throughput_tx_per_s", shown);
+    // Only valid requests are ever answered, so what is answered is good.
+    metrics.set("goodput_tx_per_s", shown);
+    let per_tx = |ns: f64| (load.accepted_in_span > 0).then(|| ns / 1e3 / per_s_count(load));
+    let generator_ns = load.cpu.as_nanos() as f64;
+    let cpu_ns = outcome.window.cpu_ns().map(|ns| ns as f64 + generator_ns);
+    metrics.set("cpu_us_per_tx", cpu_ns.and_then(per_tx));
+    metrics.set("generator_cpu_us_per_tx", per_tx(generator_ns));
+    metrics.set("cpu_share", outcome.cpu_share);
+    // The oracle watches the whole trial, so its time is divided by all that was executed.
+    let oracle_us = outcome.oracle_time.online.as_nanos() as f64 / 1e3;
+    let executed = outcome.findings.executed;
+    metrics.set("oracle_cpu_us_per_tx", (executed > 0).then(|| oracle_us / executed as f64));
+}
+
+fn per_s_count(load: &LoadReport) -> f64 {
+    load.accepted_in_span as f64
+}
+
+/// Exact counts, over the whole trial where one request's work can fall on both sides of an end.
+fn counts(outcome: &Outcome, settings: &Settings, metrics: &mut Metrics) {
+    let load = &outcome.load;
+    let total = outcome
+        .cluster
+        .replicas
+        .iter()
+        .fold(ReplicaCounts::default(), |sum, replica| sum.plus(&replica.counts));
+    let engines = || outcome.cluster.replicas.iter().filter_map(|r| r.engine);
+    let batches = engines().map(|engine| engine.batches_committed).max().unwrap_or(0);
+    let executed = outcome.findings.executed;
+    let each = |sum: u64, of: u64| (of > 0).then(|| sum as f64 / of as f64);
+
+    metrics.set("intended", load.intended as f64);
+    metrics.set("sent", load.sent as f64);
+    metrics.set("completed", load.completed as f64);
+    metrics.set("dropped", load.sent.saturating_sub(load.completed) as f64);
+    metrics.set("rejected_requests", total.requests_refused as f64);
+    metrics.set("sent_invalid", load.sent_invalid as f64);
+    metrics.set("duplicates", load.replies_repeated as f64);
+    metrics.set("retransmitted", load.retransmitted as f64);
+    let signed = settings.cluster.client_auth == ClientAuthKind::Signature;
+    let proofs = if signed { total.client_proofs_verified } else { 0 };
+    metrics.set("signatures_verified_per_tx", each(proofs, executed));
+    metrics.set("messages_per_batch", each(phase_messages(&total), batches));
+    let bytes = total.bytes_sent + total.bytes_to_clients + load.bytes_sent;
+    metrics.set("bytes_per_tx", each(bytes, executed));
+    metrics.set("batch_size_mean", each(executed, batches));
+    // No engine changes its view yet: a primary that stops stops the cluster.
+    metrics.set("view_changes", 0.0);
+    metrics.set("generator_pool_bytes", outcome.pool_bytes as f64);
+}
+
+fn phase_messages(counts: &ReplicaCounts) -> u64 {
+    let kinds = Message::KINDS.iter().zip(&counts.sent);
+    kinds.filter(|(kind, _)| PHASES.contains(kind)).map(|(_, sent)| *sent).sum()
+}
+
+/// Stage by stage, summed over the replicas, and the generator.
+fn stages(outcome: &Outcome) -> Vec<Stage> {
+    let kinds = [
+        StageKind::Ingress,
+        StageKind::Verify,
+        StageKind::Order,
+        StageKind::Execute,
+        StageKind::Egress,
+        StageKind::Socket,
+    ];
+    let mut stages: Vec<Stage> =
+        kinds.into_iter().filter_map(|kind| stage(kind, &outcome.window)).collect();
+    let load = &outcome.load;
+    let busy_ns = load.cpu.as_nanos() as u64;
+    stages.push(Stage {
+        name: "generator".to_owned(),
+        replica: None,
+        threads: 1,
+        items: load.accepted_in_span,
+        batches: 0,
+        busy_ns,
+        wait_ns: (load.span.as_nanos() as u64).saturating_sub(busy_ns),
+        blocked_ns: 0,
+        cpu_ns: busy_ns,
+        queue_depth_mean: None,
+        queue_depth_max: None,
+    });
+    stages
+}
+
+fn stage(kind: StageKind, window: &Snapshot) -> Option<Stage> {
+    let threads = || window.threads.iter().filter(move |thread| thread.stage == kind);
+    let sum = |of: fn(&quorumark_pipeline::ThreadSnapshot) -> u64| threads().map(of).sum::<u64>();
+    let batches = sum(|thread| thread.batches);
+    let depth_sum = sum(|thread| thread.depth_sum);
+    let count = threads().count() as u32;
+    (count > 0).then(|| Stage {
+        name: kind.to_string(),
+        replica: None,
+        threads: count,
+        items: sum(|thread| thread.items),
+        batches,
+        busy_ns: sum(|thread| thread.busy_ns),
+        wait_ns: sum(|thread| thread.wait_ns),
+        blocked_ns: sum(|thread| thread.blocked_ns),
+        cpu_ns: sum(|thread| thread.cpu_ns.unwrap_or(0)),
+        queue_depth_mean: (batches > 0).then(|| depth_sum as f64 / batches as f64),
+        queue_depth_max: threads().map(|thread| thread.depth_max).max(),
+    })
+}
+
+fn bottleneck(stages: &[Stage], metrics: &Metrics, least_us: f64) -> String {
+    let total: u64 = stages.iter().map(|stage| stage.cpu_ns).sum();
+    let Some(most) = stages.iter().max_by_key(|stage| stage.cpu_ns).filter(|_| total > 0) else {
+        return "unknown: the kernel does not tell the threads' CPU time".to_owned();
+    };
+    let share = 100.0 * most.cpu_ns as f64 / total as f64;
+    let limit =
+        metrics.get("cpu_us_per_tx").map(|cpu| format!("; limit share {:.2}", least_us / cpu));
+    format!("{} ({share:.0} % of CPU){}", most.name, limit.unwrap_or_default())
+}
+
+fn warnings(outcome: &Outcome, metrics: &Metrics, void: bool) -> Vec<Warning> {
+    let load = &outcome.load;
+    let mut warnings = Vec::new();
+    if void {
+        let cause =
+            "throughput_tx_per_s and goodput_tx_per_s are left out: the load was not offered";
+        warnings.push(Warning::new("not-offered", cause, "choose a lower rate"));
+    }
+    if load.signed_live > 0 {
+        let cause = format!("{} requests were signed while the trial ran", load.signed_live);
+        let remedy = "shorten --duration: the pool of signed requests was used up";
+        warnings.push(Warning::new("signed-live", cause, remedy));
+    }
+    if outcome.findings.unchecked > 0 {
+        let cause =
+            format!("{} executions were not checked to the end", outcome.findings.unchecked);
+        let remedy = "shorten --duration: the oracle's log was full";
+        warnings.push(Warning::new("oracle-log-full", cause, remedy));
+    }
+    if load.replies_refused > 0 {
+        let cause = format!("{} replies were not authentic", load.replies_refused);
+        warnings.push(Warning::new("replies-refused", cause, "look for a faulty replica"));
+    }
+    warnings.extend(little(load, metrics));
+    warnings
+}
+
+/// Little's law: what is in flight is what arrives a second times how long it stays.
+fn little(load: &LoadReport, metrics: &Metrics) -> Option<Warning> {
+    let (throughput, stay) = (metrics.get("throughput_tx_per_s")?, load.service.mean()?);
+    let expected = throughput * stay / 1e9;
+    // With hardly anything in flight the ends of the span decide.
+    let off = (load.in_flight_mean - expected).abs() > LITTLE_TOLERANCE * expected + 0.5;
+    off.then(|| {
+        let found = load.in_flight_mean;
+        let cause = format!("{found:.1} requests were in flight, Little's law says {expected:.1}");
+        Warning::new("little-law", cause, "raise --duration or --warmup: the load was not steady")
+    })
+}

@@ -1,0 +1,245 @@
+//! What can be set, and what it comes to.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use quorumark_application::kv::{PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN};
+use quorumark_consensus::committee::REPLICAS_MAX;
+use quorumark_consensus::request::BATCH_REQUESTS_MAX;
+use quorumark_consensus::{Committee, Instant};
+use quorumark_pipeline::{Checked, ClientAuthKind, ClusterConfig, ConfigError, Pinning, Transport};
+use quorumark_primitives::signed::VerifyPath;
+
+use crate::environment::cores;
+use crate::load::{Arrivals, Law, Loop};
+use crate::parameter::{Parameter, ParameterError, ParameterSet};
+use crate::scenario::run_parameters;
+use crate::workload::{self, Plan, Shares, Workload};
+
+/// The most clients of a run.
+const CLIENTS_MAX: u64 = 1 << 16;
+/// The most requests that a closed loop keeps in flight.
+const CONCURRENCY_MAX: u64 = 1 << 16;
+/// The highest rate that can be asked for.
+const RATE_MAX: f64 = 1e8;
+/// The fewest timestamps of a client that replicas keep apart.
+const CLIENT_WINDOW_MIN: u64 = 1024;
+
+/// The configuration of a run, read and checked.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) cluster: ClusterConfig,
+    pub(super) seed: u64,
+    pub(super) warmup: Duration,
+    pub(super) retransmit_timeout: Duration,
+    pub(super) shares: Shares,
+    /// Requests a second of an open loop; `None` in a closed one.
+    pub(super) rate: Option<f64>,
+    pub(super) concurrency: usize,
+    law: Law,
+    workload: &'static str,
+    payload: usize,
+}
+
+/// Every parameter with its default.
+pub(super) fn parameters() -> Vec<Parameter> {
+    let mut parameters = committee_parameters();
+    parameters.extend(load_parameters());
+    parameters.extend(stage_parameters());
+    parameters.extend(run_parameters(Duration::from_secs(10), Duration::from_secs(2), 1));
+    parameters
+}
+
+fn committee_parameters() -> Vec<Parameter> {
+    let payload = PAYLOAD_BYTES_MIN as u64..=PAYLOAD_BYTES_MAX as u64;
+    let silent = "replicas, the last ones, that never start; at most f";
+    let signers = "distinct client keys, at least as many clients; 0: one for each client";
+    vec![
+        Parameter::integer("replicas", "replicas", 1..=REPLICAS_MAX.into(), 4, "n"),
+        Parameter::choice("processes", ["one"], "all replicas share one process"),
+        Parameter::choice("durability", ["none"], "nothing is written to disk"),
+        Parameter::choice("transport", ["memory", "tcp"], "how encoded frames travel"),
+        Parameter::choice("auth", ["signature", "mac", "none"], "how requests show their client"),
+        Parameter::choice("reply_auth", ["mac"], "how replies show their replica"),
+        Parameter::integer("clients", "clients", 1..=CLIENTS_MAX, 4, "identities that ask"),
+        Parameter::integer("signers", "keys", 0..=CLIENTS_MAX, 0, signers),
+        Parameter::size("payload", payload, 512, "bytes of an operation of workload=fixed"),
+        Parameter::choice("workload", workload::NAMES, "what clients ask for"),
+        Parameter::integer("silent_replicas", "replicas", 0..=REPLICAS_MAX.into(), 0, silent),
+    ]
+}
+
+fn load_parameters() -> Vec<Parameter> {
+    let timeout = Duration::from_millis(10)..=Duration::from_secs(60);
+    let concurrency = "requests in flight; a closed loop, when rate is 0";
+    let rate = "requests a second, whatever waits: an open loop; 0: closed";
+    let again = "wait for a result before a request is sent to all";
+    let invalid = "share of requests whose proof is spoilt on purpose";
+    let twice = "share of requests that are sent twice on purpose";
+    vec![
+        Parameter::integer("concurrency", "requests", 1..=CONCURRENCY_MAX, 256, concurrency),
+        Parameter::rate("rate", RATE_MAX, 0.0, rate),
+        Parameter::choice("arrivals", ["constant", "poisson"], "law of an open loop's arrivals"),
+        Parameter::duration("retransmit_timeout", timeout, Duration::from_secs(1), again),
+        Parameter::share("invalid_signature_share", 0.0, invalid),
+        Parameter::share("retransmit_share", 0.0, twice),
+    ]
+}
+
+fn stage_parameters() -> Vec<Parameter> {
+    let linger = Duration::ZERO..=Duration::from_secs(10);
+    let batch = BATCH_REQUESTS_MAX as u64;
+    let interval = "sequence numbers between checkpoints; at most half of the window";
+    let verify = "path of verification; dalek-single decides by another rule, for comparison";
+    let together = "messages that are verified together";
+    let queue = "batches that wait between two stages";
+    let inbox = "flushes of senders that wait at a replica";
+    vec![
+        Parameter::integer("batch_size_max", "requests", 1..=batch, 128, "requests of one batch"),
+        Parameter::duration("batch_linger", linger, Duration::from_micros(500), LINGER),
+        Parameter::integer("verify_batch_max", "messages", 1..=4096, 256, together),
+        Parameter::integer("verify_threads", "threads", 1..=64, 1, "of each replica"),
+        Parameter::choice("verify", ["batch", "single", "dalek-single"], verify),
+        Parameter::integer("window", "seqs", 2..=65_536, 256, "between low and high watermark"),
+        Parameter::integer("checkpoint_interval", "seqs", 1..=32_768, 64, interval),
+        Parameter::integer("queue_capacity_batches", "batches", 1..=65_536, 64, queue),
+        Parameter::integer("inbox_capacity_batches", "flushes", 1..=65_536, 1024, inbox),
+        Parameter::choice("pin", ["none", "by-replica"], "threads of a replica on one core each"),
+    ]
+}
+
+const LINGER: &str = "how long the oldest request of a batch waits for company";
+
+impl Settings {
+    /// Reads a set of [`parameters`].
+    ///
+    /// # Errors
+    /// [`ParameterError::Conflict`] for values that do not go together.
+    pub(super) fn read(parameters: &ParameterSet) -> Result<Settings, ParameterError> {
+        let rate = Some(parameters.rate("rate")).filter(|rate| *rate > 0.0);
+        let settings = Settings {
+            cluster: cluster(parameters)?,
+            seed: parameters.integer("seed"),
+            warmup: parameters.duration("warmup"),
+            retransmit_timeout: parameters.duration("retransmit_timeout"),
+            shares: Shares {
+                invalid: parameters.share("invalid_signature_share"),
+                sent_twice: parameters.share("retransmit_share"),
+            },
+            rate,
+            concurrency: parameters.count("concurrency"),
+            law: match parameters.choice("arrivals") {
+                "poisson" => Law::Poisson,
+                _ => Law::Constant,
+            },
+            workload: parameters.choice("workload"),
+            payload: parameters.size("payload"),
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), ParameterError> {
+        let silent = self.cluster.silent_replicas;
+        let (f, n) = (self.committee().f(), self.committee().n());
+        if silent > f {
+            let names = format!("silent_replicas={silent}, replicas={n}");
+            let problem = format!("{n} replicas go on with at most {f} silent ones");
+            let remedy = format!("choose silent_replicas up to {f}, or more replicas");
+            return Err(ParameterError::Conflict { names, problem, remedy });
+        }
+        let (auth, invalid) = (self.cluster.client_auth, self.shares.invalid);
+        if invalid > 0.0 && auth == ClientAuthKind::None {
+            let names = format!("invalid_signature_share={invalid}, auth=none");
+            let problem = "without authentication no request is invalid".to_owned();
+            let remedy = "choose auth=signature or auth=mac".to_owned();
+            return Err(ParameterError::Conflict { names, problem, remedy });
+        }
+        if invalid >= 1.0 {
+            let names = format!("invalid_signature_share={invalid}");
+            let problem = "no valid request is left to measure".to_owned();
+            let remedy = "choose a share below 1".to_owned();
+            return Err(ParameterError::Conflict { names, problem, remedy });
+        }
+        self.checked(self.seed).map(drop).map_err(conflict)
+    }
+
+    /// The cluster of one trial.
+    pub(super) fn checked(&self, seed: u64) -> Result<Checked<ClusterConfig>, ConfigError> {
+        ClusterConfig { seed, cluster: seed, ..self.cluster.clone() }.check()
+    }
+
+    pub(super) fn committee(&self) -> Committee {
+        self.cluster.engine.committee
+    }
+
+    pub(super) fn workload(&self) -> Workload {
+        Workload::named(self.workload, self.payload, self.seed)
+            .expect("the parameter's words are the workloads' names")
+    }
+
+    pub(super) fn plan(&self, workload: Arc<Workload>, seed: u64) -> Plan {
+        Plan::new(workload, self.cluster.clients, seed, self.shares)
+    }
+
+    /// Signatures that the floor verifies together: as many as a replica may find together.
+    pub(super) fn floor_batch(&self) -> usize {
+        self.cluster.verify_batch_max.max(self.cluster.engine.batch_size_max)
+    }
+
+    /// The load of a trial that begins at `start`.
+    pub(super) fn pace(&self, start: Instant, seed: u64) -> Loop {
+        match self.rate {
+            Some(rate) => Loop::Open(Arrivals::new(self.law, rate, start, seed)),
+            None => Loop::Closed(self.concurrency),
+        }
+    }
+
+    /// Requests that a load of this length can send at most, when one costs `least_us` of CPU.
+    pub(super) fn requests_max(&self, span: Duration, least_us: f64) -> usize {
+        let physical = f64::from(cores()) * 1e6 / least_us.max(0.1);
+        let rate = self.rate.map_or(physical, |rate| rate.min(physical));
+        let valid = rate * (self.warmup + span).as_secs_f64();
+        (valid / (1.0 - self.shares.invalid)) as usize + self.concurrency
+    }
+}
+
+fn cluster(parameters: &ParameterSet) -> Result<ClusterConfig, ParameterError> {
+    let mut config = ClusterConfig::new(parameters.count("replicas")).map_err(conflict)?;
+    let signers = parameters.integer("signers") as u32;
+    config.clients = (parameters.integer("clients") as u32).max(signers);
+    config.signers = if signers == 0 { config.clients } else { signers };
+    config.transport = parameters.choice("transport").parse::<Transport>().map_err(conflict)?;
+    config.client_auth = parameters.choice("auth").parse::<ClientAuthKind>().map_err(conflict)?;
+    config.silent_replicas = parameters.count("silent_replicas");
+    config.verify_threads = parameters.count("verify_threads");
+    config.verify_batch_max = parameters.count("verify_batch_max");
+    config.verify_path = match parameters.choice("verify") {
+        "single" => VerifyPath::Single,
+        "dalek-single" => VerifyPath::DalekSingle,
+        _ => VerifyPath::Batch,
+    };
+    config.queue_capacity_batches = parameters.count("queue_capacity_batches");
+    config.inbox_capacity_batches = parameters.count("inbox_capacity_batches");
+    if parameters.choice("pin") == "by-replica" {
+        config.pinning = Pinning::ByReplica((0..cores() as usize).collect());
+    }
+    config.engine.batch_size_max = parameters.count("batch_size_max");
+    config.engine.batch_linger = parameters.duration("batch_linger");
+    config.engine.window = parameters.integer("window");
+    config.engine.checkpoint_interval = parameters.integer("checkpoint_interval");
+    // In flight are at most half a window for each client: see the generator.
+    let share = parameters.integer("concurrency").div_ceil(config.clients.into());
+    config.engine.client_window = CLIENT_WINDOW_MIN.max(4 * share);
+    Ok(config)
+}
+
+fn conflict(error: ConfigError) -> ParameterError {
+    let text = error.to_string();
+    let (names, problem) = text.split_once(": ").unwrap_or(("the cluster", &text));
+    ParameterError::Conflict {
+        names: names.to_owned(),
+        problem: problem.to_owned(),
+        remedy: "`quorumark list` tells the defaults".to_owned(),
+    }
+}

@@ -1,0 +1,188 @@
+//! One trial: a fresh cluster, its load, its oracle.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::bounded;
+use quorumark_consensus::ClientId;
+use quorumark_consensus::Instant;
+use quorumark_consensus::pbft::{Counters, PROTOCOL, Pbft};
+use quorumark_pipeline::{
+    ClientAuthKind, ClientKeys, ClientPort, Cluster, ClusterKeys, ClusterReport, Snapshot,
+};
+
+use super::settings::Settings;
+use crate::contention::Contention;
+use crate::load::{ClusterPort, Generator, LoadConfig, LoadReport, Pool, Requests};
+use crate::oracle::{Findings, Oracle, OracleThread, OracleTime, SendTimes, Watched, Window};
+use crate::scenario::Control;
+use crate::trial::RunError;
+use crate::workload::Plan;
+
+/// Batches of executions that may wait for the oracle before they hold up replicas.
+const EVENTS_CAPACITY: usize = 4096;
+/// How long the last results are waited for.
+const DRAIN_MAX: Duration = Duration::from_secs(3);
+/// How long replicas may take to execute what others have answered already.
+const SETTLE_MAX: Duration = Duration::from_secs(2);
+/// How often this thread looks whether it shall go on.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Everything that a trial left.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) load: LoadReport,
+    /// What the cluster counted within the measured span.
+    pub(super) window: Snapshot,
+    /// What it counted in its whole life.
+    pub(super) cluster: ClusterReport<Counters>,
+    pub(super) findings: Findings,
+    pub(super) oracle_time: OracleTime,
+    pub(super) cpu_share: Option<f64>,
+    pub(super) pool_bytes: usize,
+}
+
+/// Runs one trial of `span`. `least_us` is what a transaction costs at least.
+pub(super) fn run(
+    settings: &Settings,
+    plan: &Plan,
+    seed: u64,
+    span: Duration,
+    least_us: f64,
+    control: &Control<'_>,
+) -> Result<Outcome, RunError> {
+    let config = settings.checked(seed).map_err(|error| failed("configuration", &error))?;
+    let keys = ClusterKeys::new(&config, PROTOCOL);
+    let pooled = match config.client_auth {
+        ClientAuthKind::Signature => settings.requests_max(span, least_us),
+        ClientAuthKind::Mac | ClientAuthKind::None => 0,
+    };
+    let pool = Pool::signed(plan, &keys, pooled);
+    let pool_bytes = pool.bytes();
+    let requests = Requests::new(plan.clone(), config.client_auth, pool, clients(&keys, plan));
+
+    let (events, observed) = bounded(EVENTS_CAPACITY);
+    let state = plan.workload().state();
+    let every_client = core::slice::from_ref(&(0..plan.clients())).to_vec();
+    let build = |_| state.build();
+    let started = Cluster::start_pbft(&config, &keys, &every_client, Some(events), build);
+    let (cluster, ports) = started.map_err(|error| failed("start", &error))?;
+
+    let start = cluster.now();
+    let begin = start + settings.warmup;
+    let window = Window { start: begin, end: begin + span };
+    let sends = Arc::new(SendTimes::default());
+    let watched = Watched {
+        replicas: config.replicas,
+        live: config.replicas - config.silent_replicas,
+        context: keys.context(),
+        directory: Arc::clone(keys.directory()),
+    };
+    let oracle = Oracle::new(watched, plan.clone(), Arc::clone(&sends), window);
+    let oracle = OracleThread::start(oracle, observed).map_err(|error| failed("oracle", &error))?;
+    let load = LoadConfig {
+        committee: settings.committee(),
+        pace: settings.pace(start, seed),
+        window,
+        retransmit_timeout: settings.retransmit_timeout,
+        drain_max: DRAIN_MAX,
+        client_window: config.engine.client_window,
+    };
+    let interrupt = Arc::new(AtomicBool::new(false));
+    let generator = Generator::new(load, requests, sends, Arc::clone(&interrupt));
+    let port = port(ports, &keys, plan, &cluster)?;
+    let loader = Loader::start(generator, port)?;
+    let (spent, cpu_share) = watch(&cluster, window, &interrupt, control);
+    let load = loader.finish();
+    if let Ok(load) = &load {
+        settle(&cluster, load, config.replicas - config.silent_replicas);
+    }
+    // A dead replica is why a load failed: it is told first.
+    let cluster = cluster.stop().map_err(|error| failed("the cluster", &error))?;
+    let load = load?;
+    let (findings, oracle_time) = oracle.finish(&load.requests);
+    Ok(Outcome { load, window: spent, cluster, findings, oracle_time, cpu_share, pool_bytes })
+}
+
+fn clients(keys: &ClusterKeys, plan: &Plan) -> Vec<ClientKeys> {
+    (0..plan.clients()).map(|id| keys.client(ClientId(id))).collect()
+}
+
+fn port(
+    ports: Vec<ClientPort>,
+    keys: &ClusterKeys,
+    plan: &Plan,
+    cluster: &Cluster<Pbft>,
+) -> Result<ClusterPort, RunError> {
+    let port = ports.into_iter().next().ok_or_else(|| failed("port", &"there is none"))?;
+    Ok(ClusterPort::new(port, clients(keys, plan), cluster.now()))
+}
+
+/// The generator on its thread.
+struct Loader(thread::JoinHandle<Result<LoadReport, quorumark_pipeline::PortError>>);
+
+impl Loader {
+    fn start(generator: Generator, mut port: ClusterPort) -> Result<Loader, RunError> {
+        let named = thread::Builder::new().name("load".to_owned());
+        let started = named.spawn(move || generator.run(&mut port));
+        started.map(Loader).map_err(|error| failed("load generator", &error))
+    }
+
+    fn finish(self) -> Result<LoadReport, RunError> {
+        match self.0.join() {
+            Ok(report) => report.map_err(|error| failed("load generator", &error)),
+            Err(_) => Err(failed("load generator", &"it panicked")),
+        }
+    }
+}
+
+/// Waits for the measured span to pass; returns what was counted in it, and the share of the CPU.
+fn watch(
+    cluster: &Cluster<Pbft>,
+    window: Window,
+    interrupt: &AtomicBool,
+    control: &Control<'_>,
+) -> (Snapshot, Option<f64>) {
+    wait(cluster, window.start, control);
+    let (before, contention) = (cluster.snapshot(), Contention::now());
+    wait(cluster, window.end, control);
+    let spent = cluster.snapshot().since(&before);
+    let cpu_share = contention.cpu_share_since();
+    interrupt.store(control.interrupted(), Ordering::Relaxed);
+    (spent, cpu_share)
+}
+
+fn wait(cluster: &Cluster<Pbft>, until: Instant, control: &Control<'_>) {
+    while !control.interrupted() {
+        let left = until.since(cluster.now());
+        if left.is_zero() {
+            return;
+        }
+        thread::sleep(left.min(LOOK));
+    }
+}
+
+/// Waits until every live replica has answered what was accepted, and the primary has refused what
+/// was spoilt: the counts of the whole trial are exact then.
+fn settle(cluster: &Cluster<Pbft>, load: &LoadReport, live: usize) {
+    let deadline = cluster.now() + SETTLE_MAX;
+    let answered = load.requests.acknowledged.len();
+    while cluster.now() < deadline {
+        let replicas = cluster.snapshot().replicas;
+        let refused = replicas.first().is_some_and(|r| r.requests_refused >= load.sent_invalid);
+        let all = replicas.iter().take(live).all(|r| r.replies_sent >= answered);
+        if refused && all {
+            return;
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+fn failed(what: &str, error: &dyn core::fmt::Display) -> RunError {
+    RunError::Failed {
+        what: format!("{what}: {error}"),
+        remedy: "fewer replicas, clients or a lower rate may do".to_owned(),
+    }
+}

@@ -1,0 +1,171 @@
+//! `pbft/pipeline` as a program runs it: small clusters, short spans, every check.
+
+use quorumark_harness::parameter::ParameterError;
+use quorumark_harness::{Host, Origin, ParameterSet, Run, Scenario, run, scenario};
+use quorumark_report::{Record, Verdict};
+
+fn pipeline() -> &'static dyn Scenario {
+    scenario::find("pbft/pipeline").unwrap()
+}
+
+fn parameters(settings: &[&str]) -> ParameterSet {
+    let mut parameters = ParameterSet::new(pipeline().spec().parameters);
+    let tiny = ["duration=300ms", "warmup=100ms", "concurrency=32", "payload=64B"];
+    for setting in tiny.iter().chain(settings) {
+        parameters.assign(setting, Origin::Flag("--set".to_owned())).unwrap();
+    }
+    parameters
+}
+
+fn run_tiny(settings: &[&str]) -> Run {
+    run(pipeline(), &parameters(settings), Host::quiet()).unwrap()
+}
+
+/// A run that passed every check. The machine may have been busy: that is no fault of the run.
+fn passed(settings: &[&str]) -> Record {
+    let record = run_tiny(settings).record;
+    assert!(record.verdict.has_result(), "{settings:?}: {:?}", record.verdict_reason);
+    for check in ["agreement", "order", "exactly_once", "certificates", "validity"] {
+        let check = &record.oracle[check];
+        assert!(check.evaluated > 0 && check.violated == 0, "{settings:?}: {check:?}");
+    }
+    record
+}
+
+fn value(record: &Record, name: &str) -> f64 {
+    record.metrics.get(name).unwrap_or_else(|| panic!("{name} in {:?}", record.metrics))
+}
+
+fn is(record: &Record, name: &str, expected: f64) -> bool {
+    (value(record, name) - expected).abs() < 1e-9
+}
+
+#[test]
+fn every_authentication_and_transport_gives_the_metrics_of_the_contract() {
+    for auth in ["signature", "mac", "none"] {
+        for transport in ["memory", "tcp"] {
+            let settings = [format!("auth={auth}"), format!("transport={transport}")];
+            let record = passed(&settings.each_ref().map(String::as_str));
+            for name in [
+                "throughput_tx_per_s",
+                "goodput_tx_per_s",
+                "cpu_us_per_tx",
+                "floor_cpu_us_per_tx",
+                "limit_share",
+                "response_time_ns_p50",
+                "response_time_ns_max",
+                "service_time_ns_p50",
+                "intended",
+                "sent",
+                "completed",
+                "bytes_per_tx",
+                "peak_rss_bytes",
+            ] {
+                assert!(value(&record, name) > 0.0, "{settings:?} {name}");
+            }
+            for metric in pipeline().spec().metrics {
+                assert!(record.metrics.contains(metric.name), "{settings:?} {}", metric.name);
+            }
+            // Pre-prepares to 3, prepares of 3 to 3, commits of 4 to 3.
+            assert!(is(&record, "messages_per_batch", 24.0), "{settings:?}");
+            let signatures = if auth == "signature" { 4.0 } else { 0.0 };
+            assert!(is(&record, "signatures_verified_per_tx", signatures), "{settings:?}");
+            assert!(is(&record, "dropped", 0.0) && is(&record, "view_changes", 0.0));
+            assert_eq!(record.metrics.get("yardstick_share").is_some(), auth == "signature");
+            assert!(record.stages.iter().any(|stage| stage.name == "generator"));
+            assert!(record.bottleneck.unwrap().contains('%'));
+        }
+    }
+}
+
+#[test]
+fn every_workload_runs_and_is_executed_as_its_clients_asked() {
+    for workload in ["ycsb-a", "ycsb-f", "block413567"] {
+        passed(&[&format!("workload={workload}"), "auth=none", "clients=3"]);
+    }
+}
+
+#[test]
+fn larger_committees_have_their_exact_messages_and_signatures() {
+    let record = passed(&["replicas=7", "signers=9"]);
+    assert!(is(&record, "messages_per_batch", (6 + 6 * 6 + 7 * 6).into()));
+    assert!(is(&record, "signatures_verified_per_tx", 7.0));
+}
+
+#[test]
+fn a_silent_backup_does_not_stop_the_others() {
+    let record = passed(&["silent_replicas=1"]);
+    assert!(is(&record, "signatures_verified_per_tx", 3.0));
+    assert!(is(&record, "dropped", 0.0));
+}
+
+#[test]
+fn invalid_requests_are_counted_exactly_and_none_is_executed() {
+    for auth in ["signature", "mac"] {
+        let record = passed(&["invalid_signature_share=0.1", &format!("auth={auth}")]);
+        let sent = value(&record, "sent_invalid");
+        assert!(sent > 0.0 && is(&record, "rejected_requests", sent), "{auth}");
+        let check = &record.oracle["invalid_refused"];
+        assert_eq!((check.evaluated, check.violated), (1, 0), "{auth}: {check:?}");
+        assert!(is(&record, "dropped", 0.0), "{auth}");
+    }
+}
+
+#[test]
+fn a_request_sent_twice_is_executed_once_and_answered_alike() {
+    let record = passed(&["retransmit_share=0.5"]);
+    assert!(is(&record, "dropped", 0.0));
+    assert!(record.oracle.get("replies_equal").is_none_or(|check| check.violated == 0));
+}
+
+#[test]
+fn an_open_loop_that_is_kept_up_with_has_a_throughput() {
+    for arrivals in ["constant", "poisson"] {
+        let record = passed(&["rate=300", "duration=500ms", &format!("arrivals={arrivals}")]);
+        let intended = value(&record, "intended");
+        assert!((90.0..=210.0).contains(&intended), "{arrivals}: {intended}");
+        assert!(value(&record, "throughput_tx_per_s") > 150.0, "{arrivals}");
+    }
+}
+
+#[test]
+fn an_open_loop_far_above_saturation_is_void_and_shows_no_throughput() {
+    let record = run_tiny(&["rate=20M", "auth=none"]).record;
+    assert_eq!(record.verdict, Verdict::Void, "{:?}", record.verdict_reason);
+    assert!(record.verdict_reason.unwrap().contains("20000000 requests/s were to be offered"));
+    assert_eq!(record.metrics.get("throughput_tx_per_s"), None);
+    assert_eq!(record.metrics.get("goodput_tx_per_s"), None);
+    let intended = record.metrics.get("intended").unwrap();
+    assert!((intended / 6e6 - 1.0).abs() < 0.01, "{intended}");
+    assert!(record.oracle.values().all(|check| check.violated == 0));
+}
+
+#[test]
+fn each_trial_is_a_fresh_cluster_with_a_time_series() {
+    let run = run_tiny(&["repeat=2", "auth=mac"]);
+    assert_eq!(run.record.samples.len(), 2);
+    for sample in 0..2 {
+        let points = run.series.iter().filter(|point| point.sample == sample);
+        assert_eq!(points.count(), 3);
+    }
+    assert!(run.latencies.iter().any(|interval| interval.name == "commit_quorum_ns"));
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_refused_with_a_remedy() {
+    for settings in [
+        &["silent_replicas=2"][..],
+        &["invalid_signature_share=0.1", "auth=none"],
+        &["invalid_signature_share=1"],
+        &["checkpoint_interval=200", "window=256"],
+        &["clients=8", "signers=4", "silent_replicas=3"],
+    ] {
+        let error = pipeline().check(&parameters(settings)).unwrap_err();
+        assert!(matches!(error, ParameterError::Conflict { .. }), "{settings:?}: {error}");
+        assert!(error.to_string().lines().count() == 1, "{error}");
+    }
+    for refused in ["processes=per-replica", "durability=fsync", "reply_auth=signature"] {
+        let mut set = parameters(&[]);
+        assert!(set.assign(refused, Origin::Flag("--set".to_owned())).is_err(), "{refused}");
+    }
+}
