@@ -1,7 +1,9 @@
 //! One line on standard error that says how a run gets on, and is gone when it ends.
 
+use core::time::Duration;
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use quorumark_harness::{Phase, Progress};
 
@@ -10,19 +12,29 @@ use crate::terminal::Terminal;
 /// Goes to the first column and clears the line.
 const CLEAR: &str = "\r\u{1b}[2K";
 
+/// The line is drawn again after this long at the earliest: drawing costs the CPU that is measured.
+const REDRAW_AFTER: Duration = Duration::from_millis(200);
+
 /// The line; drop clears it.
 #[derive(Debug)]
 pub(crate) struct ProgressLine {
     drawn: bool,
     title: String,
-    phase: Mutex<String>,
+    shown: Mutex<Shown>,
+}
+
+/// What the line says.
+#[derive(Debug, Default)]
+struct Shown {
+    phase: String,
+    since: Option<Instant>,
 }
 
 impl ProgressLine {
     /// A line that begins with `title`; drawn only on a terminal that wants it.
     pub(crate) fn new(terminal: &Terminal, title: impl Into<String>) -> ProgressLine {
         let (drawn, title) = (terminal.progress(), title.into());
-        ProgressLine { drawn, title, phase: Mutex::default() }
+        ProgressLine { drawn, title, shown: Mutex::default() }
     }
 
     /// Shows `text` behind the title.
@@ -34,9 +46,9 @@ impl ProgressLine {
         }
     }
 
-    /// The phase alone behind the lock: a panic elsewhere cannot leave it half written.
-    fn phase_text(&self) -> std::sync::MutexGuard<'_, String> {
-        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic elsewhere cannot leave the text half written.
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -49,13 +61,16 @@ impl Progress for ProgressLine {
             Phase::Check => "checking answers".to_owned(),
         };
         self.show(&text);
-        *self.phase_text() = text;
+        *self.shown() = Shown { phase: text, since: Some(Instant::now()) };
     }
 
     fn advance(&self, done: f64) {
-        let percent = (100.0 * done.clamp(0.0, 1.0)).floor();
-        let text = format!("{}, {percent:.0} %", self.phase_text());
-        self.show(&text);
+        let mut shown = self.shown();
+        if self.drawn && shown.since.is_none_or(|since| since.elapsed() >= REDRAW_AFTER) {
+            shown.since = Some(Instant::now());
+            let percent = (100.0 * done.clamp(0.0, 1.0)).floor();
+            self.show(&format!("{}, {percent:.0} %", shown.phase));
+        }
     }
 }
 

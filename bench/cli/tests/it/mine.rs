@@ -48,30 +48,12 @@ fn a_search_without_an_answer_says_so_in_one_document_and_by_exit_code_1() {
     assert!(ended.stderr.contains("no nonce is left"), "{ended:?}");
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, debug_assertions))]
 #[test]
 fn an_interrupted_search_ends_with_130_and_tells_what_was_tried() {
-    use crate::program::Ended;
-    use std::io::{BufRead, BufReader, Read};
-    use std::process::{Command, Stdio};
-
-    // A puzzle that nobody solves; a debug build announces itself once it listens to Ctrl-C.
+    // A puzzle that nobody solves.
     let arguments = ["mine", "--puzzle", "x", "--difficulty", "64", "--json"];
-    let program = Program::new();
-    let mut command = program.command(&arguments);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    if cfg!(debug_assertions) {
-        stderr.read_line(&mut line).unwrap();
-        assert!(line.contains("DEBUG BUILD"), "{line}");
-    }
-    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupt.unwrap().success());
-    stderr.read_to_string(&mut line).unwrap();
-    let ended = Ended::of(child.wait_with_output().unwrap());
-    if cfg!(debug_assertions) {
-        assert_eq!(ended.code, Some(130), "{ended:?} {line}");
-        assert_eq!(ended.json()["outcome"], "interrupted");
-    }
+    let ended = Program::new().run_interrupted(&arguments);
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert_eq!(ended.json()["outcome"], "interrupted");
 }

@@ -74,6 +74,24 @@ impl Program {
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         Ended::of(child.wait_with_output().unwrap())
     }
+
+    /// Presses Ctrl-C as soon as the program listens to it, which only a debug build announces.
+    #[cfg(all(unix, debug_assertions))]
+    pub(crate) fn run_interrupted(&self, arguments: &[&str]) -> Ended {
+        use std::io::{BufRead, BufReader, Read};
+
+        let mut command = self.command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        stderr.read_line(&mut said).unwrap();
+        assert!(said.contains("DEBUG BUILD"), "{said}");
+        let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(interrupt.unwrap().success());
+        stderr.read_to_string(&mut said).unwrap();
+        let ended = Ended::of(child.wait_with_output().unwrap());
+        Ended { stderr: said, ..ended }
+    }
 }
 
 impl Ended {

@@ -92,3 +92,44 @@ fn records_are_rendered_again_without_measuring() {
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("hash/sha256"));
     assert!(std::fs::read_to_string(program.path("page.md")).unwrap().contains("hash/sha256"));
 }
+
+#[test]
+fn the_pbft_pipeline_gives_a_record_with_the_figures_that_others_rely_on() {
+    let short = ["--duration", "100ms", "--warmup", "50ms", "--repeat", "1", "--concurrency", "32"];
+    let program = Program::new();
+    let ended = program.run(&[["run", "pbft/pipeline", "--json"].as_slice(), &short].concat());
+    let record = record(&ended);
+    // A machine that is busy with other tests may make so short a run void; never unsafe.
+    assert!([Some(0), Some(4)].contains(&ended.code), "{ended:?}");
+    assert_eq!(ended.code, Some(i32::from(record.verdict.exit_code())), "{ended:?}");
+    assert!(record.oracle.values().all(|check| check.violated == 0), "{ended:?}");
+    let relied_on = [
+        "throughput_tx_per_s",
+        "cpu_us_per_tx",
+        "limit_share",
+        "yardstick_share",
+        "response_time_ns_p50",
+        "service_time_ns_p99",
+        "signatures_verified_per_tx",
+        "cpu_share",
+        "peak_rss_bytes",
+    ];
+    for name in relied_on {
+        assert!(record.metrics.contains(name), "{name}");
+    }
+}
+
+#[cfg(all(unix, debug_assertions))]
+#[test]
+fn an_interrupted_run_ends_with_130_and_keeps_what_was_measured() {
+    let program = Program::new();
+    let long = ["run", "hash/sha256", "--duration", "1h", "--warmup", "0s", "--json", "--out", "o"];
+    let ended = program.run_interrupted(&long);
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    // Nothing is kept when the interruption came before the first pass.
+    if !ended.stdout.is_empty() {
+        let record = record(&ended);
+        assert!(record.warnings.iter().any(|warning| warning.code == "interrupted"));
+        assert_eq!(record, Record::read(&program.path("o")).unwrap());
+    }
+}
