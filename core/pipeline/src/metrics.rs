@@ -232,7 +232,10 @@ pub struct ThreadSnapshot {
 
 impl ThreadSnapshot {
     fn since(&self, earlier: &ThreadSnapshot) -> ThreadSnapshot {
-        let between = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
+        // A thread that had not noted yet which task it is had not run yet either.
+        let between = |now: Option<u64>, then: Option<u64>| {
+            now.map(|now| now.saturating_sub(then.unwrap_or_default()))
+        };
         ThreadSnapshot {
             name: self.name.clone(),
             stage: self.stage,

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use quorumark_consensus::engine::Recipients;
-use quorumark_consensus::request::Reply;
+use quorumark_consensus::request::{RESULT_BYTES_MAX, Reply};
 use quorumark_consensus::types::ReplicaId;
 use quorumark_primitives::signed::{ReplicaSessions, Sealer, Verified};
+use quorumark_primitives::wire::FRAME_BYTES_MAX;
 
 use crate::link::{Closed, Frames, PeerLink, receive, send};
 use crate::metrics::{Counts, Stopwatch};
@@ -66,6 +67,9 @@ struct Replies {
 /// Bytes at which a reply frame is full; far below what a transport takes.
 const REPLY_FRAME_BYTES: usize = 1 << 20;
 
+// A frame is closed after the reply that fills it, and a reply is little more than its result.
+const _: () = assert!(REPLY_FRAME_BYTES + 2 * RESULT_BYTES_MAX <= FRAME_BYTES_MAX);
+
 impl Replies {
     fn push(&mut self, reply: &Reply, sessions: &ReplicaSessions) -> bool {
         let sent = encode_reply(reply, sessions, &mut self.growing);
@@ -121,9 +125,11 @@ impl<M: Protocol> Egress<M> {
 
     /// Encodes a message once and shares the bytes among its recipients.
     fn address(&mut self, to: Recipients, message: &M, flush: &mut Flush<M>, counts: &Counts) {
+        assert!(to != Recipients::One(self.replica), "an engine sends nothing to itself");
         // Encoded into a buffer that stays, and copied once into a frame of its exact size.
         self.scratch.clear();
         message.encode(&mut self.scratch);
+        assert!(self.scratch.len() <= FRAME_BYTES_MAX, "a message fits a frame");
         let frame = Bytes::copy_from_slice(&self.scratch);
         let mut copies = 0;
         for (peer, frames) in flush.to_peers.iter_mut().enumerate() {

@@ -41,11 +41,11 @@ impl<A: Application> Execute<A> {
                 batches += 1;
                 items += execution.fresh.len();
                 let executed = run(&mut self.application, &execution);
+                // An engine that is gone has no use for results; an observer still has.
+                let _ = send(&self.results, executed, watch);
                 if self.events.is_some() {
                     events.push(self.event(&execution));
                 }
-                // An engine that is gone has no use for results; an observer still has.
-                let _ = send(&self.results, executed, watch);
                 let more = batches < EVENTS_MAX;
                 next = more.then(|| self.committed.try_recv().ok()).flatten();
             }
@@ -80,6 +80,7 @@ impl<A: Application> Execute<A> {
 
     fn event(&self, execution: &Execution) -> CommitEvent {
         let requests = execution.batch.requests();
+        assert!(execution.fresh.len() <= requests.len(), "a batch executes its own requests");
         let executed = execution.fresh.iter().map(|nth| requests[*nth as usize].id());
         CommitEvent {
             replica: self.replica,

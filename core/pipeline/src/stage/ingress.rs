@@ -108,6 +108,7 @@ impl<M: Protocol> Ingress<M> {
 
     fn hand_on(&self, batch: &mut Vec<M>, watch: &mut Stopwatch) -> Result<(), Closed> {
         let items = batch.len();
+        assert!(items <= self.batch_max, "a batch of {items} messages");
         let sent = match items {
             0 => Ok(()),
             _ => send(&self.verify, std::mem::take(batch), watch),

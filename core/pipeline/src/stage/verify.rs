@@ -30,6 +30,7 @@ impl<M: Protocol> Verify<M> {
             }
             rest = batch.split_off(batch.len().min(self.batch_max));
             let items = batch.len();
+            assert!((1..=self.batch_max).contains(&items), "a batch of {items} messages");
             let verified = self.verify(batch, watch.counts());
             let now = self.verifier.counters();
             watch.counts().add_gate(&now, &gate);
