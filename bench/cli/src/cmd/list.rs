@@ -43,14 +43,30 @@ pub(crate) fn list(args: &ListArgs, terminal: &Terminal) -> anyhow::Result<Exit>
 }
 
 fn section(spec: &Spec, terminal: &Terminal) -> String {
-    let mut table = Table::new(&["parameter", "default", "allowed", "effect"], &[]);
-    for parameter in &spec.parameters {
-        let Parameter { name, effect, .. } = parameter;
-        let default = parameter.default.to_string();
-        table.push([(*name).to_owned(), default, allowed(parameter), (*effect).to_owned()]);
-    }
+    let width = terminal.style().width;
+    let fits = |table: &Table| table.to_text(usize::MAX).iter().all(|l| l.chars().count() < width);
+    let table = Some(one_line_each(spec)).filter(fits).unwrap_or_else(|| two_lines_each(spec));
     let table = indented(&table, terminal);
     format!("{}: {}\n{table}\n", terminal.bold(spec.name), spec.description)
+}
+
+fn one_line_each(spec: &Spec) -> Table {
+    let mut table = Table::new(&["parameter", "default", "allowed", "effect"], &[]);
+    for parameter in &spec.parameters {
+        let Parameter { name, default, effect, .. } = parameter;
+        table.push([*name, &default.to_string(), &allowed(parameter), effect]);
+    }
+    table
+}
+
+/// For a narrow terminal, which would cut a long line.
+fn two_lines_each(spec: &Spec) -> Table {
+    let mut table = Table::new(&["parameter", "default", "effect, and what is allowed"], &[]);
+    for parameter in &spec.parameters {
+        table.push([parameter.name, &parameter.default.to_string(), parameter.effect]);
+        table.push(["", "", &allowed(parameter)]);
+    }
+    table
 }
 
 /// The range with its unit, where the values do not carry one.
