@@ -31,33 +31,25 @@ enum Side {
 }
 
 impl<M: Protocol> Ingress<M> {
+    /// Gathers what is there into batches, and hands one on when it is full or nothing more is
+    /// there. A stop is heeded before each flush, however many wait.
     pub(crate) fn run(mut self, watch: &mut Stopwatch) {
         let mut batch = Vec::new();
-        while let Some((side, frames)) = self.next(watch) {
-            watch.took(self.from_replicas.len() + self.from_clients.len());
-            let mut gathered = self.decode(side, frames, &mut batch, watch);
-            while gathered.is_ok()
-                && batch.len() < self.batch_max
-                && let Some((side, frames)) = self.take()
-            {
-                gathered = self.decode(side, frames, &mut batch, watch);
-            }
-            if gathered.and_then(|()| self.hand_on(&mut batch, watch)).is_err() {
+        while self.stop.try_recv() != Err(TryRecvError::Disconnected) {
+            let done = match self.take() {
+                Some((side, frames)) => self.decode(side, frames, &mut batch, watch),
+                None if !batch.is_empty() => self.hand_on(&mut batch, watch),
+                None => {
+                    let next = self.wait();
+                    watch.waited();
+                    let Some((side, frames)) = next else { return };
+                    self.decode(side, frames, &mut batch, watch)
+                }
+            };
+            if done == Err(Closed) {
                 return;
             }
         }
-    }
-
-    /// What is there or comes next; `None` when the cluster stops, however much is there.
-    fn next(&mut self, watch: &mut Stopwatch) -> Option<(Side, Frames)> {
-        if self.stop.try_recv() == Err(TryRecvError::Disconnected) {
-            return None;
-        }
-        self.take().or_else(|| {
-            let next = self.wait();
-            watch.waited();
-            next
-        })
     }
 
     /// What is there, without waiting.
@@ -108,11 +100,9 @@ impl<M: Protocol> Ingress<M> {
 
     fn hand_on(&self, batch: &mut Vec<M>, watch: &mut Stopwatch) -> Result<(), Closed> {
         let items = batch.len();
-        assert!(items <= self.batch_max, "a batch of {items} messages");
-        let sent = match items {
-            0 => Ok(()),
-            _ => send(&self.verify, std::mem::take(batch), watch),
-        };
+        assert!((1..=self.batch_max).contains(&items), "a batch of {items} messages");
+        watch.took(self.from_replicas.len() + self.from_clients.len());
+        let sent = send(&self.verify, std::mem::take(batch), watch);
         watch.worked(items);
         sent
     }

@@ -1,7 +1,7 @@
 //! How a cluster stops: under load, with an observer that sleeps, with work in hand.
 
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -11,8 +11,8 @@ use quorumark_consensus::pbft::Message;
 use quorumark_consensus::{ClientId, ReplicaId, Request, Seq, SignedRequest, Timestamp};
 use quorumark_pipeline::port::open_replies;
 use quorumark_pipeline::{
-    ClientKeys, Cluster, ClusterConfig, ClusterKeys, ClusterReport, PortError, Protocol, StopError,
-    Transport,
+    ClientKeys, ClientPort, Cluster, ClusterConfig, ClusterKeys, ClusterReport, PortError,
+    Protocol, StopError, Transport,
 };
 use quorumark_primitives::Digest;
 use quorumark_primitives::wire::Encode;
@@ -43,6 +43,22 @@ fn both_transports(claim: impl Fn(ClusterConfig)) {
     }
 }
 
+/// Fills the inbox of the replica with the number of the port's first client, and keeps it full.
+fn keep_full(keys: &ClusterKeys, port: ClientPort) -> JoinHandle<()> {
+    let client = port.clients().start;
+    let mut keys = keys.client(ClientId(client));
+    let flush: Vec<Bytes> = (1..=64).map(|nth| request(&mut keys, nth)).collect();
+    let (filled, full) = bounded(1);
+    let sender = thread::spawn(move || {
+        let to = ReplicaId(client as u16);
+        while port.try_send(to, flush.clone()).is_ok() {}
+        filled.send(()).unwrap();
+        while port.send(to, flush.clone()).is_ok() {}
+    });
+    full.recv_timeout(PATIENCE).unwrap();
+    sender
+}
+
 #[test]
 fn a_cluster_stops_while_clients_keep_sending() {
     both_transports(|config| {
@@ -50,25 +66,7 @@ fn a_cluster_stops_while_clients_keep_sending() {
         let keys = ClusterKeys::new(&config, Message::ID);
         let (cluster, ports) =
             Cluster::start_pbft(&config, &keys, &[0..1, 1..2], None, store).unwrap();
-        let senders: Vec<_> = ports
-            .into_iter()
-            .map(|port| {
-                let mut client = keys.client(ClientId(port.clients().start));
-                let flush: Vec<Bytes> = (1..=16).map(|nth| request(&mut client, nth)).collect();
-                let (warm, warmed) = bounded(1);
-                let sender = thread::spawn(move || {
-                    let mut sent = 0u64;
-                    while port.send(ReplicaId(sent as u16 % 4), flush.clone()).is_ok() {
-                        sent += 1;
-                        if sent == 2_000 {
-                            let _ = warm.send(());
-                        }
-                    }
-                });
-                warmed.recv_timeout(PATIENCE).unwrap();
-                sender
-            })
-            .collect();
+        let senders: Vec<_> = ports.into_iter().map(|port| keep_full(&keys, port)).collect();
         stop(cluster).unwrap();
         senders.into_iter().for_each(|sender| sender.join().unwrap());
     });
