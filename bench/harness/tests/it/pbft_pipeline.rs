@@ -1,5 +1,7 @@
 //! `pbft/pipeline` as a program runs it: small clusters, short spans, every check.
 
+#![allow(clippy::unwrap_used)] // A test stops at what it did not expect.
+
 use quorumark_harness::parameter::ParameterError;
 use quorumark_harness::{Host, Origin, ParameterSet, Run, Scenario, run, scenario};
 use quorumark_report::{Record, Verdict};
