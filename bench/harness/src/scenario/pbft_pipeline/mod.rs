@@ -105,7 +105,7 @@ impl Session for PipelineSession {
     fn trial(&mut self, span: Duration, control: &Control<'_>) -> Result<Measured, RunError> {
         let seed = self.settings.seed.wrapping_add(self.trials << 32);
         self.trials += 1;
-        let least_us = self.before.cpu_us_per_tx(self.settings.committee());
+        let least_us = self.before.cpu_us_per_tx(self.settings.live());
         let plan = self.settings.plan(Arc::clone(&self.workload), seed);
         let outcome = trial::run(&self.settings, &plan, seed, span, least_us, control)?;
         Ok(figures::measured(outcome, &self.settings, least_us))
@@ -113,11 +113,11 @@ impl Session for PipelineSession {
 
     fn finish(&mut self, metrics: &mut Metrics) -> Result<Closing, RunError> {
         let after = floor(&mut self.bench, &self.settings)?;
-        let committee = self.settings.committee();
+        let live = self.settings.live();
         let signed = self.settings.cluster.client_auth == ClientAuthKind::Signature;
         let floor = self.before.mean(&after);
-        shares(&floor, committee, signed, metrics);
-        let drift = self.before.drift(&after, committee);
+        shares(&floor, live, signed, metrics);
+        let drift = self.before.drift(&after, live);
         Ok(Closing {
             objection: (drift > FLOOR_DRIFT_MAX).then(|| drifted(drift)),
             warnings: missing_shares(metrics, signed),
@@ -142,11 +142,11 @@ fn floor(bench: &mut FloorBench, settings: &Settings) -> Result<Floor, RunError>
 }
 
 /// Sets what the floor says about the medians of the run.
-fn shares(floor: &Floor, committee: Committee, signed: bool, metrics: &mut Metrics) {
-    let least_us = floor.cpu_us_per_tx(committee);
+fn shares(floor: &Floor, live: Committee, signed: bool, metrics: &mut Metrics) {
+    let least_us = floor.cpu_us_per_tx(live);
     let of_cpu = |least: f64| metrics.get("cpu_us_per_tx").map(|cpu| least / cpu);
     let limit_share = of_cpu(least_us);
-    let yardstick = of_cpu(floor.yardstick_cpu_us_per_tx(committee)).filter(|_| signed);
+    let yardstick = of_cpu(floor.yardstick_cpu_us_per_tx(live)).filter(|_| signed);
     let reachable = f64::from(cores()) * 1e6 / least_us;
     let undisturbed = metrics.get("cpu_share") >= Some(CPU_SHARE_UNDISTURBED_MIN);
     let throughput = metrics.get("throughput_tx_per_s").filter(|_| undisturbed);

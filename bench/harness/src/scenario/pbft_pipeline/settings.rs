@@ -95,13 +95,13 @@ fn stage_parameters() -> Vec<Parameter> {
     let queue = "batches that wait between two stages";
     let inbox = "flushes of senders that wait at a replica";
     vec![
-        Parameter::integer("batch_size_max", "requests", 1..=batch, 128, "requests of one batch"),
+        Parameter::integer("batch_size_max", "requests", 1..=batch, 256, "requests of one batch"),
         Parameter::duration("batch_linger", linger, Duration::from_micros(500), LINGER),
         Parameter::integer("verify_batch_max", "messages", 1..=4096, 256, together),
         Parameter::integer("verify_threads", "threads", 1..=64, 1, "of each replica"),
         Parameter::choice("verify", ["batch", "single", "dalek-single"], verify),
-        Parameter::integer("window", "seqs", 2..=65_536, 256, "between low and high watermark"),
-        Parameter::integer("checkpoint_interval", "seqs", 1..=32_768, 64, interval),
+        Parameter::integer("window", "seqs", 2..=65_536, 64, "between low and high watermark"),
+        Parameter::integer("checkpoint_interval", "seqs", 1..=32_768, 32, interval),
         Parameter::integer("queue_capacity_batches", "batches", 1..=65_536, 64, queue),
         Parameter::integer("inbox_capacity_batches", "flushes", 1..=65_536, 1024, inbox),
         Parameter::choice("pin", ["none", "by-replica"], "threads of a replica on one core each"),
@@ -171,6 +171,12 @@ impl Settings {
 
     pub(super) fn committee(&self) -> Committee {
         self.cluster.engine.committee
+    }
+
+    /// The replicas that work, for the floor: a silent one verifies nothing.
+    pub(super) fn live(&self) -> Committee {
+        let live = self.cluster.replicas - self.cluster.silent_replicas;
+        Committee::new(live).expect("at most f replicas of a committee are silent")
     }
 
     pub(super) fn workload(&self) -> Workload {
