@@ -139,10 +139,8 @@ impl ClientTable {
         }
     }
 
-    /// The root over all records, in the order of client ids (RFC 6962 shape).
-    ///
-    /// # Panics
-    /// When a request is executing: a checkpoint covers exactly what has been executed.
+    /// The root over all records, in the order of client ids (RFC 6962 shape). A request that is
+    /// executing is told apart from one that is done; a checkpoint is taken when none is.
     pub fn root(&mut self) -> Digest {
         let window = self.window;
         let leaves: Vec<Digest> = self

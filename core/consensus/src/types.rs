@@ -61,16 +61,21 @@ newtype! {
 }
 
 impl Seq {
-    /// The sequence number that follows.
+    /// The sequence number that follows; the last one follows itself.
     pub fn next(self) -> Seq {
-        Seq(self.0 + 1)
+        Seq(self.0.saturating_add(1))
+    }
+
+    /// The sequence number `count` further on; none is beyond the last.
+    pub fn plus(self, count: u64) -> Seq {
+        Seq(self.0.saturating_add(count))
     }
 }
 
 impl View {
-    /// The view that follows.
+    /// The view that follows; the last one follows itself.
     pub fn next(self) -> View {
-        View(self.0 + 1)
+        View(self.0.saturating_add(1))
     }
 }
 

@@ -7,21 +7,28 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::hash::Sha256;
 use quorumark_primitives::signed::Signed;
 
+use super::config::Config;
 use super::log::{Cast, Votes};
 use super::message::Checkpoint;
 use crate::committee::Committee;
 use crate::types::{ReplicaId, Seq};
 
 /// The digest that a checkpoint binds: the state after exactly `seq`.
+///
+/// It binds the settings that decide what is executed, so replicas that differ in one of them find
+/// out at their first checkpoint.
 pub(super) fn state_digest(
-    committee: Committee,
+    config: &Config,
     seq: Seq,
     application: Digest,
     clients: Digest,
 ) -> Digest {
     let mut hash = Sha256::new();
     hash.update(b"quorumark/state");
-    hash.update(&(committee.n() as u64).to_le_bytes());
+    let (clients_max, n) = (config.clients_max as u64, config.committee.n() as u64);
+    let settings = [n, config.window, config.checkpoint_interval, clients_max];
+    settings.iter().for_each(|setting| hash.update(&setting.to_le_bytes()));
+    hash.update(&config.client_window.to_le_bytes());
     hash.update(&seq.0.to_le_bytes());
     hash.update(&application.0);
     hash.update(&clients.0);
@@ -36,8 +43,9 @@ pub(super) struct Checkpoints {
     votes: BTreeMap<Seq, Votes<Checkpoint>>,
     /// The state that this replica itself reached.
     own: BTreeMap<Seq, Digest>,
-    /// The quorum of equal votes for the stable checkpoint: C of a view-change (PBFT 4.4).
-    certificate: Vec<Signed<Checkpoint>>,
+    /// Quorums of equal votes: for the stable checkpoint, C of a view-change (PBFT 4.4), and for
+    /// those of the window below it, which peers that lag have still to reach.
+    certificates: BTreeMap<Seq, Vec<Signed<Checkpoint>>>,
 }
 
 impl Checkpoints {
@@ -47,7 +55,7 @@ impl Checkpoints {
             interval,
             votes: BTreeMap::new(),
             own: BTreeMap::new(),
-            certificate: Vec::new(),
+            certificates: BTreeMap::new(),
         }
     }
 
@@ -62,9 +70,29 @@ impl Checkpoints {
     }
 
     /// Takes a vote; the caller has checked that its sequence number is in reach.
+    ///
+    /// A replica that voted for two states is told on either way. Of its votes the one for this
+    /// replica's own state counts, so that an early lie cannot void a certificate that peers send.
     pub(super) fn cast(&mut self, vote: Signed<Checkpoint>) -> Cast<Checkpoint> {
         let n = self.committee.n();
-        self.votes.entry(vote.body.seq).or_insert_with(|| Votes::new(n)).cast(vote)
+        let votes = self.votes.entry(vote.body.seq).or_insert_with(|| Votes::new(n));
+        let cast = votes.cast(vote);
+        if matches!(cast, Cast::Conflict(_))
+            && self.own.get(&vote.body.seq) == Some(&vote.body.state)
+        {
+            votes.replace(vote);
+        }
+        cast
+    }
+
+    /// Whether a quorum vouches for another state at `seq` than this replica reached.
+    pub(super) fn diverges(&self, seq: Seq) -> bool {
+        let (Some(own), Some(votes)) = (self.own.get(&seq), self.votes.get(&seq)) else {
+            return false;
+        };
+        let others = self.committee.members().filter_map(|replica| votes.of(replica));
+        let other = others.map(|vote| vote.body.state).filter(|state| state != own).max();
+        other.is_some_and(|state| votes.matching(state).count() >= self.committee.quorum())
     }
 
     /// The highest checkpoint that a quorum vouches for with equal digests and that this replica
@@ -81,19 +109,29 @@ impl Checkpoints {
         proven.map(|(seq, _)| *seq)
     }
 
-    /// Keeps the certificate of `stable` and forgets every vote at or below it.
-    pub(super) fn truncate(&mut self, stable: Seq) {
-        if let (Some(state), Some(votes)) = (self.own.get(&stable), self.votes.get(&stable)) {
-            self.certificate = votes.matching(*state).cloned().collect();
-        }
-        debug_assert!(self.certificate.len() >= self.committee.quorum());
+    /// Keeps the certificate of `stable`, forgets every vote at or below it, and the certificates at
+    /// or below `forgotten`.
+    pub(super) fn truncate(&mut self, stable: Seq, forgotten: Seq) {
+        let quorum = self.committee.quorum();
+        let proven = self.own.range(..=stable).filter_map(|(seq, state)| {
+            let equal: Vec<_> = self.votes.get(seq)?.matching(*state).copied().collect();
+            (equal.len() >= quorum).then_some((*seq, equal))
+        });
+        self.certificates.extend(proven);
+        debug_assert!(self.certificates.contains_key(&stable), "{stable} has its proof");
+        self.certificates = self.certificates.split_off(&forgotten.next());
         self.votes = self.votes.split_off(&stable.next());
         self.own = self.own.split_off(&stable.next());
     }
 
-    /// The stable checkpoint's proof.
-    pub(super) fn certificate(&self) -> &[Signed<Checkpoint>] {
-        &self.certificate
+    /// The proof of the highest checkpoint above `stable` that a replica can have executed whose
+    /// high watermark is `high`.
+    pub(super) fn certificate(&self, stable: Seq, high: Seq) -> &[Signed<Checkpoint>] {
+        if stable >= high {
+            return &[];
+        }
+        let reachable = self.certificates.range(stable.next()..=high).next_back();
+        reachable.map_or(&[], |(_, votes)| votes)
     }
 
     /// What `replica` voted above `seq`.

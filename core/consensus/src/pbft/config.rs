@@ -30,11 +30,15 @@ pub struct Config {
     /// Requests that may wait to be ordered; above it they are refused and the client sends again.
     /// Default 32,768.
     pub pending_max: usize,
+    /// Bytes of requests that may wait to be ordered. Default 64 MiB.
+    pub pending_bytes_max: usize,
     /// Clients that the exactly-once table may hold. Default 65,536.
     pub clients_max: usize,
-    /// Timestamps a client's window holds (see `client_table`). Default 1,024.
+    /// Timestamps a client's window holds (see `client_table`), and requests of one client that may
+    /// wait to be executed. Default 1,024.
     pub client_window: u64,
-    /// How often a replica says what it has and what it lacks. Default 250 ms.
+    /// How long a replica waits for what is next before it says what it lacks. It doubles up to
+    /// sixteen times while nothing comes. Default 25 ms.
     pub status_interval: Duration,
 }
 
@@ -90,9 +94,10 @@ impl Config {
             window: 256,
             checkpoint_interval: 64,
             pending_max: 32_768,
+            pending_bytes_max: 64 << 20,
             clients_max: 65_536,
             client_window: 1024,
-            status_interval: Duration::from_millis(250),
+            status_interval: Duration::from_millis(25),
         }
     }
 
@@ -114,6 +119,7 @@ impl Config {
             ("window", self.window, 2, 65_536),
             ("checkpoint_interval", self.checkpoint_interval, 1, 32_768),
             ("pending_max", self.pending_max as u64, 1, 1 << 24),
+            ("pending_bytes_max", self.pending_bytes_max as u64, 2 << 20, 1 << 32),
             ("clients_max", self.clients_max as u64, 1, 1 << 24),
             ("client_window", self.client_window, 1, 1 << 20),
             ("status_interval in ms", millis, 1, 60_000),

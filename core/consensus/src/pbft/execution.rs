@@ -11,7 +11,7 @@ use super::log::Stage;
 use super::message::{Checkpoint, Message};
 use super::replica::Pbft;
 use crate::engine::{Executed, Execution, Outbox, Output, Recipients};
-use crate::request::Reply;
+use crate::request::{RESULT_BYTES_MAX, Reply};
 use crate::types::{ClientId, Seq, Timestamp};
 
 /// Where execution stands.
@@ -93,6 +93,7 @@ impl Pbft {
         let seq = executed.seq;
         let mut replies = Vec::with_capacity(expected.requests.len());
         for ((client, timestamp), result) in expected.requests.into_iter().zip(executed.results) {
+            assert!(result.len() <= RESULT_BYTES_MAX, "a result of {} bytes", result.len());
             self.clients.finish(client, timestamp, seq, result.clone());
             replies.push(Reply {
                 view: self.view,
@@ -105,6 +106,7 @@ impl Pbft {
             });
         }
         self.cursor.executed = seq;
+        self.watch.progressed(self.now, &self.config);
         self.counters.requests_executed += replies.len() as u64;
         if !replies.is_empty() {
             out.push(Output::Reply(replies));
@@ -112,7 +114,7 @@ impl Pbft {
         if expected.checkpoint {
             let application = executed.state_root.expect("a state root where one was asked for");
             let clients = self.clients.root();
-            let state = state_digest(self.config.committee, seq, application, clients);
+            let state = state_digest(&self.config, seq, application, clients);
             self.checkpoints.reached(seq, state);
             let body = Checkpoint { seq, state, replica: self.config.replica };
             let message = Message::Checkpoint(Signed::blank(body));

@@ -79,12 +79,23 @@ impl<S: Vote> Votes<S> {
         }
     }
 
+    /// Puts a vote in the place of the replica's earlier one.
+    pub(super) fn replace(&mut self, vote: Signed<S>) {
+        if let Some(place) = self.by_replica.get_mut(usize::from(vote.body.replica().0)) {
+            *place = Some(vote);
+        }
+    }
+
     pub(super) fn of(&self, replica: ReplicaId) -> Option<&Signed<S>> {
         self.by_replica.get(usize::from(replica.0))?.as_ref()
     }
 
     pub(super) fn matching(&self, digest: Digest) -> impl Iterator<Item = &Signed<S>> {
         self.by_replica.iter().flatten().filter(move |vote| vote.body.digest() == digest)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.by_replica.iter().all(Option::is_none)
     }
 
     fn clear(&mut self) {
@@ -116,7 +127,7 @@ pub(super) struct Slot {
     pub(super) accepted: Option<Authentic<Arc<Batch>>>,
     pub(super) prepares: Votes<Prepare>,
     pub(super) commits: Votes<Commit>,
-    /// When the replica first heard of it.
+    /// When the replica first had something of its own to say of it: what peers may lack.
     pub(super) since: Option<Instant>,
 }
 
@@ -139,6 +150,18 @@ impl Slot {
         self.prepares.clear();
         self.commits.clear();
         self.since = None;
+    }
+
+    /// Whether its proposal is here, and checked.
+    pub(super) fn has_proposal(&self) -> bool {
+        let checked =
+            |(_, batch): &(_, Arc<Batch>)| Authentic::<Arc<Batch>>::by_own_check(batch).is_some();
+        self.accepted.is_some() || self.offered.as_ref().is_some_and(checked)
+    }
+
+    /// Whether anything is known of it.
+    fn is_touched(&self) -> bool {
+        self.offered.is_some() || !self.prepares.is_empty() || !self.commits.is_empty()
     }
 
     /// The digest that the primary proposed.
@@ -221,13 +244,6 @@ impl Log {
         self.forgotten
     }
 
-    /// The slot of something heard at `now`.
-    pub(super) fn heard(&mut self, seq: Seq, now: Instant) -> Option<&mut Slot> {
-        let slot = self.slot_mut(seq)?;
-        slot.since.get_or_insert(now);
-        Some(slot)
-    }
-
     /// Moves the low watermark up to a stable checkpoint (PBFT 4.3), and forgets what lies a whole
     /// window below it. Emptied slots serve the sequence numbers that come into reach.
     ///
@@ -248,7 +264,7 @@ impl Log {
 
     /// The highest sequence number that anything is known of.
     pub(super) fn last_heard(&self) -> Seq {
-        let heard = self.slots.iter().rposition(|slot| slot.since.is_some());
+        let heard = self.slots.iter().rposition(Slot::is_touched);
         Seq(self.forgotten.0 + heard.map_or(0, |place| place as u64 + 1))
     }
 }

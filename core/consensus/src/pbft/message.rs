@@ -104,7 +104,7 @@ statement! {
 /// What a replica has of one sequence number above its last executed one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SlotStatus {
-    /// It accepted a pre-prepare.
+    /// It has a proposal all of whose requests it could check.
     pub pre_prepared: bool,
     /// It is prepared.
     pub prepared: bool,
@@ -115,6 +115,11 @@ pub struct SlotStatus {
 /// What a replica has and lacks (TOCS'02 5.2); peers answer with what is missing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StatusStatement {
+    /// Rises from each status of a replica to its next, so that an old one cannot stand in for it.
+    pub round: u64,
+    /// How many statuses it has said since it last executed something new, when there is something
+    /// that it waits for; 0 when it lacks nothing that it knows of.
+    pub attempt: u32,
     /// Its view.
     pub view: View,
     /// Its last stable checkpoint.
@@ -178,6 +183,10 @@ impl Claimed for Message {
         match self {
             Message::Request(request) => request.claims(sink),
             Message::PrePrepare(signed, batch) => {
+                // Before any signature: a batch that its proposal does not name costs a digest.
+                if signed.body.digest != batch.digest() {
+                    return sink.refuse("a pre-prepare names another batch");
+                }
                 sink.signed(signed);
                 batch.requests().iter().for_each(|request| request.claims(sink));
             }
@@ -224,6 +233,8 @@ impl Statement for StatusStatement {
 
 impl Encode for StatusStatement {
     fn encode(&self, out: &mut Vec<u8>) {
+        self.round.encode(out);
+        self.attempt.encode(out);
         self.view.encode(out);
         self.stable.encode(out);
         self.executed.encode(out);
@@ -233,9 +244,11 @@ impl Encode for StatusStatement {
 }
 
 impl Decode for StatusStatement {
-    const SIZE_MIN: usize = 8 + 8 + 8 + 4 + 2;
+    const SIZE_MIN: usize = 8 + 4 + 8 + 8 + 8 + 4 + 2;
     fn decode(reader: &mut Reader) -> Result<Self, WireError> {
         Ok(StatusStatement {
+            round: u64::decode(reader)?,
+            attempt: u32::decode(reader)?,
             view: View::decode(reader)?,
             stable: Seq::decode(reader)?,
             executed: Seq::decode(reader)?,

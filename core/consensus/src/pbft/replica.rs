@@ -2,16 +2,16 @@
 
 use alloc::sync::Arc;
 use alloc::vec;
-use alloc::vec::Vec;
 
 use quorumark_primitives::signed::Signed;
 
-use super::batcher::{Admission, Batcher};
+use super::batcher::{Admission, Batcher, Limits};
 use super::checkpoint::Checkpoints;
 use super::config::CheckedConfig;
 use super::execution::Cursor;
 use super::log::{Cast, Log, Place, Stage};
 use super::message::{Checkpoint, Commit, Message, PrePrepare, Prepare};
+use super::repair::Watch;
 use crate::client_table::{ClientTable, Standing};
 use crate::engine::{Engine, Evidence, Input, Outbox, Output, Recipients};
 use crate::request::{Authentic, Batch, Reply, SignedRequest};
@@ -50,6 +50,12 @@ pub struct Counters {
     pub messages_repeated: u64,
     /// Checkpoints that became stable.
     pub checkpoints_stable: u64,
+    /// Checkpoint votes further ahead than anything is kept: more of them than `f` replicas could
+    /// say mean that this replica needs the state itself.
+    pub checkpoints_beyond: u64,
+    /// Checkpoints at which a quorum vouched for another state than this replica reached: it is
+    /// faulty, or set up differently.
+    pub checkpoints_diverged: u64,
 }
 
 /// A PBFT replica behind the [`Engine`] contract.
@@ -67,12 +73,9 @@ pub struct Pbft {
     pub(super) checkpoints: Checkpoints,
     /// The last sequence number that this replica proposed.
     proposed: Seq,
-    /// When the next status is due.
-    pub(super) next_status: Instant,
-    /// When each peer's status was last answered.
-    pub(super) answered: Vec<Option<Instant>>,
+    pub(super) watch: Watch,
     pub(super) counters: Counters,
-    now: Instant,
+    pub(super) now: Instant,
 }
 
 impl Pbft {
@@ -82,18 +85,19 @@ impl Pbft {
         Pbft {
             view: View(0),
             log: Log::new(n, config.window),
-            batcher: Batcher::new(
-                config.batch_size_max,
-                config.batch_bytes_max,
-                config.batch_linger,
-                config.pending_max,
-            ),
+            batcher: Batcher::new(Limits {
+                size_max: config.batch_size_max,
+                bytes_max: config.batch_bytes_max,
+                linger: config.batch_linger,
+                pending_max: config.pending_max,
+                pending_bytes_max: config.pending_bytes_max,
+                per_client_max: config.client_window,
+            }),
             cursor: Cursor::default(),
             clients: ClientTable::new(config.clients_max, config.client_window),
             checkpoints: Checkpoints::new(config.committee, config.checkpoint_interval),
             proposed: Seq(0),
-            next_status: Instant::START + config.status_interval,
-            answered: vec![None; n],
+            watch: Watch::new(&config),
             counters: Counters::default(),
             now: Instant::START,
             config,
@@ -139,7 +143,7 @@ impl Pbft {
             Message::Prepare(signed) => self.on_prepare(signed, out),
             Message::Commit(signed) => self.on_commit(signed, out),
             Message::Checkpoint(signed) => self.on_checkpoint(signed, out),
-            Message::Status(signed) => self.on_status(self.now, &signed, out),
+            Message::Status(signed) => self.on_status(&signed, out),
         }
     }
 
@@ -219,10 +223,16 @@ impl Pbft {
             self.counters.messages_improper += 1;
             return;
         }
-        let Some(slot) = self.log.heard(body.seq, self.now) else { return };
+        let Some(slot) = self.log.slot_mut(body.seq) else { return };
         match &slot.offered {
             None => slot.offered = Some((signed, batch)),
-            Some((first, _)) if first.body.digest == body.digest => return,
+            // The digest does not bind the proofs: a copy with good ones takes a doubtful one's place.
+            Some((first, _)) if first.body.digest == body.digest => {
+                if slot.has_proposal() {
+                    return;
+                }
+                slot.offered = Some((signed, batch));
+            }
             Some((first, kept)) => {
                 // PBFT 4.2: the same view and sequence number with two digests. The first stands.
                 let first = Message::PrePrepare(*first, Arc::clone(kept));
@@ -236,7 +246,7 @@ impl Pbft {
 
     fn on_prepare(&mut self, signed: Signed<Prepare>, out: &mut Outbox<Message>) {
         let body = signed.body;
-        if !self.in_reach(body.view, body.seq) {
+        if !self.keeps_own(body.replica, body.seq) && !self.in_reach(body.view, body.seq) {
             return;
         }
         if body.replica == self.primary() {
@@ -244,7 +254,7 @@ impl Pbft {
             self.counters.messages_improper += 1;
             return;
         }
-        let Some(slot) = self.log.heard(body.seq, self.now) else { return };
+        let Some(slot) = self.log.slot_mut(body.seq) else { return };
         match slot.prepares.cast(signed) {
             Cast::New => self.advance(body.seq, out),
             Cast::Repeat => {}
@@ -257,10 +267,10 @@ impl Pbft {
 
     fn on_commit(&mut self, signed: Signed<Commit>, out: &mut Outbox<Message>) {
         let body = signed.body;
-        if !self.in_reach(body.view, body.seq) {
+        if !self.keeps_own(body.replica, body.seq) && !self.in_reach(body.view, body.seq) {
             return;
         }
-        let Some(slot) = self.log.heard(body.seq, self.now) else { return };
+        let Some(slot) = self.log.slot_mut(body.seq) else { return };
         match slot.commits.cast(signed) {
             Cast::New => self.advance(body.seq, out),
             Cast::Repeat => {}
@@ -273,19 +283,31 @@ impl Pbft {
 
     fn on_checkpoint(&mut self, signed: Signed<Checkpoint>, out: &mut Outbox<Message>) {
         let body = signed.body;
-        let reachable = matches!(self.log.place(body.seq), Place::Window | Place::Early);
+        let place = self.log.place(body.seq);
+        self.counters.checkpoints_beyond += u64::from(place == Place::Beyond);
+        let reachable = matches!(place, Place::Window | Place::Early);
         if !reachable || !self.checkpoints.is_due(body.seq) {
             self.counters.messages_out_of_reach += 1;
             return;
         }
         match self.checkpoints.cast(signed) {
-            Cast::New => self.stabilise(out),
-            Cast::Repeat => {}
+            Cast::New => {}
+            Cast::Repeat => return,
             Cast::Conflict(first) => {
                 let (first, second) = (Message::Checkpoint(first), Message::Checkpoint(signed));
                 self.accuse(body.replica, first, second, out);
             }
         }
+        self.counters.checkpoints_diverged += u64::from(self.checkpoints.diverges(body.seq));
+        self.stabilise(out);
+    }
+
+    /// Whether a vote is this replica's own for a slot that is kept to repair peers: it was sealed
+    /// while the watermark moved.
+    fn keeps_own(&self, replica: ReplicaId, seq: Seq) -> bool {
+        replica == self.config.replica
+            && seq > self.log.forgotten()
+            && self.log.place(seq) == Place::Past
     }
 
     /// Whether a message of agreement concerns a slot that is kept, in this view.
@@ -326,6 +348,7 @@ impl Pbft {
             let Some(accepted) = accepted else { return };
             slot.accepted = Some(accepted);
             slot.stage = Stage::PrePrepared;
+            slot.since = Some(self.now);
             if self.config.replica != primary {
                 let replica = self.config.replica;
                 let body = Prepare { view: self.view, seq, digest, replica };
@@ -355,9 +378,10 @@ impl Pbft {
     pub(super) fn stabilise(&mut self, out: &mut Outbox<Message>) {
         let Some(stable) = self.checkpoints.newly_stable() else { return };
         let old_high = self.log.high();
-        self.checkpoints.truncate(stable);
         self.log.truncate(stable);
+        self.checkpoints.truncate(stable, self.log.forgotten());
         self.counters.checkpoints_stable += 1;
+        self.watch.progressed(self.now, &self.config);
         assert!(self.cursor.executed >= stable, "the watermark passes only what is executed");
         for seq in old_high.0 + 1..=self.log.high().0 {
             self.advance(Seq(seq), out);
@@ -388,7 +412,8 @@ impl Engine for Pbft {
     fn next_timeout(&self) -> Option<Instant> {
         let can_propose = self.is_primary() && self.proposed < self.log.high();
         let linger = if can_propose { self.batcher.deadline() } else { None };
-        Some(linger.map_or(self.next_status, |deadline| deadline.min(self.next_status)))
+        let status = self.watch.next_status;
+        Some(linger.map_or(status, |deadline| deadline.min(status)))
     }
 
     fn counters(&self) -> Counters {

@@ -1,14 +1,15 @@
 //! PBFT 4.2: the three phases, at every committee size from 4 to 10.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorumark_consensus::pbft::{Commit, Message, PrePrepare, Prepare};
-use quorumark_consensus::{Batch, Engine, Input, Instant, Output, ReplicaId, Seq, View};
+use quorumark_consensus::{Batch, Engine, Execution, Input, Instant, Output, ReplicaId, Seq, View};
 use quorumark_primitives::Digest;
-use quorumark_primitives::signed::Signed;
+use quorumark_primitives::signed::{ClientAuth, Signed};
 
-use crate::lab::One;
+use crate::lab::{One, receive};
 
 pub(crate) fn pre_prepare(one: &mut One, seq: u64, timestamp: u64) -> (Message, Digest) {
     let request = one.keys.request(0, timestamp, b"op");
@@ -28,12 +29,12 @@ pub(crate) fn commit(seq: u64, digest: Digest, replica: usize) -> Message {
     Message::Commit(Signed::blank(Commit { view: View(0), seq: Seq(seq), digest, replica }))
 }
 
-fn says(outputs: &[Output<Message>], kind: &str) -> usize {
+pub(crate) fn says(outputs: &[Output<Message>], kind: &str) -> usize {
     let said = |output: &&Output<Message>| matches!(output, Output::Say { message, .. } if message.kind() == kind);
     outputs.iter().filter(said).count()
 }
 
-fn executes(outputs: &[Output<Message>]) -> Vec<u64> {
+pub(crate) fn executes(outputs: &[Output<Message>]) -> Vec<u64> {
     let seq = |output: &Output<Message>| match output {
         Output::Execute(execution) => Some(execution.seq.0),
         _ => None,
@@ -116,18 +117,53 @@ fn pbft_4_2_a_quorum_of_commits_without_prepared_executes_nothing() {
     }
 }
 
+/// Anyone with the committee's keys can check the execution: a quorum of distinct members signed
+/// commits for exactly this view, sequence number and batch.
+fn check_certificate(one: &One, execution: &Execution) {
+    let (view, seq) = (execution.view, execution.seq);
+    let digest = execution.batch.digest();
+    let mut verifier = one.keys.verifier(ClientAuth::Signature);
+    let mut signers = BTreeSet::new();
+    for (replica, signature) in execution.certificate.iter() {
+        assert!(one.committee.contains(*replica) && signers.insert(*replica), "{replica} twice");
+        let body = Commit { view, seq, digest, replica: *replica };
+        let commit = Message::Commit(Signed { body, signature: *signature });
+        assert!(receive(&mut verifier, &commit).is_some(), "{replica} did not sign {body:?}");
+    }
+    assert_eq!(signers.len(), one.committee.quorum());
+}
+
+fn execution(outputs: Vec<Output<Message>>) -> Execution {
+    let executed = outputs.into_iter().find_map(|output| match output {
+        Output::Execute(execution) => Some(execution),
+        _ => None,
+    });
+    executed.expect("a batch was executed")
+}
+
 #[test]
-fn the_certificate_of_an_execution_is_a_quorum_of_distinct_signers() {
+fn the_certificate_of_an_execution_verifies_as_a_quorum_of_commits_for_it() {
     for n in 4..=10 {
         let mut one = One::new(n, 1, |_| {});
-        let outputs = commit_at(&mut one, 1, 1);
-        let certificate = outputs.iter().find_map(|output| match output {
-            Output::Execute(execution) => Some(execution.certificate.clone()),
-            _ => None,
-        });
-        let mut signers: Vec<_> = certificate.unwrap().iter().map(|(signer, _)| *signer).collect();
-        signers.dedup();
-        assert_eq!(signers.len(), one.committee.quorum());
+        // Replica 0 commits to something else first: its signature does not belong in there.
+        one.hear(commit(1, Digest([9; 32]), 0));
+        let execution = execution(commit_at(&mut one, 1, 1));
+        assert_eq!((execution.view, execution.seq), (View(0), Seq(1)));
+        check_certificate(&one, &execution);
+        assert!(execution.certificate.iter().all(|(replica, _)| *replica != ReplicaId(0)));
+    }
+}
+
+#[test]
+fn a_certificate_holds_no_more_than_a_quorum_when_every_replica_committed_early() {
+    for n in 4..=10 {
+        let mut one = One::new(n, 1, |_| {});
+        let (proposal, digest) = pre_prepare(&mut one, 1, 1);
+        (0..n).for_each(|replica| drop(one.hear(commit(1, digest, replica))));
+        (1..n).for_each(|replica| drop(one.hear(prepare(1, digest, replica))));
+        let execution = execution(one.hear(proposal));
+        assert_eq!(execution.certificate.len(), one.committee.quorum());
+        check_certificate(&one, &execution);
     }
 }
 
@@ -249,4 +285,19 @@ fn pbft_4_2_the_primary_pipelines_up_to_the_high_watermark_and_no_further() {
     assert_eq!(proposed, 8);
     assert_eq!(one.engine.waiting(), 12);
     assert!(one.ask(1, 1).is_empty(), "the window is full");
+}
+
+#[test]
+fn at_a_full_window_the_next_timeout_is_not_the_linger_deadline_that_has_passed() {
+    let mut one = One::new(4, 0, |config| {
+        config.batch_size_max = 1;
+        config.window = 4;
+        config.checkpoint_interval = 2;
+    });
+    (1..=5).for_each(|timestamp| drop(one.ask(0, timestamp)));
+    assert_eq!(one.engine.waiting(), 1, "the fifth waits for the watermark");
+    one.now = one.now + Duration::from_millis(2);
+    assert!(one.input(Input::Timeout).is_empty());
+    let next = one.engine.next_timeout().expect("the status timeout is always set");
+    assert!(next > one.now, "a driver would spin: {next:?} is not after {:?}", one.now);
 }

@@ -9,12 +9,12 @@ use quorumark_primitives::signed::Signed;
 use crate::agreement::{commit_at, pre_prepare, prepare};
 use crate::lab::{One, run_batch};
 
-fn checkpoint(seq: u64, state: Digest, replica: usize) -> Message {
+pub(crate) fn checkpoint(seq: u64, state: Digest, replica: usize) -> Message {
     let replica = ReplicaId(replica as u16);
     Message::Checkpoint(Signed::blank(Checkpoint { seq: Seq(seq), state, replica }))
 }
 
-fn executions(outputs: Vec<Output<Message>>) -> Vec<Execution> {
+pub(crate) fn executions(outputs: Vec<Output<Message>>) -> Vec<Execution> {
     let execution = |output| match output {
         Output::Execute(execution) => Some(execution),
         _ => None,
@@ -22,7 +22,7 @@ fn executions(outputs: Vec<Output<Message>>) -> Vec<Execution> {
     outputs.into_iter().filter_map(execution).collect()
 }
 
-fn said_state(outputs: &[Output<Message>]) -> Option<Digest> {
+pub(crate) fn said_state(outputs: &[Output<Message>]) -> Option<Digest> {
     outputs.iter().find_map(|output| match output {
         Output::Say { message: Message::Checkpoint(signed), .. } => Some(signed.body.state),
         _ => None,
@@ -115,6 +115,23 @@ fn what_arrives_above_the_high_watermark_is_acted_on_when_the_watermarks_reach_i
         other => panic!("{other:?}"),
     });
     assert_eq!(said.collect::<Vec<_>>(), ["prepare"]);
+}
+
+#[test]
+fn a_proposal_at_exactly_the_new_high_watermark_is_taken_up_and_one_above_is_not() {
+    let (mut one, state) = at_checkpoint(4);
+    for (seq, timestamp) in [(6, 9), (7, 10)] {
+        let (proposal, _) = pre_prepare(&mut one, seq, timestamp);
+        assert!(one.hear(proposal).is_empty(), "{seq} lies above h + L = 4");
+    }
+    one.hear(checkpoint(2, state, 0));
+    let outputs = one.hear(checkpoint(2, state, 2));
+    assert_eq!(one.engine.stable(), Seq(2));
+    let prepared = outputs.iter().map(|output| match output {
+        Output::Say { message: Message::Prepare(signed), .. } => signed.body.seq,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(prepared.collect::<Vec<_>>(), [Seq(6)], "h + L = 6");
 }
 
 #[test]

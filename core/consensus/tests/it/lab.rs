@@ -15,7 +15,8 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::SecretKey;
 use quorumark_primitives::hash::sha256;
 use quorumark_primitives::signed::{
-    ClientAuth, Context, KeyDirectory, ReplicaSessions, Sealer, Signer, Verified, Verifier,
+    ClientAuth, ClientSessions, Context, Domain, KeyDirectory, Refusal, ReplicaSessions, Sealer,
+    Signer, Verified, Verifier,
 };
 use quorumark_primitives::wire::{Decode, Encode};
 use rand::rngs::SmallRng;
@@ -25,6 +26,8 @@ use rand::{RngExt, SeedableRng};
 pub(crate) const CLIENTS: u32 = 4;
 
 const CONTEXT: Context = Context { cluster: 7, protocol: PROTOCOL };
+/// What the MAC keys of clients and replicas are derived from.
+const SESSION_SEED: [u8; 32] = [1; 32];
 
 /// Keys of replicas and clients, the same in every lab of one size.
 pub(crate) struct Keys {
@@ -85,23 +88,40 @@ impl Keys {
         SignedRequest::new(request, ClientProof::Signature(signature))
     }
 
+    /// A request of client 0 with a good MAC for each of `n` replicas.
+    pub(crate) fn mac_request(&self, timestamp: u64, n: u16) -> SignedRequest {
+        let (client, timestamp) = (ClientId(0), Timestamp(timestamp));
+        let request = Request { client, timestamp, operation: Bytes::from_static(b"op") };
+        let sessions = ClientSessions::new(CONTEXT, &SESSION_SEED, client.0, n);
+        let authenticator = sessions.authenticate(Domain::Request, &request.digest().0);
+        SignedRequest::new(request, ClientProof::Mac(authenticator))
+    }
+
     pub(crate) fn verifier(&self, auth: ClientAuth) -> Verifier {
         Verifier::new(CONTEXT, Arc::clone(&self.directory), auth, [3; 32])
     }
 
     /// How replica `replica` checks the MACs of clients.
     pub(crate) fn macs(&self, replica: u16) -> ClientAuth {
-        ClientAuth::Mac(Arc::new(ReplicaSessions::new(CONTEXT, &[1; 32], replica, CLIENTS)))
+        ClientAuth::Mac(Arc::new(ReplicaSessions::new(CONTEXT, &SESSION_SEED, replica, CLIENTS)))
     }
 }
 
 /// A message that passes through bytes and the verifier, as every received one does.
 pub(crate) fn receive(verifier: &mut Verifier, message: &Message) -> Option<Verified<Message>> {
+    judge(verifier, message).ok()
+}
+
+/// The same, with the reason of a refusal.
+pub(crate) fn judge(
+    verifier: &mut Verifier,
+    message: &Message,
+) -> Result<Verified<Message>, Refusal> {
     let decoded = Message::from_frame(&message.to_frame()).expect("what was encoded decodes");
     assert_eq!(&decoded, message, "decode(encode(x)) = x");
-    let mut accepted = None;
-    verifier.verify(&mut vec![decoded], |verdict| accepted = verdict.ok());
-    accepted
+    let mut judged = None;
+    verifier.verify(&mut vec![decoded], |verdict| judged = Some(verdict));
+    judged.expect("one value, one verdict").map_err(|(_, refusal)| refusal)
 }
 
 /// One engine, driven by hand: for rules that need a message at a time.
@@ -137,9 +157,14 @@ impl One {
 
     /// A request arrives from its client.
     pub(crate) fn ask(&mut self, client: u32, timestamp: u64) -> Vec<Output<Message>> {
-        let request = Message::Request(self.keys.request(client, timestamp, b"op"));
+        let request = self.keys.request(client, timestamp, b"op");
+        self.receive(&Message::Request(request))
+    }
+
+    /// A message that is signed arrives through the gate, which must let it pass.
+    pub(crate) fn receive(&mut self, message: &Message) -> Vec<Output<Message>> {
         let mut verifier = self.keys.verifier(ClientAuth::Signature);
-        let verified = receive(&mut verifier, &request).expect("a good request");
+        let verified = receive(&mut verifier, message).expect("every claim holds");
         self.input(Input::Message(verified))
     }
 
@@ -212,6 +237,8 @@ pub(crate) struct Lab {
     pub asked: Vec<SignedRequest>,
     /// A running hash over every output of every engine.
     pub trace: Digest,
+    /// Says of a message from one replica to another whether the network loses it.
+    pub lose: Box<dyn FnMut(ReplicaId, ReplicaId, &Message) -> bool>,
 }
 
 impl Lab {
@@ -241,6 +268,7 @@ impl Lab {
             replies: BTreeMap::new(),
             asked: Vec::new(),
             trace: Digest::ZERO,
+            lose: Box::new(|_, _, _| false),
             keys,
         }
     }
@@ -409,19 +437,18 @@ impl Lab {
         }
     }
 
-    fn send(&mut self, from: ReplicaId, to: Recipients, message: &Message) {
+    fn send(&mut self, from: ReplicaId, to_whom: Recipients, message: &Message) {
         let sender = &self.members[usize::from(from.0)];
         if sender.silent || sender.cut_off {
             return;
         }
-        match to {
-            Recipients::One(to) => self.transmit(to, message),
-            Recipients::Others => {
-                for to in (0..self.members.len() as u16).map(ReplicaId) {
-                    if to != from {
-                        self.transmit(to, message);
-                    }
-                }
+        for to in (0..self.members.len() as u16).map(ReplicaId) {
+            let addressed = match to_whom {
+                Recipients::One(one) => to == one,
+                Recipients::Others => to != from,
+            };
+            if addressed && !(self.lose)(from, to, message) {
+                self.transmit(to, message);
             }
         }
     }

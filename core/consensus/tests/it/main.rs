@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
 mod agreement;
+mod bounds;
 mod checkpoints;
 mod cluster;
+mod gate;
 mod lab;
+mod repair;
 mod requests;
+mod state;
 mod wire;

@@ -75,6 +75,27 @@ fn above_pending_max_requests_are_refused_and_counted() {
     assert_eq!((one.engine.waiting(), one.engine.counters().requests_refused), (3, 2));
 }
 
+#[test]
+fn the_digest_of_a_request_binds_its_client_its_timestamp_and_its_operation() {
+    let digest = |client, timestamp, operation: &'static [u8]| {
+        let (client, timestamp) = (ClientId(client), Timestamp(timestamp));
+        Request { client, timestamp, operation: Bytes::from_static(operation) }.digest()
+    };
+    let base = digest(1, 2, b"op");
+    assert_eq!(digest(1, 2, b"op"), base);
+    for (other, field) in [
+        (digest(3, 2, b"op"), "client"),
+        (digest(1 << 24, 2, b"op"), "client"),
+        (digest(1, 3, b"op"), "timestamp"),
+        (digest(1, 2 | 1 << 56, b"op"), "timestamp"),
+        (digest(1, 2, b"oq"), "operation"),
+        (digest(1, 2, b"op\0"), "operation"),
+        (digest(1, 2, b""), "operation"),
+    ] {
+        assert_ne!(other, base, "{field}");
+    }
+}
+
 /// A proposal whose one request has a MAC entry that is bad for the replica that hears it.
 fn doubtful_proposal(one: &mut One) -> (Message, Digest) {
     let request = Request {

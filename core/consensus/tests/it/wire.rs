@@ -74,7 +74,15 @@ fn message() -> impl Strategy<Value = Message> {
                         SlotStatus { pre_prepared, prepared, committed }
                     });
                     let slots = slots.collect();
-                    let body = StatusStatement { view, stable: seq, executed: seq, slots, replica };
+                    let body = StatusStatement {
+                        round: seq.0,
+                        attempt: 3,
+                        view,
+                        stable: seq,
+                        executed: seq,
+                        slots,
+                        replica,
+                    };
                     Message::Status(Signed { body, signature })
                 }
             }

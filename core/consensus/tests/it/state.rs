@@ -1,0 +1,178 @@
+//! PBFT 4.3: what a checkpoint's digest binds, and the exactly-once table that is part of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quorumark_consensus::client_table::{ClientTable, Standing};
+use quorumark_consensus::pbft::{Message, PrePrepare};
+use quorumark_consensus::{
+    Batch, ClientId, Executed, Execution, Input, Output, ReplicaId, Seq, SignedRequest, Timestamp,
+    View,
+};
+use quorumark_primitives::Digest;
+use quorumark_primitives::signed::Signed;
+
+use crate::agreement::{commit, prepare};
+use crate::checkpoints::{executions, said_state};
+use crate::lab::One;
+
+/// A backup that takes a checkpoint every second sequence number.
+fn backup(n: usize) -> One {
+    One::new(n, 1, |config| {
+        config.window = 4;
+        config.checkpoint_interval = 2;
+        config.client_window = 8;
+    })
+}
+
+/// The committee orders these requests at `seq`; what follows from it.
+fn order(one: &mut One, seq: u64, requests: Vec<SignedRequest>) -> Vec<Output<Message>> {
+    let batch = Arc::new(Batch::new(requests));
+    let digest = batch.digest();
+    let body = PrePrepare { view: View(0), seq: Seq(seq), digest, replica: ReplicaId(0) };
+    let mut outputs = one.hear(Message::PrePrepare(Signed::blank(body), batch));
+    for replica in 1..one.committee.n() {
+        outputs.extend(one.hear(prepare(seq, digest, replica)));
+    }
+    for replica in 0..one.committee.n() {
+        outputs.extend(one.hear(commit(seq, digest, replica)));
+    }
+    outputs
+}
+
+/// The application answers every request alike and reports `root`.
+fn execute(one: &mut One, execution: &Execution, root: Digest) -> Vec<Output<Message>> {
+    let results = execution.fresh.iter().map(|_| Bytes::from_static(b"done")).collect();
+    let state_root = execution.checkpoint.then_some(root);
+    one.input(Input::Executed(Executed { seq: execution.seq, results, state_root }))
+}
+
+/// Orders and executes one batch; the state said after it, where a checkpoint is due.
+fn run(one: &mut One, seq: u64, requests: &[(u32, u64)], root: Digest) -> Option<Digest> {
+    let signed = |(client, timestamp): &(u32, u64)| one.keys.request(*client, *timestamp, b"op");
+    let requests = requests.iter().map(signed).collect();
+    let outputs = order(one, seq, requests);
+    let [execution] = &executions(outputs)[..] else { panic!("{seq} is executed by itself") };
+    said_state(&execute(one, execution, root))
+}
+
+/// The state after two batches of one request of `client` each.
+fn state_after_two(n: usize, client: u32, root: Digest) -> Digest {
+    let mut one = backup(n);
+    assert_eq!(run(&mut one, 1, &[(client, 1)], root), None);
+    run(&mut one, 2, &[(client, 2)], root).expect("a checkpoint is due after 2")
+}
+
+const ROOT: Digest = Digest([1; 32]);
+
+#[test]
+fn pbft_4_3_equal_executions_say_equal_states() {
+    assert_eq!(state_after_two(4, 0, ROOT), state_after_two(4, 0, ROOT));
+}
+
+#[test]
+fn pbft_4_3_the_state_binds_the_applications_root() {
+    assert_ne!(state_after_two(4, 0, ROOT), state_after_two(4, 0, Digest([2; 32])));
+}
+
+#[test]
+fn pbft_4_3_the_state_binds_whose_requests_were_executed() {
+    assert_ne!(state_after_two(4, 0, ROOT), state_after_two(4, 1, ROOT));
+}
+
+#[test]
+fn pbft_4_3_the_state_binds_the_size_of_the_committee() {
+    assert_ne!(state_after_two(4, 0, ROOT), state_after_two(5, 0, ROOT));
+}
+
+#[test]
+fn pbft_4_3_the_state_binds_its_sequence_number() {
+    let mut one = backup(4);
+    run(&mut one, 1, &[(0, 1)], ROOT);
+    let at_2 = run(&mut one, 2, &[(0, 2)], ROOT).expect("a checkpoint is due after 2");
+    // Repeats execute nothing: application and client table stay as they were.
+    run(&mut one, 3, &[(0, 1)], ROOT);
+    let at_4 = run(&mut one, 4, &[(0, 2)], ROOT).expect("a checkpoint is due after 4");
+    assert_ne!(at_2, at_4);
+}
+
+const CLIENT: ClientId = ClientId(3);
+
+fn done(table: &mut ClientTable, timestamp: u64) {
+    assert!(table.begin(CLIENT, Timestamp(timestamp)));
+    let result = Bytes::from(timestamp.to_le_bytes().to_vec());
+    table.finish(CLIENT, Timestamp(timestamp), Seq(timestamp), result);
+}
+
+#[test]
+fn a_result_that_comes_back_after_its_timestamp_left_the_window_is_dropped() {
+    let window = 8;
+    let mut table = ClientTable::new(4, window);
+    for timestamp in [1, 2, 1 + window] {
+        assert!(table.begin(CLIENT, Timestamp(timestamp)));
+    }
+    for timestamp in [1, 2, 1 + window] {
+        table.finish(CLIENT, Timestamp(timestamp), Seq(5), Bytes::from_static(b"r"));
+    }
+    assert_eq!(table.standing(CLIENT, Timestamp(1)), Standing::Stale);
+    for timestamp in [2, 1 + window] {
+        let standing = table.standing(CLIENT, Timestamp(timestamp));
+        assert_eq!(standing, Standing::Done { seq: Seq(5), result: Bytes::from_static(b"r") });
+    }
+}
+
+#[test]
+fn one_batch_may_hold_a_request_and_another_that_pushes_it_out_of_the_window() {
+    let mut one = backup(4);
+    let requests = [1, 9].map(|timestamp| one.keys.request(0, timestamp, b"op"));
+    let outputs = order(&mut one, 1, requests.to_vec());
+    let [execution] = &executions(outputs)[..] else { panic!("one batch") };
+    assert_eq!(execution.fresh, [0, 1]);
+    let outputs = execute(&mut one, execution, ROOT);
+    let [Output::Reply(replies)] = &outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!(replies.len(), 2, "both were executed, both are answered");
+    assert!(one.ask(0, 1).is_empty(), "stale by now");
+    assert!(matches!(&one.ask(0, 9)[..], [Output::Reply(_)]));
+}
+
+#[test]
+fn the_root_depends_on_the_window_alone_and_not_on_how_it_was_reached() {
+    // A page covers 64 timestamps: windows that end inside one, at its end, and after several.
+    for window in [1, 10, 64, 100] {
+        for highest in [window + 3, 63.max(window), 64.max(window), 150, 191, 192, 300] {
+            let low = highest - window;
+            let mut long = ClientTable::new(4, window);
+            for timestamp in 1..=highest {
+                done(&mut long, timestamp);
+                long.root();
+            }
+            let mut short = ClientTable::new(4, window);
+            (low + 1..=highest).for_each(|timestamp| done(&mut short, timestamp));
+            let mut backwards = ClientTable::new(4, window);
+            (low + 1..=highest).rev().for_each(|timestamp| done(&mut backwards, timestamp));
+            let root = long.root();
+            assert_eq!(short.root(), root, "window {window}, highest {highest}");
+            assert_eq!(backwards.root(), root, "window {window}, highest {highest}");
+        }
+    }
+}
+
+#[test]
+fn the_root_tells_apart_which_requests_of_the_window_were_executed_and_where() {
+    let table = |timestamps: &[u64]| {
+        let mut table = ClientTable::new(4, 10);
+        timestamps.iter().for_each(|timestamp| done(&mut table, *timestamp));
+        table.root()
+    };
+    assert_eq!(table(&[5, 20]), table(&[20]), "5 is below the window");
+    assert_ne!(table(&[15, 20]), table(&[20]), "15 is inside it");
+    assert_ne!(table(&[15, 20]), table(&[16, 20]));
+    assert_ne!(table(&[15, 20]), table(&[15, 21]));
+    let at = |seq| {
+        let mut table = ClientTable::new(4, 10);
+        assert!(table.begin(CLIENT, Timestamp(1)));
+        table.finish(CLIENT, Timestamp(1), Seq(seq), Bytes::from_static(b"r"));
+        table.root()
+    };
+    assert_ne!(at(1), at(2));
+}
