@@ -237,8 +237,8 @@ pub(crate) struct Lab {
     pub asked: Vec<SignedRequest>,
     /// A running hash over every output of every engine.
     pub trace: Digest,
-    /// Says of a message from one replica to another whether the network loses it.
-    pub lose: Box<dyn FnMut(ReplicaId, ReplicaId, &Message) -> bool>,
+    /// What the network loses besides what it draws.
+    pub lose: Loss,
 }
 
 impl Lab {
