@@ -15,6 +15,19 @@ response_time_ns_p50 response_time_ns_p99 signatures_verified_per_tx messages_pe
 rejected_requests duplicates cpu_us_per_signature ratio_to_dalek hashes_per_s cpu_ns_per_hash
 leaves_per_s leaves_per_cpu_s cpu_share""".split()
 
+# What the main job owes on two quiet cores: metric, least, most.
+EXPECT = {
+    "pbft-signature-memory": [("limit_share", 0.5, None), ("yardstick_share", 0.5, None),
+                              ("signatures_verified_per_tx", 4, 4), ("messages_per_batch", 24, 24)],
+    "pbft-signature-tcp": [("signatures_verified_per_tx", 4, 4)],
+    "pbft-n7": [("signatures_verified_per_tx", 7, 7)],
+    "pbft-silent": [("signatures_verified_per_tx", 3, 3)],
+    "pbft-invalid": [("rejected_requests", 1, None)],
+    "signature-batch-256x4": [("cpu_us_per_signature", None, 11)],
+    "pow-miner-1": [("hashes_per_s", 10e6, None)],
+    "merkle-root-1": [("leaves_per_cpu_s", 6e6, None)],
+}
+
 path, name, code, expected = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 record = json.load(open(path))
 metrics = record["metrics"]
@@ -23,7 +36,13 @@ if code != expected:
     faults.append(f"exit {code}, expected {expected}: {record.get('verdict_reason')}")
 if record["scenario"].endswith("/pipeline"):
     faults += [f"{metric} is missing" for metric in PIPELINE if metric not in metrics]
+for metric, least, most in EXPECT.get(name, []):
+    value = metrics.get(metric)
+    if value is None or (least and value < least * 0.9999) or (most and value > most * 1.0001):
+        faults.append(f"{metric} = {value}, owed is {least} to {most}")
 for check, outcome in record["oracle"].items():
+    if not outcome["evaluated"]:
+        faults.append(f"{check} was never evaluated")
     if outcome["violated"]:
         faults.append(f"{check} violated: {outcome['first_violation']}")
 figures = ", ".join(f"{key} {metrics[key]:.6g}" for key in SHOWN if metrics.get(key) is not None)

@@ -70,11 +70,15 @@ fn panic_line(info: &PanicHookInfo<'_>) -> String {
     format!("panic: {text}{place}; this is a bug, please report it with the command that you ran")
 }
 
-/// Runs `work`; a panic becomes [`Exit::Panicked`].
+/// Runs `work`; a panic on any thread becomes [`Exit::Panicked`], whatever `work` made of it: the
+/// hook has said its line already.
 pub(crate) fn guarded(work: impl FnOnce() -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     let outcome = panic::catch_unwind(AssertUnwindSafe(work));
-    let panicked = PANICKED.load(Ordering::Relaxed);
-    outcome.unwrap_or(Ok(Exit::Panicked)).map(|exit| if panicked { Exit::Panicked } else { exit })
+    if PANICKED.load(Ordering::Relaxed) {
+        Ok(Exit::Panicked)
+    } else {
+        outcome.unwrap_or(Ok(Exit::Panicked))
+    }
 }
 
 /// Says on one line what went wrong, if anything, and gives the process its exit code.

@@ -91,7 +91,9 @@ pub struct ClusterConfig {
     pub verify_batch_max: usize,
     /// Batches that each queue between stages holds. Default 64.
     pub queue_capacity_batches: usize,
-    /// Flushes of one sender that a replica's inbox holds before the sender waits. Default 1,024.
+    /// Flushes that a replica's inbox holds before its senders wait; there is one inbox for all peers
+    /// and one for all clients. A batch takes about 2n flushes, and a replica must reach what its
+    /// inbox holds: keep it below 4n windows. Default 1,024.
     pub inbox_capacity_batches: usize,
     /// Flushes of replies that a client port holds before more are dropped. Default 4,096.
     pub port_capacity_batches: usize,

@@ -16,13 +16,13 @@ pub struct Config {
     /// Which member this is.
     pub replica: ReplicaId,
     /// The most requests in a batch; a fuller batch costs fewer messages a request and waits
-    /// longer. Default 128.
+    /// longer. Default 256.
     pub batch_size_max: usize,
     /// The most bytes in a batch. Default 4 MiB.
     pub batch_bytes_max: usize,
     /// How long the oldest waiting request waits for company. Default 500 us.
     pub batch_linger: Duration,
-    /// L: sequence numbers between the low and the high watermark (PBFT 4.2). Default 256.
+    /// L: sequence numbers between the low and the high watermark (PBFT 4.2). Default 128.
     pub window: u64,
     /// K: sequence numbers between checkpoints; at most half the window, so that agreement goes on
     /// while a checkpoint becomes stable. Default 64.
@@ -88,10 +88,10 @@ impl Config {
         Config {
             committee,
             replica,
-            batch_size_max: 128,
+            batch_size_max: 256,
             batch_bytes_max: 4 << 20,
             batch_linger: Duration::from_micros(500),
-            window: 256,
+            window: 128,
             checkpoint_interval: 64,
             pending_max: 32_768,
             pending_bytes_max: 64 << 20,
@@ -162,7 +162,7 @@ mod tests {
     fn each_bad_setting_says_what_to_choose() {
         let mut bad = config();
         bad.checkpoint_interval = 200;
-        assert!(bad.check().unwrap_err().to_string().contains("choose at most 128"));
+        assert!(bad.check().unwrap_err().to_string().contains("choose at most 64"));
         let mut bad = config();
         bad.batch_size_max = 0;
         assert!(bad.check().unwrap_err().to_string().contains("batch_size_max = 0: choose 1 to"));
