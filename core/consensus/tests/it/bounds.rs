@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorumark_consensus::pbft::{Message, PrePrepare};
-use quorumark_consensus::{Batch, Engine, Input, Output, ReplicaId, Seq, SignedRequest, View};
+use quorumark_consensus::{
+    Batch, ClientProof, Engine, Input, Output, ReplicaId, Seq, SignedRequest, View,
+};
 use quorumark_primitives::Digest;
+use quorumark_primitives::mac::{Authenticator, Tag};
 use quorumark_primitives::signed::Signed;
 
 use crate::agreement::{commit, commit_at, executes, pre_prepare, prepare, says};
 use crate::checkpoints::{checkpoint, executions, said_state};
-use crate::lab::{CLIENTS, Lab, Network, One, run_batch};
+use crate::lab::{CLIENTS, Lab, Network, One, judge, run_batch};
 
 const WINDOW: u64 = 4;
 
@@ -81,6 +84,29 @@ fn a_slot_that_got_votes_only_is_used_again_as_if_new() {
     }
     assert_eq!(one.engine.counters().evidence_found, 0);
     assert_eq!(one.engine.executed(), Seq(8 * WINDOW));
+}
+
+#[test]
+fn a_slot_that_is_used_again_takes_a_good_copy_of_a_doubtful_proposal() {
+    let mut one = One::new(4, 1, |config| {
+        config.window = WINDOW;
+        config.checkpoint_interval = 2;
+    });
+    let mut state = Digest::ZERO;
+    (1..=4 * WINDOW).for_each(|seq| watch_one_sequence(&mut one, &mut state, seq));
+    let good = one.keys.mac_request(1, 4);
+    let none = Authenticator::new(vec![Tag([0; 16]); 4]);
+    let doubtful = SignedRequest::new(good.request.clone(), ClientProof::Mac(none));
+    let mut verifier = one.keys.verifier(one.keys.macs(1));
+    for (request, prepares) in [(doubtful, 0), (good, 1)] {
+        let batch = Arc::new(Batch::new(vec![request]));
+        let (seq, digest) = (Seq(4 * WINDOW + 1), batch.digest());
+        let body = PrePrepare { view: View(0), seq, digest, replica: ReplicaId(0) };
+        let sealed = one.keys.seal(Message::PrePrepare(Signed::blank(body), batch));
+        let verified = judge(&mut verifier, sealed.get()).expect("a proposal is kept, marked");
+        let outputs = one.input(Input::Message(verified));
+        assert_eq!(says(&outputs, "prepare"), prepares);
+    }
 }
 
 #[test]
@@ -169,6 +195,35 @@ fn a_request_that_has_left_the_window_is_not_executed_when_it_is_ordered_again()
         one.input(Input::Executed(run_batch(&mut state, execution)));
     }
     assert_eq!(one.engine.counters().repeats_skipped, 3);
+}
+
+#[test]
+fn one_client_cannot_take_the_whole_queue() {
+    let mut one = One::new(4, 0, |config| config.client_window = 4);
+    (1..=6).for_each(|timestamp| drop(one.ask(0, timestamp)));
+    assert_eq!((one.engine.waiting(), one.engine.counters().requests_refused), (4, 2));
+    one.ask(1, 1);
+    assert_eq!((one.engine.waiting(), one.engine.counters().requests_refused), (5, 2));
+}
+
+#[test]
+fn above_pending_bytes_max_requests_are_refused_until_a_batch_is_proposed() {
+    let half = 1 << 20;
+    let mut one = One::new(4, 0, |config| config.pending_bytes_max = 2 * half);
+    for timestamp in 1..=4 {
+        let bytes = if timestamp % 2 == 0 { 100 } else { half };
+        let request = sized(&mut one, timestamp, bytes);
+        assert!(one.receive(&Message::Request(request)).is_empty());
+    }
+    // 1 MiB, 100 bytes; another 1 MiB is too much, another 100 bytes are not.
+    assert_eq!((one.engine.waiting(), one.engine.counters().requests_refused), (3, 1));
+    one.now = one.now + Duration::from_secs(1);
+    assert!(proposal(&one.input(Input::Timeout)).is_some());
+    for timestamp in [5, 7] {
+        let request = sized(&mut one, timestamp, half);
+        one.receive(&Message::Request(request));
+    }
+    assert_eq!((one.engine.waiting(), one.engine.counters().requests_refused), (2, 1), "2 MiB");
 }
 
 const BYTES_MAX: usize = 1024;

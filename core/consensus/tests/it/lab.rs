@@ -241,6 +241,9 @@ pub(crate) struct Lab {
     pub lose: Loss,
 }
 
+/// Says whether a message from one replica to another is lost.
+type Loss = Box<dyn FnMut(ReplicaId, ReplicaId, &Message) -> bool>;
+
 impl Lab {
     pub(crate) fn new(n: usize, seed: u64, network: Network, set: impl Fn(&mut Config)) -> Lab {
         let committee = Committee::new(n).unwrap();

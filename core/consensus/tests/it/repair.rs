@@ -190,21 +190,17 @@ fn one_lost_proposal_at_a_thousand_batches_a_second_is_made_good() {
 }
 
 #[test]
-fn on_a_slow_network_without_loss_repeats_come_with_stalls_and_not_with_load() {
+fn a_slow_network_without_loss_causes_no_repeats_while_the_window_has_room() {
     let slow = Network { delay_us: (300_000, 310_000), loss: 0.0, duplicate: 0.0 };
-    let repeated = |batches| {
-        let mut lab = Lab::new(4, 1, slow, |_| {});
-        for timestamp in 1..=batches {
-            lab.ask(0, timestamp, 0);
-            lab.run(Duration::from_millis(10));
-        }
-        lab.run(Duration::from_secs(3));
-        assert!(lab.engine(0).executed().0 > batches / 2);
-        (0..4).map(|id| lab.engine(id).counters().messages_repeated).sum::<u64>()
-    };
-    let (few, many) = (repeated(120), repeated(360));
-    // Three times the load, and one stall more, at the first checkpoint.
-    assert!(many < 2 * few, "{few} repeats for 120 batches, {many} for 360");
+    let mut lab = Lab::new(4, 1, slow, |_| {});
+    for timestamp in 1..=120 {
+        lab.ask(0, timestamp, 0);
+        lab.run(Duration::from_millis(10));
+    }
+    lab.run(Duration::from_secs(3));
+    assert!(lab.engine(0).executed().0 > 100);
+    let repeated: u64 = (0..4).map(|id| lab.engine(id).counters().messages_repeated).sum();
+    assert_eq!(repeated, 0);
 }
 
 #[test]
