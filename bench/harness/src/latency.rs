@@ -75,6 +75,11 @@ impl Latency {
         (above >= SAMPLES_ABOVE_MIN).then(|| self.histogram.value_at_quantile(quantile))
     }
 
+    /// How many were recorded that are no longer than `ns`, to three digits.
+    pub fn count_within(&self, ns: u64) -> u64 {
+        self.histogram.count_between(0, ns.min(LATENCY_NS_MAX))
+    }
+
     /// The longest, to three digits; `None` when nothing was recorded.
     pub fn max(&self) -> Option<u64> {
         (!self.is_empty()).then(|| self.histogram.max())
@@ -180,6 +185,8 @@ mod tests {
         assert_eq!(latency.len(), 2);
         let longest = latency.max().unwrap() as f64;
         assert!((longest / LATENCY_NS_MAX as f64 - 1.0).abs() < 0.001);
+        assert_eq!((latency.count_within(0), latency.count_within(1_000_000)), (0, 1));
+        assert_eq!(latency.count_within(u64::MAX), 2);
         assert!(latency.spectrum().points()[0] == (0.0, 1));
     }
 

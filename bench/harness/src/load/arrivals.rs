@@ -19,6 +19,9 @@ pub enum Law {
     Poisson,
 }
 
+/// Arrivals that are drawn one by one to be counted: 1 % of a second's work at most.
+const WALK_MAX: u64 = 1 << 18;
+
 /// The arrival times of an open loop, rising without end.
 #[derive(Debug, Clone)]
 pub struct Arrivals {
@@ -46,6 +49,20 @@ impl Arrivals {
         Instant(self.next_ns as u64)
     }
 
+    /// Goes on to the first arrival at `until` or later; returns how many were skipped. Poisson
+    /// arrivals beyond [`WALK_MAX`] are as many as their rate gives on average.
+    pub fn skip(&mut self, until: Instant) -> u64 {
+        let mut skipped = 0;
+        let walk = if self.law == Law::Poisson { WALK_MAX } else { 0 };
+        while skipped < walk && self.next() < until {
+            self.advance();
+            skipped += 1;
+        }
+        let left = ((until.0 as f64 - self.next_ns) / self.interval_ns).ceil().max(0.0);
+        self.next_ns += left * self.interval_ns;
+        skipped + left as u64
+    }
+
     /// Goes on to the one after it.
     #[inline]
     pub fn advance(&mut self) {
@@ -68,6 +85,26 @@ mod tests {
             arrivals.next().since(before).as_nanos() as f64
         };
         (0..50_000).map(|_| gap()).collect()
+    }
+
+    #[test]
+    fn skipping_counts_what_walking_would_and_is_bounded() {
+        for law in [Law::Constant, Law::Poisson] {
+            let mut walked = Arrivals::new(law, 30_000.0, Instant(500), 3);
+            let mut skipped = walked.clone();
+            let until = Instant(700_000_123);
+            let mut count = 0;
+            while walked.next() < until {
+                walked.advance();
+                count += 1;
+            }
+            assert_eq!((skipped.skip(until), skipped.skip(until)), (count, 0), "{law:?}");
+            assert!(skipped.next().since(walked.next()).as_nanos() <= 1, "{law:?}");
+            // An hour at 100 million a second.
+            let mut many = Arrivals::new(law, 1e8, Instant(0), 3);
+            let count = many.skip(Instant(3_600_000_000_000)) as f64;
+            assert!((count / 3.6e11 - 1.0).abs() < 0.001, "{law:?}: {count}");
+        }
     }
 
     #[test]

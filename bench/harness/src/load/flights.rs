@@ -34,11 +34,11 @@ struct Ballot {
 
 /// A set of replicas, one bit each.
 #[derive(Debug, Default, Clone, Copy)]
-struct Voters([u64; 4]);
+pub(super) struct Voters([u64; 4]);
 
 impl Voters {
     /// Adds a replica; tells whether it is new. There are at most 256.
-    fn insert(&mut self, replica: ReplicaId) -> bool {
+    pub(super) fn insert(&mut self, replica: ReplicaId) -> bool {
         let (word, bit) = (usize::from(replica.0 / 64) % 4, 1u64 << (replica.0 % 64));
         let fresh = self.0[word] & bit == 0;
         self.0[word] |= bit;
@@ -47,6 +47,10 @@ impl Voters {
 
     fn contains(self, replica: ReplicaId) -> bool {
         self.0[usize::from(replica.0 / 64) % 4] >> (replica.0 % 64) & 1 == 1
+    }
+
+    fn and(self, other: Voters) -> Voters {
+        Voters(core::array::from_fn(|word| self.0[word] | other.0[word]))
     }
 }
 
@@ -149,6 +153,11 @@ impl Flights {
         Progress::Accepted { flight, result, view }
     }
 
+    /// Those that wait for their result.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Flight> {
+        self.slots.iter().flatten()
+    }
+
     /// The numbers to send again at `now`, oldest first, at most `max`.
     pub(super) fn due(&self, now: Instant, max: usize) -> Vec<u64> {
         let flights = (self.base..).zip(&self.slots);
@@ -165,6 +174,11 @@ impl Flights {
 }
 
 impl Flight {
+    /// The replicas that have answered, whatever their results.
+    pub(super) fn answered_by(&self) -> Voters {
+        self.others.iter().fold(self.ballot.voters, |all, ballot| all.and(ballot.voters))
+    }
+
     /// The ballot with the reply's result, the replica counted; `None` when it has voted before.
     fn ballot_of(&mut self, reply: &Reply) -> Option<&mut Ballot> {
         let voted = |ballot: &Ballot| ballot.voters.contains(reply.replica);

@@ -12,7 +12,7 @@ use quorumark_pipeline::PortError;
 use super::flights::{Flights, Progress};
 use super::record::Recorder;
 use super::{LoadConfig, LoadReport, Loop, Port, Requests};
-use crate::oracle::SendTimes;
+use crate::oracle::{SendTimes, Window};
 use crate::workload::NUMBERS_MAX;
 
 /// The most request frames that are handed to the port at once.
@@ -36,6 +36,9 @@ pub struct Generator {
     interrupt: Arc<AtomicBool>,
     view: View,
     outgoing: Outgoing,
+    /// Requests to send a second time, for their results were accepted; bounded by what one turn
+    /// accepts, since each turn sends them all.
+    second: Vec<u64>,
     next_retransmit_check: Instant,
 }
 
@@ -45,6 +48,8 @@ struct Outgoing {
     frames: Vec<Bytes>,
     /// The valid requests among them, with their intended times.
     numbers: Vec<(u64, Instant)>,
+    /// The others: their proofs are spoilt.
+    invalid: u64,
 }
 
 impl Generator {
@@ -62,9 +67,10 @@ impl Generator {
         Generator {
             flights: Flights::new(config.committee.weak_quorum(), spread),
             recorder: Recorder::new(config.window),
-            next_retransmit_check: config.window.start,
+            next_retransmit_check: Instant(0),
             view: View(0),
             outgoing: Outgoing::default(),
+            second: Vec::new(),
             config,
             requests,
             sends,
@@ -86,16 +92,24 @@ impl Generator {
                 break;
             }
             let more = self.launch(now);
-            self.recorder.in_flight = self.flights.len();
-            self.flush(port, now)?;
+            let refused = !self.flush(port, now)?;
+            self.recorder.in_flight = self.in_flight();
+            self.send_second(port)?;
             self.retransmit(port, now)?;
-            let until = if more { now } else { self.wake(now) };
+            // What was refused is not offered again at once, however much more is due.
+            let until = if more && !refused { now } else { self.wake(now) };
             self.receive(port, until)?;
         }
         self.count_unsent();
         let Generator { mut recorder, requests, flights, .. } = self;
+        flights.waiting().for_each(|flight| recorder.unanswered(flight));
         recorder.report.signed_live = requests.signed_live();
         Ok(recorder.finish(flights.next(), requests.plan().clients()))
+    }
+
+    /// Requests that have left and wait for their results.
+    fn in_flight(&self) -> usize {
+        self.flights.len() - self.outgoing.numbers.len()
     }
 
     fn check_interrupt(&mut self, now: Instant) {
@@ -107,7 +121,8 @@ impl Generator {
 
     fn is_done(&self, now: Instant) -> bool {
         let end = self.recorder.window.end;
-        let idle = self.flights.len() == 0 && self.outgoing.frames.is_empty();
+        let idle =
+            self.flights.len() == 0 && self.outgoing.frames.is_empty() && self.second.is_empty();
         now >= end && (idle || now >= end + self.config.drain_max)
     }
 
@@ -125,11 +140,8 @@ impl Generator {
             let plan = self.requests.plan();
             if plan.is_invalid(number) {
                 self.flights.pass();
-                self.recorder.report.sent_invalid += 1;
+                self.outgoing.invalid += 1;
             } else {
-                if plan.is_sent_twice(number) {
-                    self.outgoing.frames.push(frame.clone());
-                }
                 self.flights.launch(intended);
                 self.outgoing.numbers.push((number, intended));
                 self.recorder.intended(intended);
@@ -152,9 +164,10 @@ impl Generator {
         due.filter(|_| free)
     }
 
-    fn flush(&mut self, port: &mut impl Port, now: Instant) -> Result<(), PortError> {
+    /// Hands the port what is there; tells whether all has left.
+    fn flush(&mut self, port: &mut impl Port, now: Instant) -> Result<bool, PortError> {
         if self.outgoing.frames.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let frames = std::mem::take(&mut self.outgoing.frames);
         let bytes: usize = frames.iter().map(Bytes::len).sum();
@@ -165,16 +178,17 @@ impl Generator {
         match port.send(self.config.committee.primary(self.view), frames) {
             Ok(()) => {
                 self.recorder.report.bytes_sent += bytes as u64;
+                self.recorder.report.sent_invalid += std::mem::take(&mut self.outgoing.invalid);
                 let again = now + self.config.retransmit_timeout;
                 for (number, intended) in self.outgoing.numbers.drain(..) {
                     self.flights.sent(number, now, again);
                     self.recorder.sent(intended, now);
                 }
-                Ok(())
+                Ok(true)
             }
             Err((PortError::Full, frames)) => {
                 self.outgoing.frames = frames;
-                Ok(())
+                Ok(false)
             }
             Err((stopped, _)) => Err(stopped),
         }
@@ -190,19 +204,36 @@ impl Generator {
         if numbers.is_empty() {
             return Ok(());
         }
-        let frames: Vec<Bytes> = numbers.iter().map(|nth| self.requests.frame(*nth)).collect();
-        for replica in self.config.committee.members() {
-            match port.send(replica, frames.clone()) {
-                // A full replica gets them the next time.
-                Ok(()) | Err((PortError::Full, _)) => (),
-                Err((stopped, _)) => return Err(stopped),
-            }
-        }
-        let bytes: usize = frames.iter().map(Bytes::len).sum();
-        self.recorder.report.bytes_sent += (bytes * self.config.committee.n()) as u64;
+        // A full replica gets them the next time.
+        self.send_to_all(port, &numbers)?;
         self.recorder.report.retransmitted += numbers.len() as u64;
         for number in numbers {
             self.flights.sent(number, now, now + self.config.retransmit_timeout);
+        }
+        Ok(())
+    }
+
+    /// Sends answered requests to every replica again, as a client whose replies were lost would: a
+    /// replica answers from what it kept (PBFT 4.1), and must answer the same.
+    fn send_second(&mut self, port: &mut impl Port) -> Result<(), PortError> {
+        let numbers = std::mem::take(&mut self.second);
+        for some in numbers.chunks(FLUSH_FRAMES_MAX) {
+            self.send_to_all(port, some)?;
+            self.recorder.report.sent_twice += some.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Sends these requests to every replica that takes them just now.
+    fn send_to_all(&mut self, port: &mut impl Port, numbers: &[u64]) -> Result<(), PortError> {
+        let frames: Vec<Bytes> = numbers.iter().map(|nth| self.requests.frame(*nth)).collect();
+        let bytes: usize = frames.iter().map(Bytes::len).sum();
+        for replica in self.config.committee.members() {
+            match port.send(replica, frames.clone()) {
+                Ok(()) => self.recorder.report.bytes_sent += bytes as u64,
+                Err((PortError::Full, _)) => (),
+                Err((stopped, _)) => return Err(stopped),
+            }
         }
         Ok(())
     }
@@ -237,7 +268,7 @@ impl Generator {
         for reply in replies {
             self.take(reply, now);
         }
-        self.recorder.in_flight = self.flights.len();
+        self.recorder.in_flight = self.in_flight();
         Ok(())
     }
 
@@ -247,18 +278,19 @@ impl Generator {
             self.recorder.report.replies_refused += 1;
             return;
         };
-        let (sent_twice, given) = (plan.is_sent_twice(number), reply.result.clone());
+        let sent_twice = plan.is_sent_twice(number);
+        let (by, given) = (reply.replica, reply.result.clone());
         match self.flights.reply(number, reply) {
             Progress::Accepted { flight, result, view } => {
                 self.view = self.view.max(view);
                 self.recorder.accepted(number, &flight, now);
-                if sent_twice {
-                    self.recorder.keep_result(number, &result);
+                if sent_twice && self.recorder.keep_result(number, &flight, &result) {
+                    self.second.push(number);
                 }
             }
             Progress::Counted => (),
             Progress::Repeated => self.recorder.report.replies_repeated += 1,
-            Progress::Late if sent_twice => self.recorder.compare(number, &given),
+            Progress::Late if sent_twice => self.recorder.compare(number, by, &given),
             Progress::Late => (),
         }
     }
@@ -266,10 +298,10 @@ impl Generator {
     /// Counts the requests of an open loop that were due and never launched.
     fn count_unsent(&mut self) {
         if let Loop::Open(arrivals) = &mut self.config.pace {
-            while arrivals.next() < self.recorder.window.end {
-                self.recorder.intended(arrivals.next());
-                arrivals.advance();
-            }
+            let Window { start, end } = self.recorder.window;
+            arrivals.skip(start);
+            let unsent = arrivals.skip(end);
+            self.recorder.unsent(unsent);
         }
     }
 }

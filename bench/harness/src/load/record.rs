@@ -4,16 +4,19 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorumark_consensus::types::Instant;
+use quorumark_consensus::types::{Instant, ReplicaId};
 use quorumark_report::{Metrics, Point};
 
-use super::flights::Flight;
+use super::flights::{Flight, Voters};
 use crate::clock;
 use crate::latency::Latency;
 use crate::oracle::{Sent, Window};
 
 /// Length of one point of the time series.
 pub const SLICE: Duration = Duration::from_millis(100);
+
+/// The part of the span in which latencies are taken as those of its end: one over this.
+const EARLY: u32 = 10;
 
 /// Results of requests that were sent twice, kept to compare later replies with.
 const TWICE_KEPT_MAX: usize = 1 << 16;
@@ -29,6 +32,17 @@ pub struct LoadReport {
     pub sent: u64,
     /// Of the intended ones, answered by the end of the cool-down.
     pub completed: u64,
+    /// Of the intended ones, sent at any time and not answered by the end of the cool-down.
+    pub dropped: u64,
+    /// In the whole trial: requests sent and not answered by its end.
+    pub unanswered: u64,
+    /// Of the intended ones, answered within the span.
+    pub completed_in_span: u64,
+    /// How long after the span's end the others of them were answered.
+    pub late: Latency,
+    /// Response times of those that were intended in the first tenth of the span: as long as the
+    /// last ones may take too.
+    pub early: Latency,
     /// Results accepted within the span, whenever their requests were sent.
     pub accepted_in_span: u64,
     /// Times from the intended send of the intended requests.
@@ -51,7 +65,10 @@ pub struct LoadReport {
     pub replies_repeated: u64,
     /// In the whole trial: replies that were not authentic.
     pub replies_refused: u64,
-    /// In the whole trial: later replies to requests that were sent twice, compared with the result.
+    /// In the whole trial: second copies of requests, sent once their results were accepted.
+    pub sent_twice: u64,
+    /// In the whole trial: second replies of a replica to a request that was sent twice, compared
+    /// with the result that was accepted.
     pub replies_compared: u64,
     /// Of these, different ones; the first in words.
     pub replies_differing: (u64, Option<String>),
@@ -73,7 +90,15 @@ pub(super) struct Recorder {
     last_look: Instant,
     cpu_start: Option<Duration>,
     cpu_end: Option<Duration>,
-    twice: HashMap<u64, Bytes>,
+    twice: HashMap<u64, Twice>,
+}
+
+/// A request that was answered and is sent a second time.
+#[derive(Debug)]
+struct Twice {
+    result: Bytes,
+    /// The replicas whose first reply has come.
+    answered: Voters,
 }
 
 impl Recorder {
@@ -143,22 +168,58 @@ impl Recorder {
         }
         if self.window.contains(flight.intended) {
             self.report.completed += 1;
+            self.place(flight.intended, now);
             self.report.response.record(response);
             self.report.service.record(now.since(flight.sent.unwrap_or(flight.intended)));
         }
     }
 
-    /// Keeps the result of a request that was sent twice.
-    pub(super) fn keep_result(&mut self, number: u64, result: &Bytes) {
-        if self.twice.len() < TWICE_KEPT_MAX {
-            // A copy: a view would hold the whole frame in memory.
-            self.twice.insert(number, Bytes::copy_from_slice(result));
+    /// Where the answer to a request that was intended within the span lies.
+    fn place(&mut self, intended: Instant, now: Instant) {
+        let Window { start, end } = self.window;
+        if now < end {
+            self.report.completed_in_span += 1;
+        } else {
+            self.report.late.record(now.since(end));
+        }
+        if intended < start + end.since(start) / EARLY {
+            self.report.early.record(now.since(intended));
         }
     }
 
-    /// Compares a reply that came after its result was accepted.
-    pub(super) fn compare(&mut self, number: u64, result: &Bytes) {
-        let Some(accepted) = self.twice.get(&number) else { return };
+    /// A request that is still without its result at the end of the cool-down.
+    pub(super) fn unanswered(&mut self, flight: &Flight) {
+        if flight.sent.is_some() {
+            self.report.unanswered += 1;
+            self.report.dropped += u64::from(self.window.contains(flight.intended));
+        }
+    }
+
+    /// Requests of an open loop were due within the span and never made.
+    pub(super) fn unsent(&mut self, count: u64) {
+        self.report.intended += count;
+    }
+
+    /// Keeps the result of a request that is to be sent twice; tells whether there was room.
+    pub(super) fn keep_result(&mut self, number: u64, flight: &Flight, result: &Bytes) -> bool {
+        let room = self.twice.len() < TWICE_KEPT_MAX;
+        if room {
+            // A copy: a view would hold the whole frame in memory.
+            let result = Bytes::copy_from_slice(result);
+            self.twice.insert(number, Twice { result, answered: flight.answered_by() });
+        }
+        room
+    }
+
+    /// Compares a reply that came after its result was accepted, if it is the replica's second: the
+    /// first ones of slow replicas come late too, and say nothing about repeats.
+    pub(super) fn compare(&mut self, number: u64, by: ReplicaId, result: &Bytes) {
+        let Some(twice) = self.twice.get_mut(&number) else { return };
+        if twice.answered.insert(by) {
+            return;
+        }
+        let accepted = &twice.result;
+        self.report.replies_repeated += 1;
         self.report.replies_compared += 1;
         if accepted != result {
             let said = || format!("request {number} was answered {accepted:?}, then {result:?}");

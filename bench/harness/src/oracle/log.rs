@@ -57,9 +57,14 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// The slot of an execution: the one that is there, or a new one as the execution has it.
+    /// The slot of an execution, and whether it was there already; otherwise it is a new one, as the
+    /// execution has it.
     /// `None` when its number is beyond the log.
-    pub(super) fn slot(&mut self, event: &CommitEvent, executed: &[u32]) -> Option<&mut Slot> {
+    pub(super) fn slot(
+        &mut self,
+        event: &CommitEvent,
+        executed: &[u32],
+    ) -> Option<(&mut Slot, bool)> {
         let place = usize::try_from(event.seq.0.checked_sub(1)?).ok()?;
         if place >= SLOTS_MAX {
             self.unchecked += 1;
@@ -77,7 +82,8 @@ impl Log {
             signatures: Vec::new(),
             certificates: Vec::new(),
         };
-        Some(self.slots[place].get_or_insert_with(new))
+        let known = self.slots[place].is_some();
+        Some((self.slots[place].get_or_insert_with(new), known))
     }
 
     /// Every replica has told what it executed at `event`'s number.

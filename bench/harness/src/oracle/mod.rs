@@ -67,6 +67,8 @@ pub struct Findings {
     pub executed: u64,
     /// Executions that were not checked to the end because the log was full.
     pub unchecked: u64,
+    /// The replicas, of those that are not silent, whose last execution is behind that of others.
+    pub behind: Vec<(ReplicaId, Seq)>,
 }
 
 /// Watches one trial.
@@ -96,6 +98,7 @@ impl Oracle {
     /// When the directory does not hold exactly the replicas' keys.
     pub fn new(watched: Watched, plan: Plan, sends: Arc<SendTimes>, window: Window) -> Oracle {
         assert_eq!(watched.directory.replicas(), watched.replicas, "one key a replica");
+        assert!(watched.live <= watched.replicas, "{} live replicas", watched.live);
         Oracle {
             last: vec![Seq(0); watched.replicas],
             executed: vec![Numbers::new(); watched.replicas],
@@ -159,13 +162,16 @@ impl Oracle {
 
     /// Agreement: the first execution at a sequence number is what all others must be.
     fn compare(&mut self, event: &CommitEvent, numbers: &[u32]) {
-        let Some(slot) = self.log.slot(event, numbers) else { return };
+        let Some((slot, known)) = self.log.slot(event, numbers) else { return };
         let agrees = slot.committed.digest == event.digest && *slot.executed == *numbers;
         let differs = || {
             let (by, seq, found) = (event.replica, event.seq, event.digest);
             format!("{by} executed {found} at {seq}, others {}", slot.committed.digest)
         };
-        self.checks.note(Kind::Agreement, agrees, differs);
+        // The first replica at a number has nobody to agree with yet; one alone never has.
+        if known || self.watched.live == 1 {
+            self.checks.note(Kind::Agreement, agrees, differs);
+        }
         slot.times.push(Instant(event.at_ns));
         if slot.times.len() == self.watched.live {
             let mut times = std::mem::take(&mut slot.times);
@@ -185,11 +191,19 @@ impl Oracle {
         self.check_content();
         self.check_certificates();
         Findings {
+            behind: self.behind(),
             checks: self.checks.into_report(),
             times: self.times,
             executed: self.executed.iter().map(Numbers::len).max().unwrap_or(0),
             unchecked: self.log.unchecked,
         }
+    }
+
+    fn behind(&self) -> Vec<(ReplicaId, Seq)> {
+        let live = &self.last[..self.watched.live];
+        let furthest = live.iter().copied().max().unwrap_or(Seq(0));
+        let replicas = (0..).map(ReplicaId).zip(live.iter().copied());
+        replicas.filter(|(_, last)| *last < furthest).collect()
     }
 
     fn check_sent(&mut self, sent: &Sent) {

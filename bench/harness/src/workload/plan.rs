@@ -16,7 +16,7 @@ use super::{NUMBERS_MAX, Workload};
 pub struct Shares {
     /// Requests whose proof is spoilt on purpose, of all that are sent.
     pub invalid: f64,
-    /// Valid requests that are sent a second time right away.
+    /// Valid requests that are sent a second time once they were answered.
     pub sent_twice: f64,
 }
 

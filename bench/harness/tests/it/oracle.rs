@@ -132,6 +132,9 @@ fn an_honest_log_passes_every_check_and_each_was_made() {
     assert!(findings.checks.values().all(|check| check.evaluated >= BATCHES), "{findings:?}");
     assert_eq!(findings.checks["certificates"].evaluated, BATCHES * u64::from(N));
     assert_eq!((findings.executed, findings.unchecked), (BATCHES * BATCH, 0));
+    // The first of four replicas at each number has nobody to agree with.
+    assert_eq!(findings.checks["agreement"].evaluated, BATCHES * u64::from(N - 1));
+    assert!(findings.behind.is_empty());
     assert_eq!(findings.times.first.len(), BATCHES);
     assert_eq!(findings.times.last.max(), Some(1003));
 }
@@ -217,6 +220,15 @@ fn each_broken_rule_is_named_and_no_other() {
         let first = findings.checks[*rule].first_violation.as_ref().unwrap();
         assert!(first.len() > 10, "{what}: {first}");
     }
+}
+
+#[test]
+fn a_replica_that_stopped_early_is_named_and_no_rule_is_broken() {
+    let mut forgery = Forgery::honest();
+    forgery.logs[3].truncate(3);
+    let findings = forgery.judge();
+    assert_eq!(violated(&findings), Vec::<&str>::new());
+    assert_eq!(findings.behind, [(ReplicaId(3), Seq(3))]);
 }
 
 fn forge_commit(forgery: &mut Forgery, change: fn(&mut (ReplicaId, Signature))) {

@@ -2,26 +2,33 @@
 
 use indexmap::IndexMap;
 use quorumark_consensus::pbft::Message;
+use quorumark_consensus::{ReplicaId, Seq};
 use quorumark_pipeline::{ClientAuthKind, Protocol, ReplicaCounts, Snapshot, StageKind};
-use quorumark_report::{Metrics, Stage, Verdict, Warning};
+use quorumark_report::{Check, Metrics, Stage, Verdict, Warning};
 
 use super::settings::Settings;
 use super::trial::Outcome;
+use crate::judge::littles_law;
 use crate::load::LoadReport;
-use crate::scenario::{Measured, Objection, note};
+use crate::oracle::NAMES;
+use crate::scenario::{Measured, Objection, Oracle, note};
 
 /// The share of the intended requests that must be sent, and be answered, within the span.
 const OFFERED_MIN: f64 = 0.99;
-/// Requests by which a short span's ends may differ.
+/// Requests by which a short span's ends may differ, and which share of all at most.
 const ENDS: f64 = 5.0;
-/// How far Little's law may be off.
-const LITTLE_TOLERANCE: f64 = 0.1;
+const ENDS_SHARE: f64 = 0.05;
+/// The share of the intended requests that may stay without a result.
+const DROPPED_MAX: f64 = 0.01;
 /// What makes up the agreement on one batch.
 const PHASES: [&str; 3] = ["pre-prepare", "prepare", "commit"];
 
 /// Everything that a trial says about itself. `least_us` is the floor measured before it.
-pub(super) fn measured(outcome: Outcome, settings: &Settings, least_us: f64) -> Measured {
-    let objection = objection(&outcome.load, settings);
+pub(super) fn measured(mut outcome: Outcome, settings: &Settings, least_us: f64) -> Measured {
+    let mut oracle = core::mem::take(&mut outcome.findings.checks);
+    note_refused(&outcome, &mut oracle);
+    note_replies(&mut outcome.load, &mut oracle);
+    let objection = objection(&outcome, &oracle, settings);
     let void = objection.as_ref().is_some_and(|o| o.verdict == Verdict::Void);
     let mut metrics = Metrics::new();
     rates(&outcome, void, &mut metrics);
@@ -29,17 +36,7 @@ pub(super) fn measured(outcome: Outcome, settings: &Settings, least_us: f64) -> 
     let warnings = warnings(&outcome, &metrics, void);
     let stages = stages(&outcome);
     let bottleneck = bottleneck(&stages, &metrics, least_us);
-    let mut oracle = outcome.findings.checks;
-    let (load, cluster) = (outcome.load, &outcome.cluster);
-    if load.sent_invalid > 0 {
-        let refused = cluster.replicas.first().map_or(0, |r| r.counts.requests_refused);
-        let exact = refused == load.sent_invalid;
-        let said = || format!("{} spoilt were sent, {refused} refused", load.sent_invalid);
-        note(&mut oracle, "invalid_refused", (!exact).then(said));
-    }
-    if load.replies_compared > 0 {
-        note(&mut oracle, "replies_equal", load.replies_differing.1);
-    }
+    let load = outcome.load;
     let times = outcome.findings.times;
     let latencies = IndexMap::from([
         ("response_time_ns", load.response),
@@ -62,24 +59,84 @@ pub(super) fn measured(outcome: Outcome, settings: &Settings, least_us: f64) -> 
     }
 }
 
-/// An open loop that did not offer its rate, or whose rate was not reached, shows no throughput.
-fn objection(load: &LoadReport, settings: &Settings) -> Option<Objection> {
-    let void = |reason| Some(Objection { verdict: Verdict::Void, reason });
+/// What speaks against the trial's figures, the worst first.
+fn objection(outcome: &Outcome, oracle: &Oracle, settings: &Settings) -> Option<Objection> {
+    let void = not_offered(&outcome.load, settings).map(|r| (Verdict::Void, r));
+    let shaken = || inconclusive(outcome, oracle).map(|r| (Verdict::Inconclusive, r));
+    void.or_else(shaken).map(|(verdict, reason)| Objection { verdict, reason })
+}
+
+/// Why the trial shows no throughput: nothing was answered, or an open loop did not offer its rate
+/// or was not kept up with. Of the requests intended within the span 99 % must have been sent by
+/// its end, and answered by its end or so long after it as the requests of its first tenth took
+/// (their p99, or their longest where there are few): where that is not enough, the backlog grew.
+fn not_offered(load: &LoadReport, settings: &Settings) -> Option<String> {
     if load.accepted_in_span == 0 {
-        return void("no request was answered within the span".to_owned());
+        return Some("no request was answered within the span".to_owned());
     }
     let rate = settings.rate?;
-    let enough = |count: u64| count as f64 + ENDS >= OFFERED_MIN * load.intended as f64;
-    if enough(load.sent) && enough(load.accepted_in_span) {
+    let intended = load.intended as f64;
+    let least = OFFERED_MIN * intended - ENDS.min(ENDS_SHARE * intended);
+    let allowed_ns = load.early.quantile(0.99).or(load.early.max()).unwrap_or(0);
+    let answered = load.completed_in_span + load.late.count_within(allowed_ns);
+    if load.sent as f64 >= least && answered as f64 >= least {
         return None;
     }
     let per_s = |count: u64| count as f64 / load.span.as_secs_f64();
-    let (sent, answered) = (per_s(load.sent), per_s(load.accepted_in_span));
-    let reason = format!(
+    let (sent, answered) = (per_s(load.sent), per_s(answered));
+    Some(format!(
         "{rate:.0} requests/s were to be offered: {sent:.0}/s were sent and {answered:.0}/s \
          answered, below 99 %; choose a lower rate"
-    );
-    void(reason)
+    ))
+}
+
+/// Why the trial says too little about the system.
+fn inconclusive(outcome: &Outcome, oracle: &Oracle) -> Option<String> {
+    let load = &outcome.load;
+    if load.dropped as f64 > DROPPED_MAX * load.intended as f64 {
+        let (dropped, intended) = (load.dropped, load.intended);
+        return Some(format!(
+            "{dropped} of {intended} requests got no result; quantiles leave them out"
+        ));
+    }
+    if let Some(behind) = behind(&outcome.findings.behind) {
+        return Some(behind);
+    }
+    if !outcome.settled {
+        return Some("replicas were still at work when they were stopped".to_owned());
+    }
+    let unseen = |name: &&&str| oracle.get(**name).is_none_or(|check| check.evaluated == 0);
+    let name = NAMES.iter().find(unseen)?;
+    Some(format!("the check `{name}` was never made: nothing gave it occasion"))
+}
+
+/// The live replicas that did not execute to the end, in words.
+fn behind(behind: &[(ReplicaId, Seq)]) -> Option<String> {
+    let each = behind.iter().map(|(replica, last)| format!("{replica} executed up to {last}"));
+    let told = each.collect::<Vec<_>>().join(", ");
+    (!told.is_empty()).then(|| format!("{told}, others further"))
+}
+
+/// What a replica refused against what was spoilt: more is always wrong, less only when replicas
+/// had the time to refuse them all.
+fn note_refused(outcome: &Outcome, oracle: &mut Oracle) {
+    let sent = outcome.load.sent_invalid;
+    let refused = outcome.cluster.replicas.first().map_or(0, |r| r.counts.requests_refused);
+    if sent == 0 || (refused < sent && !outcome.settled) {
+        return;
+    }
+    let said = || format!("{sent} spoilt were sent, {refused} refused");
+    note(oracle, "invalid_refused", (refused != sent).then(said));
+}
+
+/// Second replies against the results accepted.
+fn note_replies(load: &mut LoadReport, oracle: &mut Oracle) {
+    if load.replies_compared > 0 {
+        let (differing, first) = core::mem::take(&mut load.replies_differing);
+        let (evaluated, violated) = (load.replies_compared, differing);
+        let check = Check { evaluated, violated, first_violation: first };
+        oracle.insert("replies_equal".to_owned(), check);
+    }
 }
 
 fn rates(outcome: &Outcome, void: bool, metrics: &mut Metrics) {
@@ -121,7 +178,7 @@ fn counts(outcome: &Outcome, settings: &Settings, metrics: &mut Metrics) {
     metrics.set("intended", load.intended as f64);
     metrics.set("sent", load.sent as f64);
     metrics.set("completed", load.completed as f64);
-    metrics.set("dropped", load.sent.saturating_sub(load.completed) as f64);
+    metrics.set("dropped", load.dropped as f64);
     metrics.set("rejected_requests", total.requests_refused as f64);
     metrics.set("sent_invalid", load.sent_invalid as f64);
     metrics.set("duplicates", load.replies_repeated as f64);
@@ -224,6 +281,13 @@ fn warnings(outcome: &Outcome, metrics: &Metrics, void: bool) -> Vec<Warning> {
         let remedy = "shorten --duration: the oracle's log was full";
         warnings.push(Warning::new("oracle-log-full", cause, remedy));
     }
+    if load.unanswered > 0 {
+        let cause = format!("{} requests got no result; quantiles leave them out", load.unanswered);
+        warnings.push(Warning::new("dropped", cause, "choose a lower load; rerun"));
+    }
+    if let Some(behind) = behind(&outcome.findings.behind) {
+        warnings.push(Warning::new("replica-behind", behind, "rerun on a quiet machine"));
+    }
     if load.replies_refused > 0 {
         let cause = format!("{} replies were not authentic", load.replies_refused);
         warnings.push(Warning::new("replies-refused", cause, "look for a faulty replica"));
@@ -234,13 +298,7 @@ fn warnings(outcome: &Outcome, metrics: &Metrics, void: bool) -> Vec<Warning> {
 
 /// Little's law: what is in flight is what arrives a second times how long it stays.
 fn little(load: &LoadReport, metrics: &Metrics) -> Option<Warning> {
-    let (throughput, stay) = (metrics.get("throughput_tx_per_s")?, load.service.mean()?);
-    let expected = throughput * stay / 1e9;
     // With hardly anything in flight the ends of the span decide.
-    let off = (load.in_flight_mean - expected).abs() > LITTLE_TOLERANCE * expected + 0.5;
-    off.then(|| {
-        let found = load.in_flight_mean;
-        let cause = format!("{found:.1} requests were in flight, Little's law says {expected:.1}");
-        Warning::new("little-law", cause, "raise --duration or --warmup: the load was not steady")
-    })
+    let throughput = metrics.get("throughput_tx_per_s").filter(|_| load.in_flight_mean >= ENDS)?;
+    littles_law(load.in_flight_mean, throughput, load.service.mean()?)
 }

@@ -75,7 +75,7 @@ fn load_parameters() -> Vec<Parameter> {
     let rate = "requests a second, whatever waits: an open loop; 0: closed";
     let again = "wait for a result before a request is sent to all";
     let invalid = "share of requests whose proof is spoilt on purpose";
-    let twice = "share of requests that are sent twice on purpose";
+    let twice = "share of requests that are sent again, to all, once they were answered";
     vec![
         Parameter::integer("concurrency", "requests", 1..=CONCURRENCY_MAX, 256, concurrency),
         Parameter::rate("rate", RATE_MAX, 0.0, rate),

@@ -11,6 +11,7 @@ use quorumark_consensus::Instant;
 use quorumark_consensus::pbft::{Counters, PROTOCOL, Pbft};
 use quorumark_pipeline::{
     ClientAuthKind, ClientKeys, ClientPort, Cluster, ClusterKeys, ClusterReport, Snapshot,
+    StageKind,
 };
 
 use super::settings::Settings;
@@ -42,6 +43,8 @@ pub(super) struct Outcome {
     pub(super) oracle_time: OracleTime,
     pub(super) cpu_share: Option<f64>,
     pub(super) pool_bytes: usize,
+    /// Whether every live replica had done all there was before it was stopped.
+    pub(super) settled: bool,
 }
 
 /// Runs one trial of `span`. `least_us` is what a transaction costs at least.
@@ -96,14 +99,21 @@ pub(super) fn run(
     let loader = Loader::start(generator, port)?;
     let (spent, cpu_share) = watch(&cluster, window, &interrupt, control);
     let load = loader.finish();
-    if let Ok(load) = &load {
-        settle(&cluster, load, config.replicas - config.silent_replicas);
-    }
+    let settled = load.as_ref().is_ok_and(|load| settle(&cluster, load));
     // A dead replica is why a load failed: it is told first.
     let cluster = cluster.stop().map_err(|error| failed("the cluster", &error))?;
     let load = load?;
     let (findings, oracle_time) = oracle.finish(&load.requests);
-    Ok(Outcome { load, window: spent, cluster, findings, oracle_time, cpu_share, pool_bytes })
+    Ok(Outcome {
+        load,
+        window: spent,
+        cluster,
+        findings,
+        oracle_time,
+        cpu_share,
+        pool_bytes,
+        settled,
+    })
 }
 
 fn clients(keys: &ClusterKeys, plan: &Plan) -> Vec<ClientKeys> {
@@ -164,20 +174,34 @@ fn wait(cluster: &Cluster<Pbft>, until: Instant, control: &Control<'_>) {
     }
 }
 
-/// Waits until every live replica has answered what was accepted, and the primary has refused what
-/// was spoilt: the counts of the whole trial are exact then.
-fn settle(cluster: &Cluster<Pbft>, load: &LoadReport, live: usize) {
+/// Waits until every live replica has executed what was accepted and no more than the others, and
+/// the primary has refused what was spoilt: the counts of the whole trial are exact then. Tells
+/// whether replicas got there; one that had the whole of [`SETTLE_MAX`] for what is left of the
+/// spoilt requests, and nothing else to do, has settled as well.
+fn settle(cluster: &Cluster<Pbft>, load: &LoadReport) -> bool {
     let deadline = cluster.now() + SETTLE_MAX;
-    let answered = load.requests.acknowledged.len();
-    while cluster.now() < deadline {
-        let replicas = cluster.snapshot().replicas;
-        let refused = replicas.first().is_some_and(|r| r.requests_refused >= load.sent_invalid);
-        let all = replicas.iter().take(live).all(|r| r.replies_sent >= answered);
-        if refused && all {
-            return;
+    let accepted = load.requests.acknowledged.len();
+    loop {
+        let seen = cluster.snapshot();
+        let refused = seen.replicas.first().map_or(0, |replica| replica.requests_refused);
+        let executed = executed(&seen);
+        let all = executed.iter().all(|count| *count >= accepted && *count == executed[0]);
+        let last = cluster.now() >= deadline;
+        if all && refused >= load.sent_invalid || last {
+            // With requests lost on the way, so may spoilt ones be.
+            return all && load.unanswered == 0;
         }
         thread::sleep(LOOK);
     }
+}
+
+/// Requests that each started replica has executed.
+fn executed(seen: &Snapshot) -> Vec<u64> {
+    let of = |replica: usize| {
+        let threads = seen.threads.iter().filter(|thread| thread.stage == StageKind::Execute);
+        threads.filter(|t| t.replica.map(usize::from) == Some(replica)).map(|t| t.items).sum()
+    };
+    (0..seen.replicas.len()).map(of).collect()
 }
 
 fn failed(what: &str, error: &dyn core::fmt::Display) -> RunError {
