@@ -46,11 +46,19 @@ impl Trial {
         if violated { Verdict::Fail } else { objected }
     }
 
+    fn counts(&self) -> bool {
+        self.verdict().has_result()
+    }
+
     fn sample(&self, index: u32) -> Sample {
+        let mut metrics = self.measured.metrics.clone();
+        if !self.counts() {
+            judge::withhold(&mut metrics);
+        }
         Sample {
             index,
             duration_ns: nanoseconds(self.measured.span),
-            metrics: self.measured.metrics.clone(),
+            metrics,
             cpu_share: self.cpu_share,
             contended: self.contended(),
             verdict: self.verdict(),
@@ -94,10 +102,11 @@ impl Trials {
         metrics
     }
 
-    /// The latencies of all trials, merged.
+    /// The latencies of all trials that have a result, merged.
     fn latencies(&self) -> IndexMap<&'static str, Latency> {
         let mut merged: IndexMap<&'static str, Latency> = IndexMap::new();
-        for (name, latency) in self.trials.iter().flat_map(|trial| &trial.measured.latencies) {
+        let counting = self.trials.iter().filter(|trial| trial.counts());
+        for (name, latency) in counting.flat_map(|trial| &trial.measured.latencies) {
             merged.entry(name).or_default().merge(latency);
         }
         merged
@@ -105,15 +114,15 @@ impl Trials {
 
     /// One figure of the trials that have a result; of all where none has.
     fn values(&self, name: &str) -> impl Iterator<Item = f64> {
-        let any = self.trials.iter().any(|trial| trial.verdict().has_result());
-        let counted = self.trials.iter().filter(move |t| !any || t.verdict().has_result());
+        let any = self.trials.iter().any(Trial::counts);
+        let counted = self.trials.iter().filter(move |trial| !any || trial.counts());
         counted.filter_map(move |trial| trial.measured.metrics.get(name))
     }
 
     fn intervals(&self, metrics: &Metrics) -> IndexMap<String, Interval> {
         let spread = |name: &str| Interval::of(self.values(name)).filter(|i| i.n() > 1);
-        let named = metrics.iter().filter_map(|(name, _)| Some((name.to_owned(), spread(name)?)));
-        named.collect()
+        let told = metrics.iter().filter(|(_, value)| value.is_some());
+        told.filter_map(|(name, _)| Some((name.to_owned(), spread(name)?))).collect()
     }
 
     fn oracle(&self, closing: &Oracle) -> Oracle {
@@ -132,7 +141,7 @@ impl Trials {
 
     fn series(&self) -> Vec<Point> {
         let mut series = Vec::new();
-        for (index, trial) in (0..).zip(&self.trials) {
+        for (index, trial) in (0..).zip(&self.trials).filter(|(_, trial)| trial.counts()) {
             let measured = &trial.measured;
             if measured.series.is_empty() {
                 let t_ns = nanoseconds(measured.span);
@@ -149,7 +158,7 @@ impl Trials {
         let mut intervals = Vec::new();
         for trial in &self.trials {
             let span = trial.measured.span;
-            for (name, latency) in &trial.measured.latencies {
+            for (name, latency) in trial.measured.latencies.iter().filter(|_| trial.counts()) {
                 intervals.push(LatencyInterval { name, start, span, latency: latency.clone() });
             }
             start += span;
@@ -171,9 +180,11 @@ pub(crate) fn run(
     let oracle = trials.oracle(&closing.oracle);
     let objections = objections(&trials, &closing);
     let (verdict, verdict_reason) = judge::verdict(&oracle, objections, &metrics);
+    let withheld = if verdict.has_result() { None } else { judge::withhold(&mut metrics) };
     let mut provenance = provenance::capture(host.allocator, host.tool_version);
     provenance.simd.extend(closing.simd.clone());
-    let spectra = trials.latencies();
+    let shown = verdict.has_result();
+    let spectra = if shown { trials.latencies() } else { IndexMap::new() };
     let spectra = spectra.iter().map(|(name, latency)| ((*name).to_owned(), latency.spectrum()));
     let last = trials.trials.last().map(|trial| &trial.measured);
     let record = Record {
@@ -190,13 +201,17 @@ pub(crate) fn run(
         latency_spectrum: spectra.collect(),
         stages: last.map(|measured| measured.stages.clone()).unwrap_or_default(),
         samples: (0..).zip(&trials.trials).map(|(index, t)| t.sample(index)).collect(),
-        warnings: warnings(&trials, &closing, &metrics),
+        warnings: warnings(&trials, &closing, withheld, &metrics),
         bottleneck: last.and_then(|measured| measured.bottleneck.clone()),
         reproduce: reproduce::command(trials.spec.name, parameters),
         oracle,
         metrics,
     };
-    let (latencies, series) = (trials.intervals_of_latency(), trials.series());
+    let (latencies, series) = if shown {
+        (trials.intervals_of_latency(), trials.series())
+    } else {
+        (Vec::new(), Vec::new())
+    };
     Run { record, latencies, series, started: trials.started, interrupted: trials.interrupted }
 }
 
@@ -220,10 +235,15 @@ fn objections(trials: &Trials, closing: &Closing) -> Vec<Objection> {
     objections
 }
 
-fn warnings(trials: &Trials, closing: &Closing, metrics: &Metrics) -> Vec<Warning> {
+fn warnings(
+    trials: &Trials,
+    closing: &Closing,
+    withheld: Option<Warning>,
+    metrics: &Metrics,
+) -> Vec<Warning> {
     let of_trials = trials.trials.iter().flat_map(|trial| &trial.measured.warnings);
     let mut warnings: Vec<Warning> = Vec::new();
-    for warning in of_trials.chain(&closing.warnings) {
+    for warning in of_trials.chain(&closing.warnings).chain(&withheld) {
         if !warnings.contains(warning) {
             warnings.push(warning.clone());
         }

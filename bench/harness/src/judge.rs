@@ -58,6 +58,24 @@ pub(crate) fn of_trials(objections: &[&Objection], trials: usize) -> Vec<Objecti
     vec![Objection { verdict, reason }]
 }
 
+/// Takes the figures away that a run without a result has not reached: rates, shares of a limit and
+/// latencies. What is left says why: counts, and the share of the CPU that the run got.
+pub(crate) fn withhold(metrics: &mut Metrics) -> Option<Warning> {
+    let reached = |name: &str| {
+        name.ends_with("_per_s")
+            || (name.ends_with("_share") && name != "cpu_share")
+            || name.ends_with("_ns_max")
+            || name.contains("_ns_p")
+    };
+    let names = metrics.iter().map(|(name, _)| name.to_owned());
+    let names: Vec<String> = names.filter(|name| reached(name)).collect();
+    names.iter().for_each(|name| metrics.set(name.as_str(), None));
+    (!names.is_empty()).then(|| {
+        let cause = format!("{}: left out, the run did not reach them", names.join(", "));
+        Warning::new("not-reached", cause, "the verdict says why")
+    })
+}
+
 /// Some samples were disturbed.
 pub(crate) fn contention(contended: usize, samples: usize) -> Option<Warning> {
     (contended > 0).then(|| {
@@ -148,6 +166,20 @@ mod tests {
         let judged = verdict(&Oracle::new(), Vec::new(), &Metrics::new());
         assert_eq!(judged.0, Verdict::Void);
         assert_eq!(verdict(&checked(), Vec::new(), &Metrics::new()), (Verdict::Ok, None));
+    }
+
+    #[test]
+    fn figures_that_were_not_reached_are_taken_away_and_named() {
+        let reached = ["hashes_per_s", "limit_share", "service_time_ns_p99", "commit_last_ns_max"];
+        let kept = ["cpu_share", "dropped", "cpu_us_per_tx"];
+        let all = reached.iter().chain(&kept).map(|name| (*name, 1.0));
+        let mut metrics: Metrics = all.collect();
+        let warning = withhold(&mut metrics).unwrap();
+        for name in reached {
+            assert!(metrics.contains(name) && metrics.get(name).is_none(), "{name}");
+            assert!(warning.cause.contains(name), "{name}");
+        }
+        assert!(kept.iter().all(|name| metrics.get(name).is_some()));
     }
 
     #[test]

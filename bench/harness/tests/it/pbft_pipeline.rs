@@ -133,11 +133,18 @@ fn an_open_loop_that_is_kept_up_with_has_a_throughput() {
 
 #[test]
 fn an_open_loop_far_above_saturation_is_void_and_shows_no_throughput() {
-    let record = run_tiny(&["rate=20M", "auth=none"]).record;
+    let run = run_tiny(&["rate=20M", "auth=none"]);
+    assert!(run.series.is_empty() && run.latencies.is_empty());
+    let record = run.record;
     assert_eq!(record.verdict, Verdict::Void, "{:?}", record.verdict_reason);
     assert!(record.verdict_reason.unwrap().contains("20000000 requests/s were to be offered"));
     assert_eq!(record.metrics.get("throughput_tx_per_s"), None);
     assert_eq!(record.metrics.get("goodput_tx_per_s"), None);
+    assert!(record.latency_spectrum.is_empty());
+    for metrics in record.samples.iter().map(|s| &s.metrics).chain([&record.metrics]) {
+        let reached = ["limit_share", "response_time_ns_p50", "service_time_ns_max"];
+        assert!(reached.iter().all(|name| metrics.get(name).is_none()), "{metrics:?}");
+    }
     let intended = record.metrics.get("intended").unwrap();
     assert!((intended / 6e6 - 1.0).abs() < 0.01, "{intended}");
     assert!(record.oracle.values().all(|check| check.violated == 0));

@@ -33,7 +33,7 @@ pub(super) fn measured(mut outcome: Outcome, settings: &Settings, least_us: f64)
     let mut metrics = Metrics::new();
     rates(&outcome, void, &mut metrics);
     counts(&outcome, settings, &mut metrics);
-    let warnings = warnings(&outcome, &metrics, void);
+    let warnings = warnings(&outcome, &metrics);
     let stages = stages(&outcome);
     let bottleneck = bottleneck(&stages, &metrics, least_us);
     let load = outcome.load;
@@ -262,14 +262,9 @@ fn bottleneck(stages: &[Stage], metrics: &Metrics, least_us: f64) -> String {
     format!("{} ({share:.0} % of CPU){}", most.name, limit.unwrap_or_default())
 }
 
-fn warnings(outcome: &Outcome, metrics: &Metrics, void: bool) -> Vec<Warning> {
+fn warnings(outcome: &Outcome, metrics: &Metrics) -> Vec<Warning> {
     let load = &outcome.load;
     let mut warnings = Vec::new();
-    if void {
-        let cause =
-            "throughput_tx_per_s and goodput_tx_per_s are left out: the load was not offered";
-        warnings.push(Warning::new("not-offered", cause, "choose a lower rate"));
-    }
     if load.signed_live > 0 {
         let cause = format!("{} requests were signed while the trial ran", load.signed_live);
         let remedy = "shorten --duration: the pool of signed requests was used up";
