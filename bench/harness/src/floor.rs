@@ -9,7 +9,6 @@
 use core::hint::black_box;
 
 use ed25519_dalek::{VerifyingKey, verify_batch};
-use quorumark_consensus::committee::Committee;
 use quorumark_consensus::request::{Reply, Request, RequestStatement};
 use quorumark_consensus::types::{ClientId, ReplicaId, Seq, Timestamp, View};
 use quorumark_primitives::ed25519::{BatchVerifier, PublicKey, SecretKey, Signature};
@@ -47,6 +46,15 @@ pub struct Shape {
     pub signers: usize,
 }
 
+/// The replicas that a transaction costs CPU time at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replicas {
+    /// Those that work: a silent one verifies nothing.
+    pub live: usize,
+    /// f + 1 of the whole committee: equal replies that a client waits for, whoever is silent.
+    pub weak_quorum: usize,
+}
+
 /// CPU time of one item of each kind, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Floor {
@@ -62,19 +70,20 @@ pub struct Floor {
 
 impl Floor {
     /// The least CPU time of one transaction over all replicas and its client, in microseconds:
-    /// n times verification and digest, n MACs made, and f + 1 of them checked.
-    pub fn cpu_us_per_tx(&self, committee: Committee) -> f64 {
-        self.sum(committee, self.verify_us)
+    /// verification and digest at each live replica, a reply's MAC made by each, and f + 1 checked.
+    /// `verify_us` stands for the check at a request's entry, whatever it is.
+    pub fn cpu_us_per_tx(&self, at: Replicas) -> f64 {
+        self.sum(at, self.verify_us)
     }
 
     /// The same with ed25519-dalek's verification in place of ours.
-    pub fn yardstick_cpu_us_per_tx(&self, committee: Committee) -> f64 {
-        self.sum(committee, self.dalek_verify_us)
+    pub fn yardstick_cpu_us_per_tx(&self, at: Replicas) -> f64 {
+        self.sum(at, self.dalek_verify_us)
     }
 
     /// By how much the larger sum exceeds the smaller, as a share of it.
-    pub fn drift(&self, other: &Floor, committee: Committee) -> f64 {
-        let (a, b) = (self.cpu_us_per_tx(committee), other.cpu_us_per_tx(committee));
+    pub fn drift(&self, other: &Floor, at: Replicas) -> f64 {
+        let (a, b) = (self.cpu_us_per_tx(at), other.cpu_us_per_tx(at));
         a.max(b) / a.min(b) - 1.0
     }
 
@@ -88,10 +97,9 @@ impl Floor {
         }
     }
 
-    fn sum(&self, committee: Committee, verify_us: f64) -> f64 {
-        let n = committee.n() as f64;
-        let macs = (committee.n() + committee.weak_quorum()) as f64;
-        n * (verify_us + self.digest_us) + macs * self.reply_mac_us
+    fn sum(&self, at: Replicas, verify_us: f64) -> f64 {
+        let macs = (at.live + at.weak_quorum) as f64;
+        at.live as f64 * (verify_us + self.digest_us) + macs * self.reply_mac_us
     }
 }
 
@@ -278,9 +286,12 @@ mod tests {
     fn a_transaction_costs_n_verifications_and_digests_and_the_macs_of_its_replies() {
         let floor =
             Floor { verify_us: 9.0, digest_us: 1.0, reply_mac_us: 0.5, dalek_verify_us: 17.0 };
-        let committee = Committee::new(4).unwrap();
+        let committee = Replicas { live: 4, weak_quorum: 2 };
         assert!((floor.cpu_us_per_tx(committee) - 43.0).abs() < 1e-9);
         assert!((floor.yardstick_cpu_us_per_tx(committee) - 75.0).abs() < 1e-9);
+        // One silent replica of four: three work, and still two replies are waited for.
+        let silent = Replicas { live: 3, weak_quorum: 2 };
+        assert!((floor.cpu_us_per_tx(silent) - 32.5).abs() < 1e-9);
         let slower = Floor { verify_us: 10.0, ..floor };
         let drift = floor.drift(&slower, committee);
         assert!((drift - 4.0 / 43.0).abs() < 1e-9 && drift > FLOOR_DRIFT_MAX);

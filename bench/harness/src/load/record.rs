@@ -49,7 +49,7 @@ pub struct LoadReport {
     pub response: Latency,
     /// Times from their real send.
     pub service: Latency,
-    /// Requests in flight, averaged over the span.
+    /// Requests that were really sent and not answered, averaged over the span.
     pub in_flight_mean: f64,
     /// The generator's CPU time in the span.
     pub cpu: Duration,

@@ -11,7 +11,6 @@ mod trial;
 use core::time::Duration;
 use std::sync::Arc;
 
-use quorumark_consensus::Committee;
 use quorumark_consensus::pbft::PROTOCOL;
 use quorumark_pipeline::ClientAuthKind;
 use quorumark_report::{Metrics, Verdict, Warning};
@@ -20,7 +19,7 @@ use self::settings::Settings;
 use super::{Closing, Control, Measured, MetricSpec, Objection, Scenario, Session, Spec, metric};
 use crate::CPU_SHARE_UNDISTURBED_MIN;
 use crate::environment::cores;
-use crate::floor::{FLOOR_DRIFT_MAX, Floor, FloorBench, Shape};
+use crate::floor::{FLOOR_DRIFT_MAX, Floor, FloorBench, Replicas, Shape};
 use crate::parameter::{ParameterError, ParameterSet};
 use crate::trial::RunError;
 use crate::workload::Workload;
@@ -29,7 +28,7 @@ const METRICS: &[MetricSpec] = &[
     metric("throughput_tx_per_s", "transactions answered by f + 1 replicas, per second"),
     metric("goodput_tx_per_s", "the same, without what was spoilt on purpose"),
     metric("cpu_us_per_tx", "CPU time of all replicas and clients for one transaction"),
-    metric("floor_cpu_us_per_tx", "the least that it can be, measured in the same process"),
+    metric("floor_cpu_us_per_tx", "the least: request proofs by `auth`, digests, reply MACs"),
     metric("yardstick_share", "limit_share with ed25519-dalek's batch verification as floor"),
     metric("response_time_ns_p50", "median time from the intended send to f + 1 replies"),
     metric("response_time_ns_p99", "99 % are faster"),
@@ -127,7 +126,9 @@ impl Session for PipelineSession {
 }
 
 /// The floor under the way in which clients authenticate: a MAC costs what a reply's does, made by
-/// the client once for each replica and checked there; nothing costs nothing.
+/// the client once for each replica and checked there; nothing costs nothing, which leaves digests
+/// and the MACs of replies. `limit_share` holds in each of these; `yardstick_share` compares
+/// signatures, and is absent without them.
 fn floor(bench: &mut FloorBench, settings: &Settings) -> Result<Floor, RunError> {
     let floor = bench.measure().ok_or_else(|| RunError::Failed {
         what: "a valid signature was refused while the floor was measured".to_owned(),
@@ -142,7 +143,7 @@ fn floor(bench: &mut FloorBench, settings: &Settings) -> Result<Floor, RunError>
 }
 
 /// Sets what the floor says about the medians of the run.
-fn shares(floor: &Floor, live: Committee, signed: bool, metrics: &mut Metrics) {
+fn shares(floor: &Floor, live: Replicas, signed: bool, metrics: &mut Metrics) {
     let least_us = floor.cpu_us_per_tx(live);
     let of_cpu = |least: f64| metrics.get("cpu_us_per_tx").map(|cpu| least / cpu);
     let limit_share = of_cpu(least_us);
@@ -159,8 +160,13 @@ fn shares(floor: &Floor, live: Committee, signed: bool, metrics: &mut Metrics) {
 fn missing_shares(metrics: &Metrics, signed: bool) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if metrics.get("wall_limit_share").is_none() {
-        let cause = "wall_limit_share is judged only on a machine that is left alone";
-        warnings.push(Warning::new("wall-share-not-judged", cause, "limit_share holds; or rerun"));
+        let (cause, remedy) = if metrics.get("throughput_tx_per_s").is_none() {
+            ("wall_limit_share needs a throughput, and this run has none", "the verdict says why")
+        } else {
+            let cause = "wall_limit_share is judged only on a machine that is left alone";
+            (cause, "limit_share holds; or rerun")
+        };
+        warnings.push(Warning::new("wall-share-not-judged", cause, remedy));
     }
     if !signed {
         let cause = "yardstick_share compares signatures, and clients sign nothing";

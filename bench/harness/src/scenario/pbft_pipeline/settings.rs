@@ -11,6 +11,7 @@ use quorumark_pipeline::{Checked, ClientAuthKind, ClusterConfig, ConfigError, Pi
 use quorumark_primitives::signed::VerifyPath;
 
 use crate::environment::cores;
+use crate::floor::Replicas;
 use crate::load::{Arrivals, Law, Loop};
 use crate::parameter::{Parameter, ParameterError, ParameterSet};
 use crate::scenario::run_parameters;
@@ -174,9 +175,9 @@ impl Settings {
     }
 
     /// The replicas that work, for the floor: a silent one verifies nothing.
-    pub(super) fn live(&self) -> Committee {
+    pub(super) fn live(&self) -> Replicas {
         let live = self.cluster.replicas - self.cluster.silent_replicas;
-        Committee::new(live).expect("at most f replicas of a committee are silent")
+        Replicas { live, weak_quorum: self.committee().weak_quorum() }
     }
 
     pub(super) fn workload(&self) -> Workload {

@@ -73,6 +73,8 @@ pub(super) fn run(
     let started = Cluster::start_pbft(&config, &keys, &every_client, Some(events), build);
     let (cluster, ports) = started.map_err(|error| failed("start", &error))?;
 
+    // The keys of many clients take their time: made before the load's clock starts.
+    let port = port(ports, &keys, plan, &cluster)?;
     let start = cluster.now();
     let begin = start + settings.warmup;
     let window = Window { start: begin, end: begin + span };
@@ -95,7 +97,6 @@ pub(super) fn run(
     };
     let interrupt = Arc::new(AtomicBool::new(false));
     let generator = Generator::new(load, requests, sends, Arc::clone(&interrupt));
-    let port = port(ports, &keys, plan, &cluster)?;
     let loader = Loader::start(generator, port)?;
     let (spent, cpu_share) = watch(&cluster, window, &interrupt, control);
     let load = loader.finish();
