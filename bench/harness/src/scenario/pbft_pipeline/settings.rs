@@ -95,16 +95,29 @@ fn stage_parameters() -> Vec<Parameter> {
     let together = "messages that are verified together";
     let queue = "batches that wait between two stages";
     let inbox = "flushes of senders that wait at a replica";
+    // One place says what is best: the cluster's own defaults.
+    let default = ClusterConfig::new(4).expect("four replicas are a committee");
+    let (engine, together_max) = (&default.engine, default.verify_batch_max as u64);
+    let (batch_max, threads) = (engine.batch_size_max as u64, default.verify_threads as u64);
+    let queued = default.queue_capacity_batches as u64;
+    let inboxed = default.inbox_capacity_batches as u64;
+    let (high, kept) = (engine.window, engine.checkpoint_interval);
     vec![
-        Parameter::integer("batch_size_max", "requests", 1..=batch, 256, "requests of one batch"),
-        Parameter::duration("batch_linger", linger, Duration::from_micros(500), LINGER),
-        Parameter::integer("verify_batch_max", "messages", 1..=4096, 256, together),
-        Parameter::integer("verify_threads", "threads", 1..=64, 1, "of each replica"),
+        Parameter::integer(
+            "batch_size_max",
+            "requests",
+            1..=batch,
+            batch_max,
+            "requests of one batch",
+        ),
+        Parameter::duration("batch_linger", linger, engine.batch_linger, LINGER),
+        Parameter::integer("verify_batch_max", "messages", 1..=4096, together_max, together),
+        Parameter::integer("verify_threads", "threads", 1..=64, threads, "of each replica"),
         Parameter::choice("verify", ["batch", "single", "dalek-single"], verify),
-        Parameter::integer("window", "seqs", 2..=65_536, 64, "between low and high watermark"),
-        Parameter::integer("checkpoint_interval", "seqs", 1..=32_768, 32, interval),
-        Parameter::integer("queue_capacity_batches", "batches", 1..=65_536, 64, queue),
-        Parameter::integer("inbox_capacity_batches", "flushes", 1..=65_536, 1024, inbox),
+        Parameter::integer("window", "seqs", 2..=65_536, high, "between low and high watermark"),
+        Parameter::integer("checkpoint_interval", "seqs", 1..=32_768, kept, interval),
+        Parameter::integer("queue_capacity_batches", "batches", 1..=65_536, queued, queue),
+        Parameter::integer("inbox_capacity_batches", "flushes", 1..=65_536, inboxed, inbox),
         Parameter::choice("pin", ["none", "by-replica"], "threads of a replica on one core each"),
     ]
 }
