@@ -27,7 +27,7 @@ use crate::scenario::verifier;
 pub const FLOOR_DRIFT_MAX: f64 = 0.05;
 
 /// Runs of which the median counts.
-const RUNS: usize = 5;
+const RUNS: usize = 9;
 /// The fewest requests of one run: about 5 ms of verification.
 const REQUESTS_MIN: usize = 512;
 /// Bytes of a reply's result: as much as a put answers.
@@ -154,8 +154,8 @@ impl FloorBench {
         }
     }
 
-    /// Measures the floor on the calling thread: the median of five short runs, a warm-up before
-    /// them. Takes about 50 ms. `None` when a valid signature was refused: then there is nothing
+    /// Measures the floor on the calling thread: the median of nine short runs, a warm-up before
+    /// them. Takes about 300 ms. `None` when a valid signature was refused: then there is nothing
     /// to hold a run against.
     pub fn measure(&mut self) -> Option<Floor> {
         let runs: Option<Vec<Floor>> = (0..=RUNS).map(|_| self.once()).collect();
