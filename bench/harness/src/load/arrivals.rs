@@ -50,7 +50,7 @@ impl Arrivals {
     }
 
     /// Goes on to the first arrival at `until` or later; returns how many were skipped. Poisson
-    /// arrivals beyond [`WALK_MAX`] are as many as their rate gives on average.
+    /// arrivals beyond 2^18 are as many as their rate gives on average.
     pub fn skip(&mut self, until: Instant) -> u64 {
         let mut skipped = 0;
         let walk = if self.law == Law::Poisson { WALK_MAX } else { 0 };
