@@ -18,7 +18,7 @@ fn run(change: impl FnOnce(&mut ClusterConfig)) {
     // No repair: what is lost by a full queue or by a race would stay lost.
     config.engine.status_interval = Duration::from_secs(60);
     change(&mut config);
-    let (replicas, smallest) = (config.replicas, config.inbox_capacity_batches == 1);
+    let (replicas, smallest) = (config.replicas, config.queue_capacity_batches == 1);
     let auth = config.client_auth;
     let mut driver = Driver::start(config);
     let before = driver.cluster.snapshot(); // Before some threads have run at all.
@@ -129,8 +129,8 @@ fn smallest_queues(config: &mut ClusterConfig, transport: Transport) {
     config.verify_threads = 3;
     config.verify_batch_max = 8;
     config.queue_capacity_batches = 1;
-    config.inbox_capacity_batches = 1;
-    // Where every queue holds one batch, replicas wait for each other in a circle: patience
+    config.inbox_capacity_batches = 16;
+    // Where queues hold little, replicas may wait for each other in a circle: patience
     // ends the wait, and status messages bring what was dropped.
     // No state is transferred yet: a replica that falls behind by more than the log keeps would
     // stay there, so the log keeps everything.
