@@ -7,6 +7,16 @@
 //! its own vote only when it comes back signed, because certificates are shown to others.
 //! It executes what it is told to execute, in the order told, and answers with
 //! [`Input::Executed`]. Nothing else passes between the two.
+//!
+//! # Durability
+//! What a replica must not forget it says as [`Output::Persist`], each record with the next
+//! [`Position`] of its journal. Everything that leaves a replica names the position that must be
+//! durable first, so that neither group commit nor threads can let a word out before its record:
+//! *persist, then send*. Sealing may go on meanwhile, since it is deterministic: a replica that
+//! restarts seals the same statement to the same bytes, so a record holds the statement and need not
+//! wait for its signature. After a restart the driver gives the engine, before anything else, every
+//! durable record in order as [`Input::Recovered`], with the state machine at the last stable
+//! checkpoint among them. An engine that keeps no journal says everything at [`Position::START`].
 
 use alloc::sync::Arc;
 use alloc::vec::{self, Vec};
@@ -19,10 +29,16 @@ use quorumark_primitives::signed::Verified;
 use crate::request::{Batch, Reply};
 use crate::types::{Instant, ReplicaId, Seq, View};
 
+/// What travels between the replicas of one protocol, and what each of them must not forget.
+pub trait Vocabulary: Sized {
+    /// A record of the journal.
+    type Record: core::fmt::Debug + Clone;
+}
+
 /// A consensus protocol at one replica.
 pub trait Engine {
     /// What travels between replicas, client requests included.
-    type Message;
+    type Message: Vocabulary;
     /// What the engine reports about itself.
     type Counters: Copy + Default;
 
@@ -46,7 +62,9 @@ pub trait Engine {
 
 /// What a driver tells an engine.
 #[derive(Debug)]
-pub enum Input<M> {
+pub enum Input<M: Vocabulary> {
+    /// A restart: everything durable, oldest first. The first input, if it comes at all.
+    Recovered(Vec<M::Record>),
     /// A message or client request that passed the verifier, or one of the engine's own that was
     /// sealed.
     Message(Verified<M>),
@@ -67,6 +85,20 @@ pub struct Executed {
     pub state_root: Option<Digest>,
 }
 
+/// A place in a replica's journal: how many records stand at or before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
+pub struct Position(pub u64);
+
+impl Position {
+    /// Before the first record: what waits for it waits for nothing.
+    pub const START: Position = Position(0);
+
+    /// The position of the record that follows.
+    pub fn next(self) -> Position {
+        Position(self.0.saturating_add(1))
+    }
+}
+
 /// To whom a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recipients {
@@ -78,13 +110,23 @@ pub enum Recipients {
 
 /// What an engine tells its driver.
 #[derive(Debug)]
-pub enum Output<M> {
-    /// Seal this message, hand it back as an input, and send it.
+pub enum Output<M: Vocabulary> {
+    /// Append this record to the journal. Positions rise by one.
+    Persist {
+        /// The record's place.
+        position: Position,
+        /// What must not be forgotten.
+        record: M::Record,
+    },
+    /// Seal this message, hand it back as an input, and send it once the journal is durable up to
+    /// `after`.
     Say {
         /// To whom.
         to: Recipients,
         /// The message, its own signature still blank.
         message: M,
+        /// What must be durable before it leaves.
+        after: Position,
     },
     /// Send this message as it is: it already carries every signature it needs.
     Relay {
@@ -92,11 +134,19 @@ pub enum Output<M> {
         to: Recipients,
         /// A retransmitted or forwarded message.
         message: M,
+        /// What must be durable before it leaves.
+        after: Position,
     },
     /// Execute a committed batch. Executions are output in sequence order, without gaps.
     Execute(Execution),
     /// Send these replies, each to its client.
-    Reply(Vec<Reply>),
+    Reply {
+        /// What to answer, to whom.
+        replies: Vec<Reply>,
+        /// What must be durable before they leave. Execution may run ahead of the disk, replies may
+        /// not.
+        after: Position,
+    },
     /// A replica provably broke the protocol: two conflicting messages under its signature.
     Evidence(Evidence<M>),
 }
@@ -132,17 +182,17 @@ pub struct Evidence<M> {
 
 /// Where an engine puts its outputs; owned by the driver and reused from call to call.
 #[derive(Debug)]
-pub struct Outbox<M> {
+pub struct Outbox<M: Vocabulary> {
     outputs: Vec<Output<M>>,
 }
 
-impl<M> Default for Outbox<M> {
+impl<M: Vocabulary> Default for Outbox<M> {
     fn default() -> Self {
         Outbox { outputs: Vec::new() }
     }
 }
 
-impl<M> Outbox<M> {
+impl<M: Vocabulary> Outbox<M> {
     /// An empty outbox.
     pub fn new() -> Outbox<M> {
         Outbox::default()

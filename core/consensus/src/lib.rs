@@ -19,6 +19,8 @@ pub mod request;
 pub mod types;
 
 pub use committee::Committee;
-pub use engine::{Engine, Executed, Execution, Input, Outbox, Output, Recipients};
+pub use engine::{
+    Engine, Executed, Execution, Input, Outbox, Output, Position, Recipients, Vocabulary,
+};
 pub use request::{Authentic, Batch, ClientProof, Reply, Request, SignedRequest};
 pub use types::{ClientId, Instant, ReplicaId, Seq, Timestamp, View};

@@ -41,6 +41,9 @@ pub struct Config {
     /// sixteen times while nothing comes. Shorter repairs sooner, and repeats more where threads wait
     /// for a core. Default 100 ms.
     pub status_interval: Duration,
+    /// Whether the replica keeps a journal ([`crate::engine::Output::Persist`]), so that it can be
+    /// restarted. Without one, a replica that stops counts among the faulty ones. Default off.
+    pub journal: bool,
 }
 
 /// Settings that do not fit together.
@@ -99,6 +102,7 @@ impl Config {
             clients_max: 65_536,
             client_window: 1024,
             status_interval: Duration::from_millis(100),
+            journal: false,
         }
     }
 

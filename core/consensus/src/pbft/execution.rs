@@ -10,7 +10,7 @@ use super::checkpoint::state_digest;
 use super::log::Stage;
 use super::message::{Checkpoint, Message};
 use super::replica::Pbft;
-use crate::engine::{Executed, Execution, Outbox, Output, Recipients};
+use crate::engine::{Executed, Execution, Outbox, Output};
 use crate::request::{RESULT_BYTES_MAX, Reply};
 use crate::types::{ClientId, Seq, Timestamp};
 
@@ -109,7 +109,7 @@ impl Pbft {
         self.watch.progressed(self.now, &self.config);
         self.counters.requests_executed += replies.len() as u64;
         if !replies.is_empty() {
-            out.push(Output::Reply(replies));
+            out.push(Output::Reply { replies, after: self.journal.position() });
         }
         if expected.checkpoint {
             let application = executed.state_root.expect("a state root where one was asked for");
@@ -118,7 +118,7 @@ impl Pbft {
             self.checkpoints.reached(seq, state);
             let body = Checkpoint { seq, state, replica: self.config.replica };
             let message = Message::Checkpoint(Signed::blank(body));
-            out.push(Output::Say { to: Recipients::Others, message });
+            self.say(message, out);
             self.stabilise(out);
         }
         self.hand_out(out);

@@ -20,12 +20,14 @@ mod batcher;
 mod checkpoint;
 mod config;
 mod execution;
+mod journal;
 mod log;
 mod message;
 mod repair;
 mod replica;
 
 pub use config::{CheckedConfig, Config, ConfigError};
+pub use journal::Record;
 pub use message::{
     Checkpoint, Commit, Message, PrePrepare, Prepare, SlotStatus, Status, StatusStatement,
 };

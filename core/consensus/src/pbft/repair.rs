@@ -18,7 +18,7 @@ use super::config::Config;
 use super::log::{Slot, Stage};
 use super::message::{Message, STATUS_SLOTS_MAX, SlotStatus, Status, StatusStatement};
 use super::replica::Pbft;
-use crate::engine::{Outbox, Output, Recipients};
+use crate::engine::{Outbox, Recipients};
 use crate::request::SignedRequest;
 use crate::types::{Instant, ReplicaId, Seq};
 
@@ -90,7 +90,7 @@ impl Pbft {
         };
         self.counters.statuses_said += 1;
         let message = Message::Status(Signed::blank(body));
-        out.push(Output::Say { to: Recipients::Others, message });
+        self.say(message, out);
     }
 
     fn slot_status(&self, seq: Seq) -> SlotStatus {
@@ -122,7 +122,7 @@ impl Pbft {
         }
         self.counters.messages_repeated += again.len() as u64;
         for message in again {
-            out.push(Output::Relay { to: Recipients::One(peer), message });
+            self.relay(Recipients::One(peer), message, out);
         }
     }
 

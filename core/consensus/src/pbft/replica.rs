@@ -9,6 +9,7 @@ use super::batcher::{Admission, Batcher, Limits};
 use super::checkpoint::Checkpoints;
 use super::config::CheckedConfig;
 use super::execution::Cursor;
+use super::journal::{Journal, Record};
 use super::log::{Cast, Log, Place, Stage};
 use super::message::{Checkpoint, Commit, Message, PrePrepare, Prepare};
 use super::repair::Watch;
@@ -74,6 +75,7 @@ pub struct Pbft {
     /// The last sequence number that this replica proposed.
     proposed: Seq,
     pub(super) watch: Watch,
+    pub(super) journal: Journal,
     pub(super) counters: Counters,
     pub(super) now: Instant,
 }
@@ -98,6 +100,7 @@ impl Pbft {
             checkpoints: Checkpoints::new(config.committee, config.checkpoint_interval),
             proposed: Seq(0),
             watch: Watch::new(&config),
+            journal: Journal::new(config.journal),
             counters: Counters::default(),
             now: Instant::START,
             config,
@@ -156,7 +159,7 @@ impl Pbft {
             Standing::Stale => self.counters.requests_stale += 1,
             Standing::Done { seq, result } => {
                 self.counters.replies_repeated += 1;
-                out.push(Output::Reply(vec![Reply {
+                let reply = Reply {
                     view: self.view,
                     seq,
                     timestamp,
@@ -164,7 +167,9 @@ impl Pbft {
                     replica: self.config.replica,
                     result,
                     tentative: false,
-                }]));
+                };
+                let after = self.journal.position();
+                out.push(Output::Reply { replies: vec![reply], after });
             }
             Standing::Fresh if self.is_primary() => {
                 // The verifier refuses a bare request whose own proof fails, so none is lost here.
@@ -176,7 +181,7 @@ impl Pbft {
             Standing::Fresh => {
                 self.counters.requests_forwarded += 1;
                 let to = Recipients::One(self.primary());
-                out.push(Output::Relay { to, message: Message::Request(request) });
+                self.relay(to, Message::Request(request), out);
             }
         }
     }
@@ -198,8 +203,9 @@ impl Pbft {
                 digest: batch.digest(),
                 replica: self.config.replica,
             };
-            let message = Message::PrePrepare(Signed::blank(body), Arc::new(batch));
-            out.push(Output::Say { to: Recipients::Others, message });
+            let (signed, batch) = (Signed::blank(body), Arc::new(batch));
+            self.journal.write(out, || Record::Accepted(signed, Arc::clone(&batch)));
+            self.say(Message::PrePrepare(signed, batch), out);
         }
     }
 
@@ -319,6 +325,18 @@ impl Pbft {
         reachable
     }
 
+    /// Says a statement of its own to every other replica, once all that it wrote is durable.
+    pub(super) fn say(&self, message: Message, out: &mut Outbox<Message>) {
+        let after = self.journal.position();
+        out.push(Output::Say { to: Recipients::Others, message, after });
+    }
+
+    /// Sends what is signed already. It may hold an own word whose record is not durable yet.
+    pub(super) fn relay(&self, to: Recipients, message: Message, out: &mut Outbox<Message>) {
+        let after = self.journal.position();
+        out.push(Output::Relay { to, message, after });
+    }
+
     fn accuse(
         &mut self,
         replica: ReplicaId,
@@ -350,10 +368,12 @@ impl Pbft {
             slot.stage = Stage::PrePrepared;
             slot.since = Some(self.now);
             if self.config.replica != primary {
+                self.journal.write(out, || Record::Accepted(*offered, Arc::clone(batch)));
                 let replica = self.config.replica;
                 let body = Prepare { view: self.view, seq, digest, replica };
                 let message = Message::Prepare(Signed::blank(body));
-                out.push(Output::Say { to: Recipients::Others, message });
+                let after = self.journal.position();
+                out.push(Output::Say { to: Recipients::Others, message, after });
             }
         }
         // PBFT 4.2: prepared(m, v, n, i) needs 2f (here quorum - 1) prepares from different
@@ -362,7 +382,8 @@ impl Pbft {
             slot.stage = Stage::Prepared;
             let body = Commit { view: self.view, seq, digest, replica: self.config.replica };
             let message = Message::Commit(Signed::blank(body));
-            out.push(Output::Say { to: Recipients::Others, message });
+            let after = self.journal.position();
+            out.push(Output::Say { to: Recipients::Others, message, after });
         }
         // PBFT 4.2: committed-local(m, v, n, i) needs prepared and 2f + 1 (here quorum) matching
         // commits, possibly its own.
@@ -403,7 +424,8 @@ impl Engine for Pbft {
         match input {
             Input::Message(verified) => self.on_message(verified.into_inner(), out),
             Input::Executed(executed) => self.on_executed(executed, out),
-            Input::Timeout => {}
+            // The view change's issue brings recovery with it; nobody restarts a replica yet.
+            Input::Timeout | Input::Recovered(_) => {}
         }
         self.propose(out);
         self.say_status(now, out);

@@ -175,7 +175,10 @@ fn a_client_may_ask_for_more_than_its_window_once_earlier_requests_are_executed(
         assert!(one.ask(0, timestamp).is_empty(), "{timestamp} has left the window");
         assert_eq!(one.engine.counters().requests_stale, stale as u64 + 1);
     }
-    assert!(matches!(&one.ask(0, 2 * window + 1)[..], [Output::Reply(_)]), "still in the window");
+    assert!(
+        matches!(&one.ask(0, 2 * window + 1)[..], [Output::Reply { .. }]),
+        "still in the window"
+    );
     let outputs = one.ask(0, 3 * window + 1);
     assert!(proposal(&outputs).is_some(), "a new one is ordered");
     let counters = one.engine.counters();

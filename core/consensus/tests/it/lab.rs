@@ -420,14 +420,15 @@ impl Lab {
     ) {
         self.trace = sha256(&[&self.trace.0[..], format!("{output:?}").as_bytes()].concat());
         match output {
-            Output::Say { to, message } => {
+            Output::Persist { .. } => {}
+            Output::Say { to, message, .. } => {
                 let sealed = self.keys.seal(message);
                 self.send(replica, to, sealed.get());
                 inputs.push(Input::Message(sealed));
             }
-            Output::Relay { to, message } => self.send(replica, to, &message),
+            Output::Relay { to, message, .. } => self.send(replica, to, &message),
             Output::Execute(execution) => self.execute(replica, &execution),
-            Output::Reply(replies) => {
+            Output::Reply { replies, .. } => {
                 if !self.members[usize::from(replica.0)].silent {
                     for reply in replies {
                         let id = (reply.client, reply.timestamp);

@@ -22,7 +22,7 @@ fn pbft_4_1_a_backup_forwards_a_request_to_the_primary() {
     let outputs = one.ask(0, 1);
     assert!(matches!(
         &outputs[..],
-        [Output::Relay { to: Recipients::One(ReplicaId(0)), message: Message::Request(_) }]
+        [Output::Relay { to: Recipients::One(ReplicaId(0)), message: Message::Request(_), .. }]
     ));
 }
 
@@ -34,14 +34,14 @@ fn pbft_4_1_a_repeat_of_an_executed_request_gets_the_same_reply_and_runs_once() 
     for output in commit_at(&mut one, 1, 7) {
         if let Output::Execute(execution) = output {
             for output in one.input(Input::Executed(run_batch(&mut state, &execution))) {
-                if let Output::Reply(replies) = output {
+                if let Output::Reply { replies, .. } = output {
                     first = Some(replies[0].clone());
                 }
             }
         }
     }
     let outputs = one.ask(0, 7);
-    let [Output::Reply(again)] = &outputs[..] else { panic!("{outputs:?}") };
+    let [Output::Reply { replies: again, .. }] = &outputs[..] else { panic!("{outputs:?}") };
     assert_eq!(again[0], first.expect("the execution was answered"));
     // Ordered a second time, by a primary that wants it to run twice: it does not.
     let fresh: Vec<_> = commit_at(&mut one, 2, 7)

@@ -121,9 +121,11 @@ impl<E: Engine> Core<E> {
         let mut outgoing = Vec::new();
         for output in self.out.drain() {
             match output {
-                Output::Say { to, message } => outgoing.push(Outgoing::Say { to, message }),
-                Output::Relay { to, message } => outgoing.push(Outgoing::Relay { to, message }),
-                Output::Reply(replies) => outgoing.push(Outgoing::Reply(replies)),
+                // Durability is `none` here: engines keep no journal, and nothing waits for one.
+                Output::Persist { .. } => {}
+                Output::Say { to, message, .. } => outgoing.push(Outgoing::Say { to, message }),
+                Output::Relay { to, message, .. } => outgoing.push(Outgoing::Relay { to, message }),
+                Output::Reply { replies, .. } => outgoing.push(Outgoing::Reply(replies)),
                 Output::Execute(execution) => {
                     if let Some(execute) = &self.execute {
                         send(execute, execution, watch)?;
