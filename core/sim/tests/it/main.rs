@@ -1,0 +1,5 @@
+//! Histories and their checker, seen from outside.
+
+#![allow(clippy::unwrap_used, reason = "functions that prepare a test may fail where it fails")]
+
+mod history;
