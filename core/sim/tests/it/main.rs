@@ -1,5 +1,6 @@
-//! Histories and their checker, seen from outside.
+//! Histories, traces and their checkers, seen from outside.
 
 #![allow(clippy::unwrap_used, reason = "functions that prepare a test may fail where it fails")]
 
 mod history;
+mod trace;
