@@ -197,7 +197,7 @@ record! {
         seq: Seq,
         /// BLAKE3 of the result.
         result: Digest,
-        /// Whether the execution was tentative.
+        /// Whether the execution was tentative, or the request read-only and not ordered.
         tentative: bool,
     }
 }
@@ -217,6 +217,8 @@ record! {
         seq: Seq,
         /// What it votes for.
         digest: Digest,
+        /// Its signature under the statement, so that two votes that conflict are a proof.
+        signature: Signature,
     }
 }
 

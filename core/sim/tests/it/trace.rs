@@ -120,10 +120,11 @@ fn replica_facts() -> Vec<Fact> {
     let requests: Arc<[Ordered]> = [Ordered { client, timestamp, digest: digest(1) }].into();
     let certificate: Arc<[_]> = [(replica, Signature([7; 64]))].into();
     let (digest, state, root) = (digest(2), digest(3), digest(4));
+    let signature = Signature([8; 64]);
     let (kind, fresh, tentative) = (VoteKind::Commit, vec![0], false);
     vec![
         Fact::Replied(Replied { replica, client, timestamp, view, seq, result: root, tentative }),
-        Fact::Said(Said { replica, incarnation, kind, view, seq, digest }),
+        Fact::Said(Said { replica, incarnation, kind, view, seq, digest, signature }),
         Fact::Reached(Reached { replica, phase: Phase::Prepared, view, seq }),
         Fact::Committed(Committed {
             replica,
