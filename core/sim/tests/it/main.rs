@@ -2,5 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "functions that prepare a test may fail where it fails")]
 
+mod breaks;
+mod checks;
 mod history;
+mod model;
 mod trace;
