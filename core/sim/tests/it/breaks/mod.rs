@@ -51,16 +51,12 @@ struct Patient {
 }
 
 impl Patient {
-    /// The place of one of the facts that `wanted` picks.
+    /// The place of a fact that `wanted` picks: the first one from a drawn place on.
     fn any(&mut self, wanted: impl Fn(&Run, &Fact) -> bool) -> Option<usize> {
-        let places = self.all(wanted);
-        (!places.is_empty()).then(|| places[self.random.random_range(0..places.len())])
-    }
-
-    /// The places of all facts that `wanted` picks.
-    fn all(&self, wanted: impl Fn(&Run, &Fact) -> bool) -> Vec<usize> {
-        let events = self.run.events.iter().enumerate();
-        events.filter(|(_, event)| wanted(&self.run, &event.fact)).map(|(at, _)| at).collect()
+        let start = self.random.random_range(0..self.run.events.len());
+        let places = (start..self.run.events.len()).chain(0..start);
+        let mut picked = places.filter(|at| wanted(&self.run, &self.run.events[*at].fact));
+        picked.next()
     }
 
     fn fact(&mut self, at: usize) -> &mut Fact {

@@ -39,17 +39,14 @@ fn neighbours(run: &Run, at: usize) -> Option<usize> {
     executed(run, &event.fact).filter(|other| other.seq == it.seq.next()).map(|_| next)
 }
 
-/// One of the executions that others did too and that its replica goes on from.
+/// The places of an execution that others did too, and of its replica's next one.
 fn followed(patient: &mut Patient) -> Option<(usize, usize)> {
-    let run = &patient.run;
-    let pairs: Vec<(usize, usize)> = (0..run.events.len())
-        .filter_map(|at| Some((at, neighbours(run, at)?)))
-        .filter(|(at, _)| {
-            executed(run, &run.events[*at].fact).is_some_and(|it| executions(run, it.seq) > 1)
-        })
-        .collect();
-    let nth = patient.any(|_, _| true)?;
-    (!pairs.is_empty()).then(|| pairs[nth % pairs.len()])
+    let shared =
+        |run: &Run, fact: &Fact| executed(run, fact).is_some_and(|it| executions(run, it.seq) > 1);
+    (0..20).find_map(|_| {
+        let first = patient.any(shared)?;
+        Some((first, neighbours(&patient.run, first)?))
+    })
 }
 
 /// A replica executes two neighbouring batches each in the other's place.
