@@ -4,6 +4,7 @@
 
 mod breaks;
 mod checks;
+mod corners;
 mod history;
 mod model;
 mod trace;
