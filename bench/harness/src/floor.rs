@@ -26,7 +26,7 @@ use crate::scenario::verifier;
 pub const FLOOR_DRIFT_MAX: f64 = 0.05;
 
 /// Runs of which the cheapest counts, after one to warm up.
-const RUNS: usize = 24;
+const RUNS: usize = 48;
 /// The fewest requests of one run: about 5 ms of verification.
 const REQUESTS_MIN: usize = 512;
 /// Bytes of a reply's result: as much as a put answers.
@@ -163,10 +163,10 @@ impl FloorBench {
         }
     }
 
-    /// Measures the floor on the calling thread: of each part the cheapest of 24 short runs, a
+    /// Measures the floor on the calling thread: of each part the cheapest of 48 short runs, a
     /// warm-up before them. A floor is the least that the work costs, and a neighbour can only add to
     /// it: the cheapest run is the one that it left alone, and no share is flattered by the others.
-    /// Takes about 700 ms. `None` when a valid signature was refused: then there is nothing to hold a
+    /// Takes about 1.4 s. `None` when a valid signature was refused: then there is nothing to hold a
     /// run against.
     pub fn measure(&mut self) -> Option<Floor> {
         self.once()?;
