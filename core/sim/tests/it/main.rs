@@ -2,4 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "functions that prepare a test may fail where it fails")]
 
+mod agreement;
+mod generator;
 mod history;
+mod store;
+mod verdicts;
