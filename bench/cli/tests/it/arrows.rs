@@ -12,18 +12,37 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("quorumark-chain", &["primitives"]),
     ("quorumark-application", &["primitives", "consensus", "chain"]),
     ("quorumark-pipeline", &["primitives", "consensus", "chain", "application"]),
+    ("quorumark-sim", &["primitives", "consensus", "chain", "application"]),
     ("quorumark-report", &[]),
     (
         "quorumark-harness",
-        &["primitives", "consensus", "chain", "application", "pipeline", "report"],
+        &["primitives", "consensus", "chain", "application", "pipeline", "sim", "report"],
     ),
     (
         "quorumark",
-        &["primitives", "consensus", "chain", "application", "pipeline", "report", "harness"],
+        &[
+            "primitives",
+            "consensus",
+            "chain",
+            "application",
+            "pipeline",
+            "sim",
+            "report",
+            "harness",
+        ],
     ),
     (
         "quorumark-micro",
-        &["primitives", "consensus", "chain", "application", "pipeline", "report", "harness"],
+        &[
+            "primitives",
+            "consensus",
+            "chain",
+            "application",
+            "pipeline",
+            "sim",
+            "report",
+            "harness",
+        ],
     ),
 ];
 

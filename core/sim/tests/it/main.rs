@@ -1,0 +1,9 @@
+//! Histories and their checker, seen from outside.
+
+#![allow(clippy::unwrap_used, reason = "functions that prepare a test may fail where it fails")]
+
+mod agreement;
+mod generator;
+mod history;
+mod store;
+mod verdicts;
