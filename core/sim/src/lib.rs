@@ -1,8 +1,9 @@
-//! What is checked of a run once it is over: the history that its clients saw.
+//! What is checked of a run: its trace as it happens, and the history that its clients saw.
 //!
 //! Invariant: the same input gives the same verdict, bit for bit: no clock, no random source, no
 //! randomly seeded map.
 //!
+//! - [`trace`] is what happened in a run, event by event, with its hash.
 //! - [`history`] is what the clients of a key-value run did and saw, in memory and as a file.
 //! - [`linearizability`] says whether one store could have answered so.
 
@@ -10,3 +11,4 @@
 
 pub mod history;
 pub mod linearizability;
+pub mod trace;

@@ -1,4 +1,4 @@
-//! Histories and their checker, seen from outside.
+//! Histories, traces and their checkers, seen from outside.
 
 #![allow(clippy::unwrap_used, reason = "functions that prepare a test may fail where it fails")]
 
@@ -6,4 +6,5 @@ mod agreement;
 mod generator;
 mod history;
 mod store;
+mod trace;
 mod verdicts;
