@@ -5,5 +5,6 @@
 mod agreement;
 mod generator;
 mod history;
+mod properties;
 mod store;
 mod verdicts;
