@@ -8,7 +8,7 @@ use rand::{Rng, RngExt};
 use crate::store::Store;
 
 /// What is generated.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
     /// Clients at work at any moment.
     pub(crate) clients: usize,
@@ -23,6 +23,7 @@ pub(crate) struct Shape {
 }
 
 /// The keys and values of a shape, in a history of their own; one value more than is written.
+#[derive(Debug)]
 pub(crate) struct Words {
     pub(crate) empty: History,
     pub(crate) keys: Vec<Key>,

@@ -5,6 +5,7 @@
 mod agreement;
 mod generator;
 mod history;
+mod properties;
 mod store;
 mod trace;
 mod verdicts;

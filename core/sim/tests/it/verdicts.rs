@@ -31,7 +31,8 @@ fn history(lines: &[&str]) -> History {
         };
         let end = if end == "-" { "null" } else { end };
         format!(
-            r#"{{"client":{client},"id":{id},"invoke_ns":{start},"return_ns":{end},"operation":{operation},"result":{result}}}"#
+            "{{\"client\":{client},\"id\":{id},\"invoke_ns\":{start},\"return_ns\":{end},\
+             \"operation\":{operation},\"result\":{result}}}"
         )
     };
     let lines: Vec<String> = lines.iter().enumerate().map(|(id, line)| object(line, id)).collect();
