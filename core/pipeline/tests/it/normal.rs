@@ -21,11 +21,11 @@ fn run(change: impl FnOnce(&mut ClusterConfig)) {
     let (replicas, smallest) = (config.replicas, config.queue_capacity_batches == 1);
     let auth = config.client_auth;
     let mut driver = Driver::start(config);
-    let before = driver.cluster.snapshot(); // Before some threads have run at all.
+    let before = driver.snapshot(); // Before some threads have run at all.
     let requests = driver.closed_loop(PER_CLIENT, 50).len();
     driver.wait_executed(requests);
     assert_eq!(driver.check_ledgers(), requests);
-    let span = driver.cluster.snapshot().since(&before);
+    let span = driver.snapshot().since(&before);
     let report = driver.stop();
     assert_eq!(report.replicas.len(), replicas);
     let exact = report.replicas.iter().all(|replica| {
@@ -129,7 +129,7 @@ fn smallest_queues(config: &mut ClusterConfig, transport: Transport) {
     config.verify_threads = 3;
     config.verify_batch_max = 8;
     config.queue_capacity_batches = 1;
-    config.inbox_capacity_batches = 16;
+    config.inbox_capacity_batches = 1;
     // Where queues hold little, replicas may wait for each other in a circle: patience
     // ends the wait, and status messages bring what was dropped.
     // No state is transferred yet: a replica that falls behind by more than the log keeps would
