@@ -412,11 +412,13 @@ where
         stream: TcpStream,
         when_stopped: WhenStopped,
     ) -> io::Result<Sender<Frames>> {
-        let (queue, frames) = self.inbox();
-        let stopped = match when_stopped {
-            WhenStopped::Quit => self.stopped.clone(),
-            WhenStopped::Drain => never(),
+        // Replies that find no place are dropped, and a client asks again only after a while: they
+        // have the places of a port over either transport, however few an inbox has.
+        let (capacity, stopped) = match when_stopped {
+            WhenStopped::Quit => (self.config.inbox_capacity_batches, self.stopped.clone()),
+            WhenStopped::Drain => (self.config.port_capacity_batches, never()),
         };
+        let (queue, frames) = bounded(capacity);
         self.cluster.sockets.push(stream.try_clone()?);
         let thread = self.spawn(StageKind::Socket, work, name, move |watch| {
             tcp::write(stream, &frames, &stopped, watch);
@@ -528,5 +530,30 @@ where
         let weights = self.keys.weights(id.0, thread);
         Verifier::new(self.keys.context(), directory, auth, weights)
             .with_path(self.config.verify_path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorumark_consensus::pbft::Message;
+
+    use super::*;
+
+    #[test]
+    fn replies_have_the_places_of_a_port_over_either_transport() {
+        for transport in [Transport::Memory, Transport::Tcp] {
+            let mut config = ClusterConfig::new(4).unwrap();
+            config.transport = transport;
+            (config.inbox_capacity_batches, config.port_capacity_batches) = (1, 7);
+            let config = config.check().unwrap();
+            let keys = ClusterKeys::new(&config, Message::ID);
+            let (stop, stopped) = bounded(0);
+            let mut builder = Builder::<Pbft>::new(&config, &keys, stopped, stop);
+            let (wires, ports) = builder.wire(&[0..2, 2..4]).unwrap();
+            let links = wires.iter().flat_map(|wires| &wires.ports);
+            let places: Vec<_> = links.map(|link| link.queue.capacity()).collect();
+            assert_eq!(places, [Some(7); 4 * 2], "{transport}");
+            drop((wires, ports));
+        }
     }
 }

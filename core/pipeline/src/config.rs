@@ -95,7 +95,8 @@ pub struct ClusterConfig {
     /// and one for all clients. A batch takes about 2n flushes, and a replica must reach what its
     /// inbox holds: keep it below 4n windows. Default 1,024.
     pub inbox_capacity_batches: usize,
-    /// Flushes of replies that a client port holds before more are dropped. Default 4,096.
+    /// Flushes of replies that a client port holds before more are dropped, and over TCP as many on
+    /// the way to it. A dropped reply costs its client a wait before it asks again. Default 4,096.
     pub port_capacity_batches: usize,
     /// How long a replica waits for another's full inbox before it drops. Default 1 s.
     pub peer_patience: Duration,
