@@ -15,7 +15,7 @@ use super::message::{Checkpoint, Commit, Message, PrePrepare, Prepare};
 use super::repair::Watch;
 use crate::client_table::{ClientTable, Standing};
 use crate::engine::{Engine, Evidence, Input, Outbox, Output, Recipients};
-use crate::request::{Authentic, Batch, Reply, SignedRequest};
+use crate::request::{Authentic, Batch, SignedRequest};
 use crate::types::{Instant, ReplicaId, Seq, View};
 
 /// Exact counts of what a replica did, since its start.
@@ -159,17 +159,8 @@ impl Pbft {
             Standing::Stale => self.counters.requests_stale += 1,
             Standing::Done { seq, result } => {
                 self.counters.replies_repeated += 1;
-                let reply = Reply {
-                    view: self.view,
-                    seq,
-                    timestamp,
-                    client,
-                    replica: self.config.replica,
-                    result,
-                    tentative: false,
-                };
-                let after = self.journal.position();
-                out.push(Output::Reply { replies: vec![reply], after });
+                let replies = vec![self.reply(client, timestamp, seq, result)];
+                out.push(Output::Reply { replies, after: self.journal.position() });
             }
             Standing::Fresh if self.is_primary() => {
                 // The verifier refuses a bare request whose own proof fails, so none is lost here.
