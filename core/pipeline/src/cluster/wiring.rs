@@ -19,7 +19,9 @@ use crate::link::{Frames, PeerLink};
 use crate::metrics::{Meter, StageKind, Stopwatch, Work};
 use crate::port::ClientPort;
 use crate::protocol::Protocol;
-use crate::stage::{ClientLink, Clock, Egress, Execute, Ingress, Inputs, Order, Outgoing, Verify};
+use crate::stage::{
+    ClientLink, Clock, Egress, Execute, Ingress, Inputs, Order, Outgoing, Recall, Verify,
+};
 use crate::tcp::{self, Hello, WhenFull};
 use crate::thread::Thread;
 
@@ -300,9 +302,11 @@ where
             batch_max: self.config.verify_batch_max,
         };
         self.stage(StageKind::Ingress, id, "ingress", |watch| ingress.run(watch))?;
+        let recall = Recall::new();
         for thread in 0..self.config.verify_threads {
             let verify = Verify {
                 verifier: self.verifier(id, thread),
+                recall: recall.clone(),
                 decoded: decoded.clone(),
                 order: to_order.clone(),
                 batch_max: self.config.verify_batch_max,

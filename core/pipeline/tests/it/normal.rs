@@ -38,7 +38,7 @@ fn run(change: impl FnOnce(&mut ClusterConfig)) {
         assert_eq!(engine.evidence_found, 0);
         assert!(engine.checkpoints_stable > 0, "the log was cut");
         // Each replica checks each request's own proof exactly once, for itself; a proposal that
-        // came again is checked again.
+        // came again may be checked by two threads at the same time.
         let proofs = replica.counts.client_proofs_verified as usize;
         if exact {
             assert_eq!(proofs, requests);
