@@ -415,11 +415,11 @@ impl Engine for Pbft {
         match input {
             Input::Message(verified) => self.on_message(verified.into_inner(), out),
             Input::Executed(executed) => self.on_executed(executed, out),
+            Input::Timeout => self.say_status(now, out),
             // The view change's issue brings recovery with it; nobody restarts a replica yet.
-            Input::Timeout | Input::Recovered(_) => {}
+            Input::Recovered(_) => {}
         }
         self.propose(out);
-        self.say_status(now, out);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
