@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use quorumark_harness::parameter::suggestion;
 use quorumark_harness::scenario;
 
-use crate::cmd::{completions, doctor, list, merkle, mine, report, run, tour, verify};
+use crate::cmd::{check, completions, doctor, list, merkle, mine, report, run, tour, verify};
 use crate::refused::Refused;
 use crate::terminal::TerminalArgs;
 
@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Mine(mine::MineArgs),
     /// Merkle roots and inclusion proofs
     Merkle(merkle::MerkleArgs),
+    /// Check whether a history of key-value clients is linearizable
+    Check(check::CheckArgs),
     /// Render records: a table, an HTML page, Markdown
     Report(report::ReportArgs),
     /// Print the JSON schema of a record

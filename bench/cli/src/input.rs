@@ -1,7 +1,7 @@
 //! Files that the user names: read whole, up to a bound, refused in one sentence.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use crate::refused::Refused;
@@ -16,11 +16,8 @@ pub(crate) fn read(path: &Path, what: &str, bytes_max: u64) -> Result<Vec<u8>, R
     } else {
         open(path).and_then(|file| read_bounded(file, bytes_max))
     };
+    let bytes = bytes.map_err(|error| cannot_be_read(path, what, &error))?;
     let place = place(path);
-    let bytes = bytes.map_err(|error| {
-        let problem = format!("cannot be read: {}", system_words(&error));
-        Refused::new(&place, problem, format!("name a file with {what}"))
-    })?;
     if bytes.len() as u64 > bytes_max {
         let problem = format!("has more than {bytes_max} bytes, the most that is read");
         return Err(Refused::new(&place, problem, format!("name a file with {what}")));
@@ -39,6 +36,21 @@ pub(crate) fn read_text(path: &Path, what: &str, bytes_max: u64) -> Result<Strin
         let problem = format!("is no text: byte {at} is not UTF-8");
         Refused::new(place(path), problem, format!("name a file with {what}"))
     })
+}
+
+/// The file at `path`, or standard input for `-`, to be read line by line. It may be empty.
+pub(crate) fn open_lines(path: &Path, what: &str) -> Result<Box<dyn BufRead>, Refused> {
+    if is_standard_input(path) {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file = open(path).map_err(|error| cannot_be_read(path, what, &error))?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+/// What is said of a file that the system does not give.
+pub(crate) fn cannot_be_read(path: &Path, what: &str, error: &io::Error) -> Refused {
+    let problem = format!("cannot be read: {}", system_words(error));
+    Refused::new(place(path), problem, format!("name a file with {what}"))
 }
 
 /// How messages name the path.

@@ -15,6 +15,7 @@ pub mod client_table;
 pub mod committee;
 pub mod engine;
 pub mod pbft;
+pub mod range;
 pub mod request;
 pub mod types;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use quorumark_consensus::committee::{Committee, CommitteeSize};
 use quorumark_consensus::pbft;
+use quorumark_consensus::range::{OutOfRange, check_ranges};
 use quorumark_consensus::types::ReplicaId;
 use quorumark_primitives::signed::{CLIENTS_MAX, VerifyPath};
 use thiserror::Error;
@@ -95,7 +96,8 @@ pub struct ClusterConfig {
     /// and one for all clients. A batch takes about 2n flushes, and a replica must reach what its
     /// inbox holds: keep it below 4n windows. Default 1,024.
     pub inbox_capacity_batches: usize,
-    /// Flushes of replies that a client port holds before more are dropped. Default 4,096.
+    /// Flushes of replies that a client port holds before more are dropped, and over TCP as many on
+    /// the way to it. A dropped reply costs its client a wait before it asks again. Default 4,096.
     pub port_capacity_batches: usize,
     /// How long a replica waits for another's full inbox before it drops. Default 1 s.
     pub peer_patience: Duration,
@@ -121,17 +123,8 @@ pub enum ConfigError {
     #[error(transparent)]
     Engine(#[from] pbft::ConfigError),
     /// A number is outside its range.
-    #[error("{name} = {value}: choose {min} to {max}")]
-    Range {
-        /// The setting.
-        name: &'static str,
-        /// Its value.
-        value: u64,
-        /// The least allowed.
-        min: u64,
-        /// The most allowed.
-        max: u64,
-    },
+    #[error(transparent)]
+    Range(#[from] OutOfRange),
     /// A name that is no choice.
     #[error("{name} = {value}: choose one of {}", choices.join(", "))]
     Choice {
@@ -211,7 +204,7 @@ impl ClusterConfig {
         self.engine.replica = ReplicaId(0);
         self.engine.clone().check()?;
         let patience = u64::try_from(self.peer_patience.as_millis()).unwrap_or(u64::MAX);
-        for (name, value, min, max) in [
+        check_ranges([
             ("clients", u64::from(self.clients), 1, CLIENTS_MAX as u64),
             ("signers", u64::from(self.signers), 1, u64::from(self.clients)),
             ("verify_threads", self.verify_threads as u64, 1, 64),
@@ -221,11 +214,7 @@ impl ClusterConfig {
             ("port_capacity", self.port_capacity_batches as u64, 1, 65_536),
             ("peer_patience in ms", patience, 1, 60_000),
             ("silent_replicas", self.silent_replicas as u64, 0, self.replicas as u64 - 1),
-        ] {
-            if !(min..=max).contains(&value) {
-                return Err(ConfigError::Range { name, value, min, max });
-            }
-        }
+        ])?;
         if self.clients as usize > self.engine.clients_max {
             let (clients, clients_max) = (self.clients, self.engine.clients_max);
             return Err(ConfigError::Clients { clients, clients_max });

@@ -335,6 +335,8 @@ counts! {
     requests_refused,
     /// Client proofs (signatures or MACs) in values that the verifier accepted.
     client_proofs_verified,
+    /// Proposals that came again, equal in every byte, and were not verified a second time.
+    proposals_recalled,
     /// Signatures that got a verdict, of clients and replicas.
     signatures_verified,
     /// Of these, invalid ones.

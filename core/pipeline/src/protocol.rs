@@ -9,7 +9,7 @@ use quorumark_primitives::wire::{Decode, Encode};
 
 /// A message type that the pipeline can carry.
 pub trait Protocol:
-    Encode + Decode + Claimed + Sealable + Clone + fmt::Debug + Send + 'static
+    Encode + Decode + Claimed + Sealable + Clone + PartialEq + fmt::Debug + Send + 'static
 {
     /// What signatures bind as the protocol.
     const ID: ProtocolId;

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod list;
@@ -37,6 +38,7 @@ pub(crate) fn dispatch(invocation: Invocation) -> anyhow::Result<Exit> {
         Some(Command::Verify(args)) => verify::verify(&args, &terminal),
         Some(Command::Mine(args)) => mine::mine(&args, &terminal),
         Some(Command::Merkle(args)) => merkle::merkle(&args, &terminal),
+        Some(Command::Check(args)) => check::check(&args, &terminal),
         Some(Command::Report(args)) => report::report(&args, &terminal),
         Some(Command::Schema) => schema::schema(&terminal),
         Some(Command::Completions(args)) => completions::completions(&args, &terminal),

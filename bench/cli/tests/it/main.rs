@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // the functions beside the tests as well
 
 mod arrows;
+mod check;
 mod merkle;
 mod mine;
 mod program;

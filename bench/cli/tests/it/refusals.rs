@@ -49,6 +49,8 @@ fn commands_and_flags_that_do_not_exist_or_do_not_go_together() {
         ("merkle proof --block a --index 1 --tx ab", "'--tx <TXID>'"),
         ("merkle verify --proof p", "--root <HEX>"),
         ("completions tcsh", "[possible values: bash,"),
+        ("check", "--history <FILE>"),
+        ("check --history h --max-steps many", "not a whole number"),
         ("report", "<RUN>"),
         ("list pow/minr", "did you mean pow/miner?"),
     ]);
@@ -157,6 +159,45 @@ fn blocks_that_are_missing_cut_short_changed_or_no_blocks() {
     for (file, named) in cases {
         refused(&program.run(&["merkle", "root", "--block", file]), named);
         refused(&program.run(&["merkle", "proof", "--block", file, "--index", "0"]), named);
+    }
+}
+
+#[test]
+fn histories_that_are_missing_or_hold_a_wrong_line() {
+    let put = concat!(
+        r#"{"client":0,"id":1,"invoke_ns":10,"return_ns":20,"#,
+        r#""operation":{"put":{"key":"a","value":"1"}},"result":"done"}"#
+    );
+    let program = Program::new()
+        .file("text", "no history\n")
+        .file("cut", &put[..put.len() - 9])
+        .file("twice", format!("{put}\n{put}\n"))
+        .file("blank", format!("{put}\n\n"))
+        .file("key", put.replace("client", "clinet"))
+        .file("type", put.replace("\"1\"", "1"))
+        .file("time", put.replace("20", "9"))
+        .file("result", put.replace("done", "absent"))
+        .file("half", put.replace("\"done\"", "null"))
+        .file("long", " ".repeat((1 << 20) + 1))
+        .file("binary", [0xff, 0, 1]);
+    let cases = [
+        ("missing", "missing: cannot be read: no such file"),
+        (".", ".: cannot be read: is a directory"),
+        ("text", "text:1: is no JSON object"),
+        ("cut", "cut:1: is cut short"),
+        ("twice", "twice:2: client 0 has a second operation with id 1"),
+        ("blank", "blank:2: is blank"),
+        ("key", "key:1: is no operation: unknown field `clinet`"),
+        ("type", "type:1: is no operation: invalid type: integer `1`"),
+        ("time", "time:1: return_ns is 9, before invoke_ns 10"),
+        ("result", "result:1: a put has no result absent"),
+        ("half", "half:1: return_ns is given and result is null"),
+        ("long", "long:1: has more than 1048576 bytes"),
+        ("binary", "binary:1: is no JSON object"),
+    ];
+    for (file, named) in cases {
+        refused(&program.run(&["check", "--history", file]), named);
+        refused(&program.run(&["check", "--history", file, "--json"]), named);
     }
 }
 

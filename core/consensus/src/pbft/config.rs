@@ -5,6 +5,7 @@ use core::time::Duration;
 use thiserror::Error;
 
 use crate::committee::Committee;
+use crate::range::{OutOfRange, check_ranges};
 use crate::request::BATCH_REQUESTS_MAX;
 use crate::types::ReplicaId;
 
@@ -58,17 +59,8 @@ pub enum ConfigError {
         n: usize,
     },
     /// A number is outside its range.
-    #[error("{name} = {value}: choose {min} to {max}")]
-    Range {
-        /// The setting.
-        name: &'static str,
-        /// Its value.
-        value: u64,
-        /// The least allowed.
-        min: u64,
-        /// The most allowed.
-        max: u64,
-    },
+    #[error(transparent)]
+    Range(#[from] OutOfRange),
     /// The checkpoint interval does not fit the window.
     #[error(
         "checkpoint_interval = {interval} with window = {window}: \
@@ -117,7 +109,7 @@ impl Config {
         }
         let millis = self.status_interval.as_millis().min(u128::from(u64::MAX)) as u64;
         let linger = self.batch_linger.as_millis().min(u128::from(u64::MAX)) as u64;
-        for (name, value, min, max) in [
+        check_ranges([
             ("batch_size_max", self.batch_size_max as u64, 1, BATCH_REQUESTS_MAX as u64),
             ("batch_bytes_max", self.batch_bytes_max as u64, 1 << 10, 6 << 20),
             ("batch_linger in ms", linger, 0, 10_000),
@@ -128,11 +120,7 @@ impl Config {
             ("clients_max", self.clients_max as u64, 1, 1 << 24),
             ("client_window", self.client_window, 1, 1 << 20),
             ("status_interval in ms", millis, 1, 60_000),
-        ] {
-            if !(min..=max).contains(&value) {
-                return Err(ConfigError::Range { name, value, min, max });
-            }
-        }
+        ])?;
         if self.checkpoint_interval * 2 > self.window {
             let (interval, window) = (self.checkpoint_interval, self.window);
             return Err(ConfigError::CheckpointInterval { interval, window });

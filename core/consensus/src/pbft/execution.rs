@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use bytes::Bytes;
 use quorumark_primitives::signed::Signed;
 
 use super::checkpoint::state_digest;
@@ -95,15 +96,7 @@ impl Pbft {
         for ((client, timestamp), result) in expected.requests.into_iter().zip(executed.results) {
             assert!(result.len() <= RESULT_BYTES_MAX, "a result of {} bytes", result.len());
             self.clients.finish(client, timestamp, seq, result.clone());
-            replies.push(Reply {
-                view: self.view,
-                seq,
-                timestamp,
-                client,
-                replica: self.config.replica,
-                result,
-                tentative: false,
-            });
+            replies.push(self.reply(client, timestamp, seq, result));
         }
         self.cursor.executed = seq;
         self.watch.progressed(self.now, &self.config);
@@ -122,5 +115,17 @@ impl Pbft {
             self.stabilise(out);
         }
         self.hand_out(out);
+    }
+
+    /// PBFT 4.1: `<REPLY, v, t, c, i, r>`, of what was executed at `seq`.
+    pub(super) fn reply(
+        &self,
+        client: ClientId,
+        timestamp: Timestamp,
+        seq: Seq,
+        result: Bytes,
+    ) -> Reply {
+        let (view, replica) = (self.view, self.config.replica);
+        Reply { view, seq, timestamp, client, replica, result, tentative: false }
     }
 }

@@ -62,7 +62,8 @@ impl Watch {
 }
 
 impl Pbft {
-    /// Says what this replica has and lacks, when it is time to.
+    /// Says what this replica has and lacks, when it is time to. Called at a timeout alone: after a
+    /// pause of its own a replica first hears what came meanwhile, and does not ask for it.
     pub(super) fn say_status(&mut self, now: Instant, out: &mut Outbox<Message>) {
         if now < self.watch.next_status {
             return;

@@ -15,7 +15,7 @@ use super::message::{Checkpoint, Commit, Message, PrePrepare, Prepare};
 use super::repair::Watch;
 use crate::client_table::{ClientTable, Standing};
 use crate::engine::{Engine, Evidence, Input, Outbox, Output, Recipients};
-use crate::request::{Authentic, Batch, Reply, SignedRequest};
+use crate::request::{Authentic, Batch, SignedRequest};
 use crate::types::{Instant, ReplicaId, Seq, View};
 
 /// Exact counts of what a replica did, since its start.
@@ -159,17 +159,8 @@ impl Pbft {
             Standing::Stale => self.counters.requests_stale += 1,
             Standing::Done { seq, result } => {
                 self.counters.replies_repeated += 1;
-                let reply = Reply {
-                    view: self.view,
-                    seq,
-                    timestamp,
-                    client,
-                    replica: self.config.replica,
-                    result,
-                    tentative: false,
-                };
-                let after = self.journal.position();
-                out.push(Output::Reply { replies: vec![reply], after });
+                let replies = vec![self.reply(client, timestamp, seq, result)];
+                out.push(Output::Reply { replies, after: self.journal.position() });
             }
             Standing::Fresh if self.is_primary() => {
                 // The verifier refuses a bare request whose own proof fails, so none is lost here.
@@ -424,11 +415,11 @@ impl Engine for Pbft {
         match input {
             Input::Message(verified) => self.on_message(verified.into_inner(), out),
             Input::Executed(executed) => self.on_executed(executed, out),
+            Input::Timeout => self.say_status(now, out),
             // The view change's issue brings recovery with it; nobody restarts a replica yet.
-            Input::Timeout | Input::Recovered(_) => {}
+            Input::Recovered(_) => {}
         }
         self.propose(out);
-        self.say_status(now, out);
     }
 
     fn next_timeout(&self) -> Option<Instant> {

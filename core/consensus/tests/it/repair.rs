@@ -259,6 +259,23 @@ fn a_proposal_that_arrived_early_is_not_asked_for() {
 }
 
 #[test]
+fn after_a_pause_of_its_own_a_replica_hears_what_came_before_it_asks() {
+    let mut one = One::new(4, 1, |_| {});
+    one.now = Instant(4 * SECOND);
+    for seq in 1..=2 {
+        let (proposal, _) = pre_prepare(&mut one, seq, seq);
+        let outputs = one.hear(proposal);
+        assert!(
+            matches!(&outputs[..], [Output::Say { message: Message::Prepare(_), .. }]),
+            "it prepares {seq} and asks for nothing: {outputs:?}"
+        );
+    }
+    let outputs = one.input(Input::Timeout);
+    let Output::Say { message: Message::Status(said), .. } = &outputs[0] else { panic!() };
+    assert!(said.body.slots.iter().all(|slot| slot.pre_prepared), "both were heard");
+}
+
+#[test]
 fn what_was_said_just_now_is_not_said_again() {
     let mut one = One::new(4, 0, |config| config.batch_size_max = 1);
     one.hear(prepare(1, Digest([9; 32]), 3));

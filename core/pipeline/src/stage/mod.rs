@@ -4,12 +4,14 @@ mod egress;
 mod execute;
 mod ingress;
 mod order;
+mod recall;
 mod verify;
 
 pub(crate) use egress::{ClientLink, Egress, Outgoing};
 pub(crate) use execute::Execute;
 pub(crate) use ingress::Ingress;
 pub(crate) use order::{Inputs, Order};
+pub(crate) use recall::Recall;
 pub(crate) use verify::Verify;
 
 use quorumark_consensus::types::Instant;

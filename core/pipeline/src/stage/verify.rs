@@ -3,6 +3,7 @@
 use crossbeam_channel::{Receiver, Sender};
 use quorumark_primitives::signed::{Refusal, Verified, Verifier};
 
+use super::Recall;
 use crate::link::{Closed, receive, send};
 use crate::metrics::{Counts, Stopwatch};
 use crate::protocol::Protocol;
@@ -12,6 +13,8 @@ use crate::protocol::Protocol;
 #[derive(Debug)]
 pub(crate) struct Verify<M> {
     pub(crate) verifier: Verifier,
+    /// One for all threads of the replica.
+    pub(crate) recall: Recall<M>,
     pub(crate) decoded: Receiver<Vec<M>>,
     pub(crate) order: Sender<Vec<Verified<M>>>,
     pub(crate) batch_max: usize,
@@ -52,11 +55,32 @@ impl<M: Protocol> Verify<M> {
         }
     }
 
-    fn verify(&mut self, mut batch: Vec<M>, counts: &Counts) -> Vec<Verified<M>> {
+    /// Judges what is new, and then what repeats it: a repeat gets the verdict of the first.
+    fn verify(&mut self, batch: Vec<M>, counts: &Counts) -> Vec<Verified<M>> {
         let mut verified = Vec::with_capacity(batch.len());
+        let (fresh, repeats) = self.recall.part(batch);
+        self.judge(fresh, &mut verified, counts);
+        let mut unknown = Vec::new();
+        for repeat in repeats {
+            match self.recall.find(&repeat) {
+                Some(known) => {
+                    Counts::add(&counts.proposals_recalled, 1);
+                    verified.push(known);
+                }
+                // The first was refused, or is forgotten by now.
+                None => unknown.push(repeat),
+            }
+        }
+        self.judge(unknown, &mut verified, counts);
+        verified
+    }
+
+    fn judge(&mut self, mut batch: Vec<M>, verified: &mut Vec<Verified<M>>, counts: &Counts) {
+        let recall = &self.recall;
         self.verifier.verify(&mut batch, |verdict| match verdict {
             Ok(message) => {
                 Counts::add(&counts.client_proofs_verified, message.client_proofs());
+                recall.remember(&message);
                 verified.push(message);
             }
             Err((message, refusal)) => {
@@ -70,6 +94,134 @@ impl<M: Protocol> Verify<M> {
             }
         });
         assert!(batch.is_empty(), "every value got its verdict");
-        verified
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use crossbeam_channel::bounded;
+    use quorumark_consensus::pbft::{Message, PrePrepare};
+    use quorumark_consensus::{
+        Batch, ClientId, ClientProof, ReplicaId, Request, Seq, SignedRequest, Timestamp, View,
+    };
+    use quorumark_primitives::signed::{ClientAuth, Sealable, Signed};
+    use quorumark_primitives::wire::{Decode, Encode};
+
+    use super::*;
+    use crate::config::{Checked, ClientAuthKind, ClusterConfig};
+    use crate::keys::ClusterKeys;
+    use crate::metrics::{Meter, StageKind, Work};
+
+    const REQUESTS: u64 = 5;
+
+    /// A verifying thread of replica 1, driven by hand, and what it counts.
+    struct Bench {
+        keys: ClusterKeys,
+        verify: Verify<Message>,
+        watch: Stopwatch,
+    }
+
+    impl Bench {
+        fn new(auth: ClientAuthKind) -> Bench {
+            let mut config = ClusterConfig::new(4).unwrap();
+            config.client_auth = auth;
+            let config: Checked<ClusterConfig> = config.check().unwrap();
+            let keys = ClusterKeys::new(&config, Message::ID);
+            let client_auth = match auth {
+                ClientAuthKind::Mac => ClientAuth::Mac(keys.sessions(1)),
+                _ => ClientAuth::Signature,
+            };
+            let directory = Arc::clone(keys.directory());
+            let verifier = Verifier::new(keys.context(), directory, client_auth, [3; 32]);
+            let (decoded, order) = (bounded(1).1, bounded(1).0);
+            let verify = Verify { verifier, recall: Recall::new(), decoded, order, batch_max: 64 };
+            let meter = Meter::new("test".to_owned(), StageKind::Verify, Work::Replica(1));
+            Bench { keys, verify, watch: Stopwatch::new(&meter) }
+        }
+
+        /// The proposal of a sequence number, `spoil`ed before the primary names it.
+        fn proposal(&self, seq: u64, spoil: impl Fn(&mut ClientProof)) -> Message {
+            let requests = (1..=REQUESTS).map(|nth| {
+                let (client, timestamp) = (ClientId(nth as u32 % 4), Timestamp(seq * 100 + nth));
+                let request = Request { client, timestamp, operation: Bytes::new() };
+                let mut proof = self.keys.client(client).prove(&request);
+                spoil(&mut proof);
+                SignedRequest::new(request, proof)
+            });
+            let batch = Arc::new(Batch::new(requests.collect()));
+            let (view, digest, replica) = (View(0), batch.digest(), ReplicaId(0));
+            let body = PrePrepare { view, seq: Seq(seq), digest, replica };
+            let mut message = Message::PrePrepare(Signed::blank(body), batch);
+            message.seal(&mut self.keys.sealer(0));
+            message
+        }
+
+        /// Verifies messages as they arrive, in one batch; returns how many pass.
+        fn hear(&mut self, messages: &[&Message]) -> usize {
+            let decoded = messages.iter().map(|m| Message::from_frame(&m.to_frame()).unwrap());
+            self.verify.verify(decoded.collect(), self.watch.counts()).len()
+        }
+
+        /// Client proofs verified, and proposals recalled.
+        fn counted(&self) -> (u64, u64) {
+            let counts = self.watch.counts().snapshot();
+            (counts.client_proofs_verified, counts.proposals_recalled)
+        }
+    }
+
+    #[test]
+    fn a_repeated_proposal_passes_each_time_and_is_verified_once() {
+        let mut bench = Bench::new(ClientAuthKind::Signature);
+        let (one, two) = (bench.proposal(1, |_| {}), bench.proposal(2, |_| {}));
+        assert_eq!(bench.hear(&[&one, &two, &one]), 3, "in the same batch");
+        assert_eq!(bench.hear(&[&two, &one]), 2, "in a later batch");
+        assert_eq!(bench.counted(), (2 * REQUESTS, 3));
+        assert_eq!(bench.verify.verifier.counters().signatures.signatures_verified, 12);
+    }
+
+    #[test]
+    fn a_copy_that_differs_in_a_proof_or_in_the_signature_is_judged_for_itself() {
+        let mut bench = Bench::new(ClientAuthKind::Signature);
+        let good = bench.proposal(1, |_| {});
+        let bad = bench.proposal(1, |proof| {
+            let ClientProof::Signature(signature) = proof else { unreachable!() };
+            signature.0[3] ^= 1;
+        });
+        let mut forged = good.clone();
+        let Message::PrePrepare(signed, _) = &mut forged else { unreachable!() };
+        signed.signature.0[3] ^= 1;
+        for _ in 0..2 {
+            assert_eq!(bench.hear(&[&bad, &good, &forged, &bad, &good]), 2);
+        }
+        assert_eq!(bench.counted(), (REQUESTS, 3));
+        assert_eq!(bench.watch.counts().snapshot().values_refused, 6);
+    }
+
+    #[test]
+    fn under_macs_a_good_copy_is_not_taken_for_a_spoilt_one() {
+        let mut bench = Bench::new(ClientAuthKind::Mac);
+        let spoilt = bench.proposal(1, |proof| {
+            let ClientProof::Mac(authenticator) = proof else { unreachable!() };
+            authenticator.tag_mut(1).unwrap().0[0] ^= 1;
+        });
+        let good = bench.proposal(1, |_| {});
+        assert_eq!(bench.hear(&[&spoilt, &good, &spoilt, &good]), 4, "f + 1 may vouch");
+        assert_eq!(bench.counted(), (3 * REQUESTS, 1), "a spoilt one is never recalled");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_what_is_forgotten_is_verified_again() {
+        let mut bench = Bench::new(ClientAuthKind::Signature);
+        let first = bench.proposal(1, |_| {});
+        bench.hear(&[&first]);
+        for seq in 2..=129 {
+            let next = bench.proposal(seq, |_| {});
+            bench.hear(&[&next]);
+        }
+        assert_eq!(bench.hear(&[&first]), 1);
+        assert_eq!(bench.counted(), (130 * REQUESTS, 0));
     }
 }

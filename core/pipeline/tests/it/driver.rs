@@ -12,7 +12,7 @@ use quorumark_consensus::{ClientId, ReplicaId, Reply, Request, SignedRequest, Ti
 use quorumark_pipeline::port::open_replies;
 use quorumark_pipeline::{
     Checked, ClientKeys, ClientPort, Cluster, ClusterConfig, ClusterKeys, ClusterReport,
-    CommitEvent, Protocol,
+    CommitEvent, Protocol, Snapshot,
 };
 use quorumark_primitives::wire::Encode;
 
@@ -25,7 +25,8 @@ pub(crate) fn store(_: ReplicaId) -> KvStore {
 
 /// A running cluster with one port for all its clients.
 pub(crate) struct Driver {
-    pub(crate) cluster: Cluster<Pbft>,
+    /// `None` once it was stopped to tell why it stood still.
+    pub(crate) cluster: Option<Cluster<Pbft>>,
     pub(crate) port: ClientPort,
     pub(crate) keys: Vec<ClientKeys>,
     events: Receiver<Vec<CommitEvent>>,
@@ -47,7 +48,7 @@ impl Driver {
             Cluster::start_pbft(&config, &keys, &ports, Some(observer), store).unwrap();
         let clients = (0..config.clients).map(|id| keys.client(ClientId(id)));
         Driver {
-            cluster,
+            cluster: Some(cluster),
             port: ports.remove(0),
             keys: clients.collect(),
             events,
@@ -106,7 +107,12 @@ impl Driver {
     pub(crate) fn wait_for(&mut self, requests: &[SignedRequest]) {
         let deadline = Instant::now() + PATIENCE;
         while let Some(unanswered) = requests.iter().find(|request| !self.is_answered(request)) {
-            assert!(Instant::now() < deadline, "{:?} stays unanswered", unanswered.id());
+            if Instant::now() >= deadline {
+                let id = unanswered.id();
+                let by: Vec<_> =
+                    self.replies.get(&id).into_iter().flat_map(BTreeMap::keys).collect();
+                self.stand_still(&format!("{id:?} stays unanswered but by {by:?}"));
+            }
             self.receive(Duration::from_millis(20));
         }
     }
@@ -137,7 +143,9 @@ impl Driver {
             if least.is_some_and(|least| least >= count) {
                 return;
             }
-            assert!(Instant::now() < deadline, "a replica executed {least:?} of {count}");
+            if Instant::now() >= deadline {
+                self.stand_still(&format!("a replica executed {least:?} of {count}"));
+            }
             self.receive(Duration::from_millis(5));
         }
     }
@@ -146,7 +154,9 @@ impl Driver {
     pub(crate) fn wait_executed_deaf(&mut self, count: usize) {
         let deadline = Instant::now() + PATIENCE;
         while (0..self.started).any(|replica| self.executed(replica).len() < count) {
-            assert!(Instant::now() < deadline, "a replica waits for a deaf client");
+            if Instant::now() >= deadline {
+                self.stand_still("a replica waits for a deaf client");
+            }
             let more = self.events.recv_timeout(Duration::from_millis(20));
             self.seen.extend(more.into_iter().flatten());
         }
@@ -180,7 +190,25 @@ impl Driver {
         self.executed(0).len()
     }
 
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.cluster.as_ref().unwrap().snapshot()
+    }
+
     pub(crate) fn stop(self) -> ClusterReport<Counters> {
-        self.cluster.stop().unwrap()
+        self.cluster.unwrap().stop().unwrap()
+    }
+
+    /// Fails, and tells what every stage and every engine did: where a run stands still.
+    fn stand_still(&mut self, claim: &str) -> ! {
+        let mut told = format!("{claim}\n");
+        for thread in self.snapshot().threads {
+            let [busy, wait, blocked] =
+                [thread.busy_ns, thread.wait_ns, thread.blocked_ns].map(|ns| ns / 1_000_000);
+            let (name, items) = (thread.name, thread.items);
+            told +=
+                &format!("{name}: {items} items, ms: {busy} busy {wait} wait {blocked} blocked\n");
+        }
+        let stopped = self.cluster.take().unwrap().stop();
+        panic!("{told}{stopped:#?}");
     }
 }

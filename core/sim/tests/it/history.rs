@@ -10,16 +10,32 @@ fn refused(text: &str) -> (u64, LineProblem) {
     }
 }
 
-const PUT: &str = r#"{"client":0,"id":1,"invoke_ns":10,"return_ns":20,"operation":{"put":{"key":"a","value":"1"}},"result":"done"}"#;
+const PUT: &str = concat!(
+    r#"{"client":0,"id":1,"invoke_ns":10,"return_ns":20,"#,
+    r#""operation":{"put":{"key":"a","value":"1"}},"result":"done"}"#
+);
 
 #[test]
 fn a_history_reads_back_as_it_was_written() {
     let lines = [
         PUT,
-        r#"{"client":1,"id":1,"invoke_ns":0,"return_ns":0,"operation":{"get":{"key":"a"}},"result":"absent"}"#,
-        r#"{"client":1,"id":2,"invoke_ns":5,"return_ns":25,"operation":{"get":{"key":"a"}},"result":{"value":"1"}}"#,
-        r#"{"client":4294967295,"id":18446744073709551615,"invoke_ns":18446744073709551615,"return_ns":null,"operation":{"cas":{"key":"\u0000\n","expected":null,"value":""}},"result":null}"#,
-        r#"{"client":2,"id":1,"invoke_ns":5,"return_ns":6,"operation":{"cas":{"key":"b","expected":"x","value":"y"}},"result":"mismatch"}"#,
+        concat!(
+            r#"{"client":1,"id":1,"invoke_ns":0,"return_ns":0,"#,
+            r#""operation":{"get":{"key":"a"}},"result":"absent"}"#
+        ),
+        concat!(
+            r#"{"client":1,"id":2,"invoke_ns":5,"return_ns":25,"#,
+            r#""operation":{"get":{"key":"a"}},"result":{"value":"1"}}"#
+        ),
+        concat!(
+            r#"{"client":4294967295,"id":18446744073709551615,"#,
+            r#""invoke_ns":18446744073709551615,"return_ns":null,"#,
+            r#""operation":{"cas":{"key":"\u0000\n","expected":null,"value":""}},"result":null}"#
+        ),
+        concat!(
+            r#"{"client":2,"id":1,"invoke_ns":5,"return_ns":6,"#,
+            r#""operation":{"cas":{"key":"b","expected":"x","value":"y"}},"result":"mismatch"}"#
+        ),
     ];
     let text = lines.join("\n");
     let history = History::read(text.as_bytes()).unwrap();

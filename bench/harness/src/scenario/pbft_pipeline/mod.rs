@@ -24,10 +24,6 @@ use crate::parameter::{ParameterError, ParameterSet};
 use crate::trial::RunError;
 use crate::workload::Workload;
 
-/// How often a floor that does not agree is measured again, and how long after.
-const FLOOR_RETRIES: usize = 4;
-const FLOOR_PAUSE: Duration = Duration::from_millis(300);
-
 const METRICS: &[MetricSpec] = &[
     metric("throughput_tx_per_s", "transactions answered by f + 1 replicas, per second"),
     metric("goodput_tx_per_s", "the same, without what was spoilt on purpose"),
@@ -116,7 +112,7 @@ impl Session for PipelineSession {
 
     fn finish(&mut self, metrics: &mut Metrics) -> Result<Closing, RunError> {
         let live = self.settings.live();
-        let after = self.floor_after(live)?;
+        let after = floor(&mut self.bench, &self.settings)?;
         let signed = self.settings.cluster.client_auth == ClientAuthKind::Signature;
         let floor = self.before.mean(&after);
         shares(&floor, live, signed, metrics);
@@ -126,23 +122,6 @@ impl Session for PipelineSession {
             warnings: missing_shares(metrics, signed),
             ..Closing::default()
         })
-    }
-}
-
-impl PipelineSession {
-    /// The floor after the run. One that does not agree with that before the run is measured again:
-    /// a neighbour's burst of a few milliseconds is not the machine that the run had. A lasting
-    /// change stays, and makes the run inconclusive.
-    fn floor_after(&mut self, live: Replicas) -> Result<Floor, RunError> {
-        let mut after = floor(&mut self.bench, &self.settings)?;
-        for _ in 0..FLOOR_RETRIES {
-            if self.before.drift(&after, live) <= FLOOR_DRIFT_MAX {
-                break;
-            }
-            std::thread::sleep(FLOOR_PAUSE);
-            after = floor(&mut self.bench, &self.settings)?;
-        }
-        Ok(after)
     }
 }
 

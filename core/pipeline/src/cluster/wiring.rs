@@ -1,0 +1,372 @@
+//! How a cluster is wired and started, part by part.
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded, never};
+use quorumark_application::Application;
+use quorumark_consensus::engine::{Engine, Execution};
+use quorumark_consensus::types::ReplicaId;
+use quorumark_primitives::signed::{ClientAuth, Verified, Verifier};
+
+use super::Cluster;
+use crate::config::{Checked, ClientAuthKind, ClusterConfig, Pinning, Transport};
+use crate::events::CommitEvent;
+use crate::keys::ClusterKeys;
+use crate::link::{Frames, PeerLink};
+use crate::metrics::{Meter, StageKind, Stopwatch, Work};
+use crate::port::ClientPort;
+use crate::protocol::Protocol;
+use crate::stage::{
+    ClientLink, Clock, Egress, Execute, Ingress, Inputs, Order, Outgoing, Recall, Verify,
+};
+use crate::tcp::{self, Hello, WhenFull};
+use crate::thread::Thread;
+
+/// Wires and starts a cluster part by part; what was started is stopped if a later part fails.
+pub(super) struct Builder<'a, E: Engine> {
+    config: &'a Checked<ClusterConfig>,
+    keys: &'a ClusterKeys,
+    stopped: Receiver<()>,
+    pub(super) cluster: Cluster<E>,
+}
+
+/// What a writer does when the cluster stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenStopped {
+    /// Ends at once: what it carries would not be read.
+    Quit,
+    /// Writes until its queue closes: replies.
+    Drain,
+}
+
+/// The queues that lead into and out of one replica.
+pub(super) struct Wires {
+    from_replicas: Receiver<Frames>,
+    from_clients: Receiver<Frames>,
+    peers: Vec<PeerLink>,
+    ports: Vec<ClientLink>,
+}
+
+/// One end of a queue of frames, and the other.
+type Inbox = (Sender<Frames>, Receiver<Frames>);
+
+impl<'a, E> Builder<'a, E>
+where
+    E: Engine + Send + 'static,
+    E::Message: Protocol,
+    E::Counters: Send,
+{
+    pub(super) fn new(
+        config: &'a Checked<ClusterConfig>,
+        keys: &'a ClusterKeys,
+        stopped: Receiver<()>,
+        stop: Sender<()>,
+    ) -> Builder<'a, E> {
+        let started = config.replicas - config.silent_replicas;
+        let cluster = Cluster {
+            clock: Clock::start(),
+            meters: Vec::new(),
+            started,
+            reports: Vec::new(),
+            threads: Vec::new(),
+            carriers: Vec::new(),
+            sockets: Vec::new(),
+            stop: Some(stop),
+        };
+        Builder { config, keys, stopped, cluster }
+    }
+
+    fn spawn(
+        &mut self,
+        stage: StageKind,
+        work: Work,
+        name: String,
+        body: impl FnOnce(&mut Stopwatch) + Send + 'static,
+    ) -> io::Result<Thread> {
+        let core = match (&self.config.pinning, work.replica()) {
+            (Pinning::ByReplica(cores), Some(replica)) if !cores.is_empty() => {
+                Some(cores[usize::from(replica) % cores.len()])
+            }
+            _ => None,
+        };
+        let meter = Meter::new(name, stage, work);
+        let thread = Thread::spawn(&meter, core, body)?;
+        self.cluster.meters.push(meter);
+        Ok(thread)
+    }
+
+    fn stage(
+        &mut self,
+        stage: StageKind,
+        id: ReplicaId,
+        name: &str,
+        body: impl FnOnce(&mut Stopwatch) + Send + 'static,
+    ) -> io::Result<()> {
+        let thread = self.spawn(stage, Work::Replica(id.0), format!("{id}-{name}"), body)?;
+        self.cluster.threads.push(thread);
+        Ok(())
+    }
+
+    fn inbox(&self) -> Inbox {
+        bounded(self.config.inbox_capacity_batches)
+    }
+
+    /// Makes the inboxes of replicas and ports, and the ways that lead to them.
+    pub(super) fn wire(
+        &mut self,
+        ports: &[Range<u32>],
+    ) -> io::Result<(Vec<Wires>, Vec<ClientPort>)> {
+        let started = self.cluster.started;
+        let replicas: Vec<Inbox> = (0..started).map(|_| self.inbox()).collect();
+        let clients: Vec<Inbox> = (0..started).map(|_| self.inbox()).collect();
+        let replies: Vec<Inbox> =
+            ports.iter().map(|_| bounded(self.config.port_capacity_batches)).collect();
+        let listeners = match self.config.transport {
+            Transport::Memory => Vec::new(),
+            Transport::Tcp => (0..started).map(|_| tcp::listen()).collect::<io::Result<_>>()?,
+        };
+        let mut wires = Vec::new();
+        for from in 0..started {
+            let mut peers = Vec::new();
+            for to in 0..self.config.replicas {
+                let queue = match replicas.get(to).filter(|_| to != from) {
+                    None => None,
+                    Some((inbox, _)) => {
+                        Some(self.peer_queue(from, to, inbox, listeners.get(to))?)
+                    }
+                };
+                peers.push(PeerLink::new(queue, self.config.peer_patience));
+            }
+            let (from_replicas, from_clients) = (replicas[from].1.clone(), clients[from].1.clone());
+            wires.push(Wires { from_replicas, from_clients, peers, ports: Vec::new() });
+        }
+        let mut client_ports = Vec::new();
+        for (port, range) in ports.iter().enumerate() {
+            let mut queues = Vec::new();
+            for (replica, wires) in wires.iter_mut().enumerate() {
+                let (to_replica, to_port) = (&clients[replica].0, &replies[port].0);
+                let listener = listeners.get(replica);
+                let (there, back) =
+                    self.port_queues(port, replica, to_replica, to_port, listener)?;
+                queues.push(Some(there));
+                wires.ports.push(ClientLink { clients: range.clone(), queue: back });
+            }
+            queues.resize_with(self.config.replicas, || None);
+            let inbox = replies[port].1.clone();
+            client_ports.push(ClientPort { clients: range.clone(), replicas: queues, inbox });
+        }
+        Ok((wires, client_ports))
+    }
+
+    /// The queue on which `from` puts what goes to `to`: the inbox itself, or a writer's queue.
+    fn peer_queue(
+        &mut self,
+        from: usize,
+        to: usize,
+        inbox: &Sender<Frames>,
+        listener: Option<&TcpListener>,
+    ) -> io::Result<Sender<Frames>> {
+        let Some(listener) = listener else { return Ok(inbox.clone()) };
+        let (dialed, accepted) = tcp::connect(listener, Hello::Replica(from as u16))?;
+        let (sender, receiver) = (Work::Replica(from as u16), Work::Replica(to as u16));
+        let queue = self.writer(sender, format!("r{from}-to-r{to}"), dialed, WhenStopped::Quit)?;
+        let name = format!("r{to}-from-r{from}");
+        self.reader(receiver, name, accepted, inbox.clone(), WhenFull::Wait)?;
+        Ok(queue)
+    }
+
+    /// The queues between a port and a replica, there and back.
+    fn port_queues(
+        &mut self,
+        port: usize,
+        replica: usize,
+        to_replica: &Sender<Frames>,
+        to_port: &Sender<Frames>,
+        listener: Option<&TcpListener>,
+    ) -> io::Result<(Sender<Frames>, Sender<Frames>)> {
+        let Some(listener) = listener else { return Ok((to_replica.clone(), to_port.clone())) };
+        let (dialed, accepted) = tcp::connect(listener, Hello::Port(port as u32))?;
+        let (near, far) = (Work::PortTo(replica as u16), Work::Replica(replica as u16));
+        let (p, r) = (format!("p{port}"), format!("r{replica}"));
+        let back =
+            self.writer(far, format!("{r}-to-{p}"), accepted.try_clone()?, WhenStopped::Drain)?;
+        let inbox = to_replica.clone();
+        self.reader(far, format!("{r}-from-{p}"), accepted, inbox, WhenFull::Wait)?;
+        let there =
+            self.writer(near, format!("{p}-to-{r}"), dialed.try_clone()?, WhenStopped::Quit)?;
+        self.reader(near, format!("{p}-from-{r}"), dialed, to_port.clone(), WhenFull::Drop)?;
+        Ok((there, back))
+    }
+
+    fn writer(
+        &mut self,
+        work: Work,
+        name: String,
+        stream: TcpStream,
+        when_stopped: WhenStopped,
+    ) -> io::Result<Sender<Frames>> {
+        // Replies that find no place are dropped, and a client asks again only after a while: they
+        // have the places of a port over either transport, however few an inbox has.
+        let (capacity, stopped) = match when_stopped {
+            WhenStopped::Quit => (self.config.inbox_capacity_batches, self.stopped.clone()),
+            WhenStopped::Drain => (self.config.port_capacity_batches, never()),
+        };
+        let (queue, frames) = bounded(capacity);
+        self.cluster.sockets.push(stream.try_clone()?);
+        let thread = self.spawn(StageKind::Socket, work, name, move |watch| {
+            tcp::write(stream, &frames, &stopped, watch);
+        })?;
+        match when_stopped {
+            WhenStopped::Quit => self.cluster.carriers.push(thread),
+            WhenStopped::Drain => self.cluster.threads.push(thread),
+        }
+        Ok(queue)
+    }
+
+    fn reader(
+        &mut self,
+        work: Work,
+        name: String,
+        stream: TcpStream,
+        inbox: Sender<Frames>,
+        when_full: WhenFull,
+    ) -> io::Result<()> {
+        self.cluster.sockets.push(stream.try_clone()?);
+        let thread = self.spawn(StageKind::Socket, work, name, move |watch| {
+            tcp::read(stream, inbox, when_full, watch);
+        })?;
+        match when_full {
+            WhenFull::Wait => self.cluster.carriers.push(thread),
+            WhenFull::Drop => self.cluster.threads.push(thread),
+        }
+        Ok(())
+    }
+
+    /// Starts the stages of one replica, and the queues between them.
+    pub(super) fn replica<A: Application + 'static>(
+        &mut self,
+        id: ReplicaId,
+        wires: Wires,
+        engine: E,
+        application: A,
+        events: Option<Sender<Vec<CommitEvent>>>,
+    ) -> io::Result<()> {
+        let capacity = self.config.queue_capacity_batches;
+        // See the crate's invariant for the three capacities that are not `capacity`.
+        let window = self.config.engine.window as usize + 1;
+        let (to_order, verified) = bounded(capacity);
+        let (to_execute, committed) = bounded(window);
+        let (results, executed) = bounded(window);
+        let (to_egress, outgoing) = bounded(capacity);
+        let (own_back, own) = bounded(capacity + 2);
+        let clock = self.cluster.clock;
+
+        self.inbound(id, wires.from_replicas, wires.from_clients, &to_order)?;
+        drop(to_order);
+        self.order(id, engine, Inputs { verified, own, executed }, to_execute, to_egress)?;
+        let stop = self.stopped.clone();
+        let execute = Execute { replica: id, application, clock, committed, results, events, stop };
+        self.stage(StageKind::Execute, id, "execute", |watch| execute.run(watch))?;
+        let egress = Egress {
+            replica: id,
+            sealer: self.keys.sealer(id.0),
+            sessions: self.keys.sessions(id.0),
+            outgoing,
+            own: own_back,
+            peers: wires.peers,
+            ports: wires.ports,
+            scratch: Vec::new(),
+        };
+        self.stage(StageKind::Egress, id, "egress", |watch| egress.run(watch))
+    }
+
+    /// What leads to the engine: ingress, and the verifying threads that share its queue.
+    fn inbound(
+        &mut self,
+        id: ReplicaId,
+        from_replicas: Receiver<Frames>,
+        from_clients: Receiver<Frames>,
+        to_order: &Sender<Vec<Verified<E::Message>>>,
+    ) -> io::Result<()> {
+        let (to_verify, decoded) = bounded(self.config.queue_capacity_batches);
+        let ingress = Ingress {
+            replica: id,
+            committee: self.config.engine.committee,
+            from_replicas,
+            from_clients,
+            stop: self.stopped.clone(),
+            verify: to_verify,
+            batch_max: self.config.verify_batch_max,
+        };
+        self.stage(StageKind::Ingress, id, "ingress", |watch| ingress.run(watch))?;
+        let recall = Recall::new();
+        for thread in 0..self.config.verify_threads {
+            let verify = Verify {
+                verifier: self.verifier(id, thread),
+                recall: recall.clone(),
+                decoded: decoded.clone(),
+                order: to_order.clone(),
+                batch_max: self.config.verify_batch_max,
+            };
+            let name = format!("verify-{thread}");
+            self.stage(StageKind::Verify, id, &name, |watch| verify.run(watch))?;
+        }
+        Ok(())
+    }
+
+    /// The engine's thread, and the place where its counters will be.
+    fn order(
+        &mut self,
+        id: ReplicaId,
+        engine: E,
+        inputs: Inputs<E::Message>,
+        execute: Sender<Execution>,
+        egress: Sender<Vec<Outgoing<E::Message>>>,
+    ) -> io::Result<()> {
+        let (report, reported) = bounded(1);
+        self.cluster.reports.push(reported);
+        let clock = self.cluster.clock;
+        let order = Order { engine, clock, inputs, execute, egress, report };
+        self.stage(StageKind::Order, id, "order", |watch| order.run(watch))
+    }
+
+    fn verifier(&self, id: ReplicaId, thread: usize) -> Verifier {
+        let auth = match self.config.client_auth {
+            ClientAuthKind::Signature => ClientAuth::Signature,
+            ClientAuthKind::Mac => ClientAuth::Mac(self.keys.sessions(id.0)),
+            ClientAuthKind::None => ClientAuth::None,
+        };
+        let directory = Arc::clone(self.keys.directory());
+        let weights = self.keys.weights(id.0, thread);
+        Verifier::new(self.keys.context(), directory, auth, weights)
+            .with_path(self.config.verify_path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorumark_consensus::pbft::{Message, Pbft};
+
+    use super::*;
+
+    #[test]
+    fn replies_have_the_places_of_a_port_over_either_transport() {
+        for transport in [Transport::Memory, Transport::Tcp] {
+            let mut config = ClusterConfig::new(4).unwrap();
+            config.transport = transport;
+            (config.inbox_capacity_batches, config.port_capacity_batches) = (1, 7);
+            let config = config.check().unwrap();
+            let keys = ClusterKeys::new(&config, Message::ID);
+            let (stop, stopped) = bounded(0);
+            let mut builder = Builder::<Pbft>::new(&config, &keys, stopped, stop);
+            let (wires, ports) = builder.wire(&[0..2, 2..4]).unwrap();
+            let links = wires.iter().flat_map(|wires| &wires.ports);
+            let places: Vec<_> = links.map(|link| link.queue.capacity()).collect();
+            assert_eq!(places, [Some(7); 4 * 2], "{transport}");
+            drop((wires, ports));
+        }
+    }
+}
