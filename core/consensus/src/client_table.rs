@@ -103,9 +103,14 @@ impl ClientTable {
         }
     }
 
+    /// Whether a request was never seen by an execution, and may be.
+    pub fn is_fresh(&self, client: ClientId, timestamp: Timestamp) -> bool {
+        self.standing(client, timestamp) == Standing::Fresh
+    }
+
     /// Marks a request as ordered, when it is [`Standing::Fresh`]; tells whether it was.
     pub fn begin(&mut self, client: ClientId, timestamp: Timestamp) -> bool {
-        if self.standing(client, timestamp) != Standing::Fresh {
+        if !self.is_fresh(client, timestamp) {
             return false;
         }
         let window = self.window;

@@ -131,6 +131,11 @@ impl SignedRequest {
         self.needs_vouching = true;
     }
 
+    /// Whether this replica could check its proof by itself.
+    pub(crate) fn is_checked(&self) -> bool {
+        !self.needs_vouching
+    }
+
     /// Bytes it takes in a frame, near enough to bound a batch.
     pub fn size(&self) -> usize {
         let proof = match &self.proof {
@@ -197,6 +202,16 @@ impl Batch {
         Batch { requests, digest }
     }
 
+    /// The null request of PBFT 4.4: it orders nothing. Only a new-view names it.
+    pub fn null() -> Batch {
+        Batch::new(Vec::new())
+    }
+
+    /// Whether it orders nothing.
+    pub fn is_null(&self) -> bool {
+        self.requests.is_empty()
+    }
+
     /// The requests, in order.
     pub fn requests(&self) -> &[SignedRequest] {
         &self.requests
@@ -244,7 +259,7 @@ impl Authentic<Arc<Batch>> {
         batch
             .requests
             .iter()
-            .all(|request| !request.needs_vouching)
+            .all(SignedRequest::is_checked)
             .then(|| Authentic(Arc::clone(batch)))
     }
 

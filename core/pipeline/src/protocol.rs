@@ -18,8 +18,11 @@ pub trait Protocol:
 
     /// Which kind it is: a position in [`Protocol::KINDS`].
     fn kind(&self) -> usize;
-    /// The replica that says it; `None` for a client's request.
+    /// The replica that says it; `None` for a client's request, and for what bears no signature of
+    /// its sender.
     fn sender(&self) -> Option<ReplicaId>;
+    /// Whether it is a client's request: all that a client may send.
+    fn is_request(&self) -> bool;
     /// Client requests it carries, each with a proof to check.
     fn client_proofs(&self) -> u64;
 }
@@ -29,8 +32,19 @@ pub const KINDS_MAX: usize = 16;
 
 impl Protocol for pbft::Message {
     const ID: ProtocolId = pbft::PROTOCOL;
-    const KINDS: &'static [&'static str] =
-        &["request", "pre-prepare", "prepare", "commit", "checkpoint", "status"];
+    const KINDS: &'static [&'static str] = &[
+        "request",
+        "pre-prepare",
+        "prepare",
+        "commit",
+        "checkpoint",
+        "status",
+        "view-change",
+        "new-view",
+        "fetch",
+        "body",
+        "committed",
+    ];
 
     fn kind(&self) -> usize {
         match self {
@@ -40,6 +54,11 @@ impl Protocol for pbft::Message {
             pbft::Message::Commit(_) => 3,
             pbft::Message::Checkpoint(_) => 4,
             pbft::Message::Status(_) => 5,
+            pbft::Message::ViewChange(_) => 6,
+            pbft::Message::NewView(_) => 7,
+            pbft::Message::Fetch(_) => 8,
+            pbft::Message::Body(_) => 9,
+            pbft::Message::Committed(..) => 10,
         }
     }
 
@@ -47,10 +66,16 @@ impl Protocol for pbft::Message {
         pbft::Message::sender(self)
     }
 
+    fn is_request(&self) -> bool {
+        matches!(self, pbft::Message::Request(_))
+    }
+
     fn client_proofs(&self) -> u64 {
         match self {
             pbft::Message::Request(_) => 1,
-            pbft::Message::PrePrepare(_, batch) => batch.requests().len() as u64,
+            pbft::Message::PrePrepare(_, batch)
+            | pbft::Message::Body(batch)
+            | pbft::Message::Committed(_, batch) => batch.requests().len() as u64,
             _ => 0,
         }
     }

@@ -7,6 +7,7 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::hash::Sha256;
 use quorumark_primitives::signed::Signed;
 
+use super::certificate::{CheckpointCertificate, Voucher};
 use super::config::Config;
 use super::log::{Cast, Votes};
 use super::message::Checkpoint;
@@ -132,6 +133,21 @@ impl Checkpoints {
         }
         let reachable = self.certificates.range(stable.next()..=high).next_back();
         reachable.map_or(&[], |(_, votes)| votes)
+    }
+
+    /// C of a view-change (PBFT 4.4): the proof of the stable checkpoint.
+    pub(super) fn proof(&self, stable: Seq) -> CheckpointCertificate {
+        let Some((votes, first)) =
+            self.certificates.get(&stable).and_then(|votes| Some((votes, votes.first()?)))
+        else {
+            return CheckpointCertificate::start();
+        };
+        let votes = votes.iter().take(self.committee.quorum());
+        let votes = votes.map(|Signed { body, signature }| Voucher {
+            replica: body.replica,
+            signature: *signature,
+        });
+        CheckpointCertificate { seq: stable, state: first.body.state, votes: votes.collect() }
     }
 
     /// What `replica` voted above `seq`.

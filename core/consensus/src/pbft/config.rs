@@ -2,12 +2,17 @@
 
 use core::time::Duration;
 
+use quorumark_primitives::wire::FRAME_BYTES_MAX;
 use thiserror::Error;
 
+use super::view_message::new_view_bytes_max;
 use crate::committee::Committee;
 use crate::range::{OutOfRange, check_ranges};
 use crate::request::BATCH_REQUESTS_MAX;
 use crate::types::ReplicaId;
+
+/// The widest window.
+pub(super) const WINDOW_MAX: u64 = 65_536;
 
 /// The settings of a replica; every replica of a cluster has the same but `replica`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +28,12 @@ pub struct Config {
     pub batch_bytes_max: usize,
     /// How long the oldest waiting request waits for company. Default 500 us.
     pub batch_linger: Duration,
-    /// L: sequence numbers between the low and the high watermark (PBFT 4.2). Default 128.
+    /// L: sequence numbers between the low and the high watermark (PBFT 4.2). A new-view of a whole
+    /// window has to fit one frame, so large committees have narrow windows. Default 128, or what
+    /// fits: 26 for 100 replicas.
     pub window: u64,
     /// K: sequence numbers between checkpoints; at most half the window, so that agreement goes on
-    /// while a checkpoint becomes stable. Default 64.
+    /// while a checkpoint becomes stable. Default half the window.
     pub checkpoint_interval: u64,
     /// Requests that may wait to be ordered; above it they are refused and the client sends again.
     /// Default 32,768.
@@ -42,6 +49,10 @@ pub struct Config {
     /// sixteen times while nothing comes. Shorter repairs sooner, and repeats more where threads wait
     /// for a core. Default 100 ms.
     pub status_interval: Duration,
+    /// How long a backup waits for the oldest request that it knows of to be executed, before it
+    /// leaves the view (PBFT 4.4). It doubles with each view in which nothing is executed. Above the
+    /// longest response time under load, else load itself changes the view. Default 5 s.
+    pub view_timeout: Duration,
     /// Whether the replica keeps a journal ([`crate::engine::Output::Persist`]), so that it can be
     /// restarted. Without one, a replica that stops counts among the faulty ones. Default off.
     pub journal: bool,
@@ -61,6 +72,19 @@ pub enum ConfigError {
     /// A number is outside its range.
     #[error(transparent)]
     Range(#[from] OutOfRange),
+    /// A new-view would not fit a frame.
+    #[error(
+        "window = {window} with {n} replicas: a new-view of a whole window has to fit one frame, \
+         choose at most {fits}"
+    )]
+    NewViewTooLarge {
+        /// L.
+        window: u64,
+        /// The committee's size.
+        n: usize,
+        /// The widest window that fits.
+        fits: u64,
+    },
     /// The checkpoint interval does not fit the window.
     #[error(
         "checkpoint_interval = {interval} with window = {window}: \
@@ -81,19 +105,21 @@ pub struct CheckedConfig(Config);
 impl Config {
     /// The defaults for one member.
     pub fn new(committee: Committee, replica: ReplicaId) -> Config {
+        let window = WINDOW.min(window_that_fits(committee));
         Config {
             committee,
             replica,
             batch_size_max: 128,
             batch_bytes_max: 4 << 20,
             batch_linger: Duration::from_micros(500),
-            window: 128,
-            checkpoint_interval: 64,
+            window,
+            checkpoint_interval: window / 2,
             pending_max: 32_768,
             pending_bytes_max: 64 << 20,
             clients_max: 65_536,
             client_window: 1024,
             status_interval: Duration::from_millis(100),
+            view_timeout: Duration::from_secs(5),
             journal: false,
         }
     }
@@ -108,25 +134,42 @@ impl Config {
             return Err(ConfigError::NotAMember { replica: self.replica, n });
         }
         let millis = self.status_interval.as_millis().min(u128::from(u64::MAX)) as u64;
+        let patience = self.view_timeout.as_millis().min(u128::from(u64::MAX)) as u64;
         let linger = self.batch_linger.as_millis().min(u128::from(u64::MAX)) as u64;
         check_ranges([
             ("batch_size_max", self.batch_size_max as u64, 1, BATCH_REQUESTS_MAX as u64),
             ("batch_bytes_max", self.batch_bytes_max as u64, 1 << 10, 6 << 20),
             ("batch_linger in ms", linger, 0, 10_000),
-            ("window", self.window, 2, 65_536),
+            ("window", self.window, 2, WINDOW_MAX),
             ("checkpoint_interval", self.checkpoint_interval, 1, 32_768),
             ("pending_max", self.pending_max as u64, 1, 1 << 24),
             ("pending_bytes_max", self.pending_bytes_max as u64, 2 << 20, 1 << 32),
             ("clients_max", self.clients_max as u64, 1, 1 << 24),
             ("client_window", self.client_window, 1, 1 << 20),
             ("status_interval in ms", millis, 1, 60_000),
+            ("view_timeout in ms", patience, 1, 600_000),
         ])?;
+        let fits = window_that_fits(self.committee);
+        if self.window > fits {
+            let (window, n) = (self.window, self.committee.n());
+            return Err(ConfigError::NewViewTooLarge { window, n, fits });
+        }
         if self.checkpoint_interval * 2 > self.window {
             let (interval, window) = (self.checkpoint_interval, self.window);
             return Err(ConfigError::CheckpointInterval { interval, window });
         }
         Ok(CheckedConfig(self))
     }
+}
+
+/// The default window, where it fits.
+const WINDOW: u64 = 128;
+
+/// The widest window whose largest new-view fits one frame.
+fn window_that_fits(committee: Committee) -> u64 {
+    let fixed = new_view_bytes_max(committee, 0);
+    let each = new_view_bytes_max(committee, 1) - fixed;
+    (FRAME_BYTES_MAX as u64).saturating_sub(fixed) / each
 }
 
 impl core::ops::Deref for CheckedConfig {
@@ -156,6 +199,9 @@ mod tests {
         let mut bad = config();
         bad.checkpoint_interval = 200;
         assert!(bad.check().unwrap_err().to_string().contains("choose at most 64"));
+        let mut bad = Config::new(Committee::new(100).unwrap(), ReplicaId(0));
+        bad.window = 128;
+        assert!(bad.check().unwrap_err().to_string().contains("choose at most 26"));
         let mut bad = config();
         bad.batch_size_max = 0;
         assert!(bad.check().unwrap_err().to_string().contains("batch_size_max = 0: choose 1 to"));

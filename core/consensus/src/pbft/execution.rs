@@ -1,14 +1,13 @@
 //! From committed slots to executions in order, and from results to replies and checkpoints.
 
 use alloc::collections::VecDeque;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 use quorumark_primitives::signed::Signed;
 
 use super::checkpoint::state_digest;
-use super::log::Stage;
+use super::log::Decision;
 use super::message::{Checkpoint, Message};
 use super::replica::Pbft;
 use crate::engine::{Executed, Execution, Outbox, Output};
@@ -50,9 +49,8 @@ impl Pbft {
         while !self.cursor.is_paused() {
             let seq = self.cursor.handed.next();
             let Some(slot) = self.log.slot(seq) else { return };
-            let (Stage::Committed, Some(batch)) = (slot.stage, &slot.accepted) else { return };
-            let batch = Arc::clone(batch.get());
-            let certificate = slot.certificate(self.config.committee.quorum());
+            let decision = slot.decision(self.view, self.config.committee.quorum());
+            let Some(Decision { view, batch, certificate }) = decision else { return };
             debug_assert_eq!(certificate.len(), self.config.committee.quorum());
             let mut fresh = Vec::with_capacity(batch.requests().len());
             let mut requests = Vec::with_capacity(batch.requests().len());
@@ -71,7 +69,7 @@ impl Pbft {
             self.cursor.handed = seq;
             self.cursor.in_flight.push_back(InFlight { seq, requests, checkpoint });
             self.counters.batches_committed += 1;
-            let view = self.view;
+            self.timer.executed(seq, self.active && view == self.view);
             out.push(Output::Execute(Execution {
                 seq,
                 view,

@@ -4,9 +4,12 @@ use alloc::sync::Arc;
 
 use quorumark_primitives::signed::Signed;
 
+use super::certificate::PreparedCertificate;
 use super::message::{Message, PrePrepare};
+use super::view_message::{NewView, ViewChange};
 use crate::engine::{Outbox, Output, Position, Vocabulary};
 use crate::request::Batch;
+use crate::types::View;
 
 /// One record of a PBFT replica's journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,20 @@ pub enum Record {
     /// A proposal was accepted, or made, and its body is here: written before the replica says its
     /// PREPARE, or as primary its PRE-PREPARE. The signature of an own proposal is still blank.
     Accepted(Signed<PrePrepare>, Arc<Batch>),
+    /// A batch is prepared: written before the replica says its COMMIT.
+    Prepared(PreparedCertificate),
+    /// It moved to a view, and whether it takes part in it.
+    View {
+        /// The view.
+        view: View,
+        /// Whether it has entered it: the NEW-VIEW stands in the record before.
+        active: bool,
+    },
+    /// Its own VIEW-CHANGE, the signature still blank: written before it is said.
+    ViewChange(Arc<ViewChange>),
+    /// The NEW-VIEW of the view that it enters. As primary it is written before it is said, its
+    /// signatures still blank.
+    NewView(Arc<NewView>),
 }
 
 impl Vocabulary for Message {
@@ -31,6 +48,11 @@ pub(super) struct Journal {
 impl Journal {
     pub(super) fn new(on: bool) -> Journal {
         Journal { on, position: Position::START }
+    }
+
+    /// Whether this replica keeps one.
+    pub(super) fn is_on(&self) -> bool {
+        self.on
     }
 
     /// What everything that is said from now on must wait for.

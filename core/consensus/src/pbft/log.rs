@@ -4,8 +4,19 @@
 //! nothing that a faster replica says is lost before the low watermark moves. Slots `h - L + 1 ..=
 //! h` are read only to repair peers: the primary proposes at most L above its own low watermark, so
 //! a primary that lost messages can always be brought up by messages alone. A slot holds at most
-//! one proposal, and one prepare and one commit of each replica: that is the bound of the log,
-//! `3L * (batch + 2n votes)`. It keeps each signature, as certificates for a view change need them.
+//! one proposal of the view, and one prepare and one commit of each replica; across views it keeps
+//! the prepared certificate of the highest view, the proof that it was committed, and the bodies of
+//! the last few batches that it accepted. That is the bound of the log: `3L * (6 batches + 2n votes
+//! + 2 certificates)`. It keeps each signature, as certificates need them.
+//!
+//! # Across views
+//! What is of the current view (offer, votes, stage) goes when the view is left ([`Slot::leave`]);
+//! what outlives it:
+//! - `prepared`: what a VIEW-CHANGE shows (PBFT 4.4). A later view in which the slot was not prepared
+//!   again does not take it away: that is why a committed batch survives any number of views.
+//! - `committed`: execution is once. A slot that was committed takes part in its agreement again, for
+//!   the others' sake, and never for another digest.
+//! - `bodies`: f + 1 honest replicas accepted what a certificate names, and keep it to be fetched.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -15,9 +26,10 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::Signature;
 use quorumark_primitives::signed::Signed;
 
+use super::certificate::{CommitCertificate, PreparedCertificate, Voucher};
 use super::message::{Checkpoint, Commit, PrePrepare, Prepare};
 use crate::request::{Authentic, Batch};
-use crate::types::{Instant, ReplicaId, Seq};
+use crate::types::{Instant, ReplicaId, Seq, View};
 
 /// A statement of which a replica makes one for each sequence number.
 pub(super) trait Vote: Copy {
@@ -117,18 +129,53 @@ pub(super) enum Stage {
     Committed,
 }
 
-/// One sequence number.
+/// The proposal of the view's primary.
+#[derive(Debug, Clone)]
+pub(super) struct Offer {
+    pub(super) signed: Signed<PrePrepare>,
+    /// The batch that it names, once it is here.
+    pub(super) batch: Option<Arc<Batch>>,
+    /// Whether a NEW-VIEW made it: then a verified certificate vouches for its requests.
+    pub(super) by_new_view: bool,
+}
+
+/// What was committed, and who says so.
+#[derive(Debug, Clone)]
+pub(super) struct Committed {
+    pub(super) certificate: Arc<CommitCertificate>,
+    pub(super) batch: Arc<Batch>,
+}
+
+/// A committed batch, as it is handed to execution.
+#[derive(Debug)]
+pub(super) struct Decision {
+    pub(super) view: View,
+    pub(super) batch: Arc<Batch>,
+    pub(super) certificate: Arc<[(ReplicaId, Signature)]>,
+}
+
+/// The most bodies that a slot keeps across views, beside that of its prepared certificate; the
+/// oldest goes first.
+const BODIES_MAX: usize = 4;
+
+/// One sequence number. See the module for what outlives a view.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) stage: Stage,
-    /// The first proposal of the view's primary, and its batch.
-    pub(super) offered: Option<(Signed<PrePrepare>, Arc<Batch>)>,
+    /// The first proposal of the view's primary.
+    pub(super) offered: Option<Offer>,
     /// The batch, once the proposal is accepted.
     pub(super) accepted: Option<Authentic<Arc<Batch>>>,
     pub(super) prepares: Votes<Prepare>,
     pub(super) commits: Votes<Commit>,
     /// When the replica first had something of its own to say of it: what peers may lack.
     pub(super) since: Option<Instant>,
+    /// Of the views that were left: the prepared certificate of the highest.
+    pub(super) prepared: Option<PreparedCertificate>,
+    /// Once it was committed in a view that was left, or a peer showed that it was.
+    pub(super) committed: Option<Committed>,
+    /// Batches that were accepted in views that were left.
+    bodies: Vec<Arc<Batch>>,
 }
 
 impl Slot {
@@ -140,10 +187,20 @@ impl Slot {
             prepares: Votes::new(n),
             commits: Votes::new(n),
             since: None,
+            prepared: None,
+            committed: None,
+            bodies: Vec::new(),
         }
     }
 
     fn clear(&mut self) {
+        self.clear_view();
+        self.prepared = None;
+        self.committed = None;
+        self.bodies.clear();
+    }
+
+    fn clear_view(&mut self) {
         self.stage = Stage::Open;
         self.offered = None;
         self.accepted = None;
@@ -152,29 +209,121 @@ impl Slot {
         self.since = None;
     }
 
+    /// The view is left: what outlives it is kept, the rest goes (see the module).
+    pub(super) fn leave(&mut self, quorum: usize) {
+        if let Some(certificate) = self.prepared_certificate(quorum) {
+            debug_assert!(
+                self.prepared.as_ref().is_none_or(|kept| kept.view() < certificate.view()),
+                "a later view prepares later"
+            );
+            self.prepared = Some(certificate);
+        }
+        if self.committed.is_none() {
+            self.committed = self.commit_certificate(quorum);
+        }
+        if let Some(accepted) = self.accepted.take() {
+            self.keep_body(accepted.into_inner());
+        }
+        self.clear_view();
+    }
+
+    /// PBFT 4.4: the certificate of what is prepared in this view, for a VIEW-CHANGE.
+    pub(super) fn prepared_certificate(&self, quorum: usize) -> Option<PreparedCertificate> {
+        let offer = self.offered.as_ref().filter(|_| self.stage >= Stage::Prepared)?;
+        let votes = self.prepares.matching(offer.signed.body.digest).take(quorum - 1);
+        let prepares = votes.map(|vote| voucher(vote.body.replica, vote.signature)).collect();
+        Some(PreparedCertificate { pre_prepare: offer.signed, prepares })
+    }
+
+    fn commit_certificate(&self, quorum: usize) -> Option<Committed> {
+        let offer = self.offered.as_ref().filter(|_| self.stage == Stage::Committed)?;
+        let PrePrepare { view, seq, digest, .. } = offer.signed.body;
+        let votes = self.commits.matching(digest).take(quorum);
+        let commits = votes.map(|vote| voucher(vote.body.replica, vote.signature)).collect();
+        let certificate = Arc::new(CommitCertificate { view, seq, digest, commits });
+        Some(Committed { certificate, batch: Arc::clone(self.accepted.as_ref()?.get()) })
+    }
+
+    fn keep_body(&mut self, batch: Arc<Batch>) {
+        if self.bodies.iter().any(|body| body.digest() == batch.digest()) {
+            return;
+        }
+        let shown = self.prepared.as_ref().map(PreparedCertificate::digest);
+        if self.bodies.len() > BODIES_MAX
+            && let Some(oldest) =
+                self.bodies.iter().position(|body| Some(body.digest()) != shown)
+        {
+            self.bodies.remove(oldest);
+        }
+        self.bodies.push(batch);
+    }
+
+    /// The batch with this digest, if it is kept.
+    pub(super) fn body(&self, digest: Digest) -> Option<&Arc<Batch>> {
+        let offered = self.offered.iter().filter_map(|offer| offer.batch.as_ref());
+        let committed = self.committed.iter().map(|committed| &committed.batch);
+        let mut known = self.bodies.iter().chain(committed).chain(offered);
+        known.find(|batch| batch.digest() == digest)
+    }
+
+    /// The batches that were accepted in earlier views.
+    pub(super) fn bodies(&self) -> &[Arc<Batch>] {
+        &self.bodies
+    }
+
+    /// What was committed in an earlier view, or what a peer showed to be, has another digest: this
+    /// replica will not vouch for it.
+    pub(super) fn contradicts(&self, digest: Digest) -> bool {
+        let committed = self.committed.as_ref();
+        committed.is_some_and(|committed| committed.certificate.digest != digest)
+    }
+
+    /// Whether it is known to be committed.
+    pub(super) fn is_committed(&self) -> bool {
+        self.stage == Stage::Committed || self.committed.is_some()
+    }
+
+    /// The proof that it was committed, for a peer.
+    pub(super) fn proof(&self, quorum: usize) -> Option<Committed> {
+        self.committed.clone().or_else(|| self.commit_certificate(quorum))
+    }
+
+    /// What is to be executed, once it is committed; `view` is the one that this replica is in.
+    pub(super) fn decision(&self, view: View, quorum: usize) -> Option<Decision> {
+        if let Some(Committed { certificate, batch }) = &self.committed {
+            let commits = certificate.commits.iter();
+            let commits = commits.map(|voucher| (voucher.replica, voucher.signature)).collect();
+            let (view, batch) = (certificate.view, Arc::clone(batch));
+            return Some(Decision { view, batch, certificate: commits });
+        }
+        let offer = self.offered.as_ref().filter(|_| self.stage == Stage::Committed)?;
+        let votes = self.commits.matching(offer.signed.body.digest).take(quorum);
+        let certificate = votes.map(|vote| (vote.body.replica, vote.signature)).collect();
+        Some(Decision { view, batch: Arc::clone(self.accepted.as_ref()?.get()), certificate })
+    }
+
     /// Whether its proposal is here, and checked.
     pub(super) fn has_proposal(&self) -> bool {
-        let checked =
-            |(_, batch): &(_, Arc<Batch>)| Authentic::<Arc<Batch>>::by_own_check(batch).is_some();
+        let checked = |offer: &Offer| {
+            let batch = offer.batch.as_ref();
+            batch.is_some_and(|batch| {
+                offer.by_new_view || Authentic::<Arc<Batch>>::by_own_check(batch).is_some()
+            })
+        };
         self.accepted.is_some() || self.offered.as_ref().is_some_and(checked)
     }
 
     /// Whether anything is known of it.
     fn is_touched(&self) -> bool {
-        self.offered.is_some() || !self.prepares.is_empty() || !self.commits.is_empty()
+        self.offered.is_some()
+            || self.committed.is_some()
+            || !self.prepares.is_empty()
+            || !self.commits.is_empty()
     }
+}
 
-    /// The digest that the primary proposed.
-    pub(super) fn digest(&self) -> Option<Digest> {
-        self.offered.as_ref().map(|(signed, _)| signed.body.digest)
-    }
-
-    /// The commits that committed it.
-    pub(super) fn certificate(&self, quorum: usize) -> Arc<[(ReplicaId, Signature)]> {
-        let digest = self.digest().unwrap_or_default();
-        let signatures = self.commits.matching(digest).take(quorum);
-        signatures.map(|vote| (vote.body.replica, vote.signature)).collect()
-    }
+fn voucher(replica: ReplicaId, signature: Signature) -> Voucher {
+    Voucher { replica, signature }
 }
 
 /// Where a sequence number lies.
@@ -233,6 +382,16 @@ impl Log {
     pub(super) fn slot_mut(&mut self, seq: Seq) -> Option<&mut Slot> {
         let index = self.index(seq)?;
         self.slots.get_mut(index)
+    }
+
+    /// Every slot that is kept, lowest first, with its sequence number.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (Seq, &Slot)> {
+        self.slots.iter().zip(self.forgotten.0 + 1..).map(|(slot, seq)| (Seq(seq), slot))
+    }
+
+    /// As [`Log::slots`], to change them.
+    pub(super) fn slots_mut(&mut self) -> impl Iterator<Item = (Seq, &mut Slot)> {
+        self.slots.iter_mut().zip(self.forgotten.0 + 1..).map(|(slot, seq)| (Seq(seq), slot))
     }
 
     fn index(&self, seq: Seq) -> Option<usize> {

@@ -9,12 +9,16 @@ use quorumark_primitives::signed::{
 };
 use quorumark_primitives::wire::{Decode, Encode, Reader, WireError, encode_sequence};
 
+use super::certificate::CommitCertificate;
+use super::view_message::{NewView, ViewChange};
 use crate::committee::REPLICAS_MAX;
 use crate::request::{Batch, SignedRequest};
 use crate::types::{ReplicaId, Seq, View};
 
 /// The most slots that one status message tells of.
 pub(super) const STATUS_SLOTS_MAX: usize = 64;
+/// The most bodies that one fetch asks for.
+pub(super) const FETCH_DIGESTS_MAX: usize = 256;
 
 /// Declares a statement of one replica: its fields, its encoding, its domain, its signer.
 macro_rules! statement {
@@ -101,6 +105,39 @@ statement! {
     }
 }
 
+statement! {
+    /// What the signature of a VIEW-CHANGE binds (PBFT 4.4): its view, its content, its sender.
+    ViewChangeStatement in ViewChange {
+        /// The view that the replica moves to.
+        view: View,
+        /// The digest of everything that it says.
+        digest: Digest,
+    }
+}
+
+statement! {
+    /// What the signature of a NEW-VIEW binds (PBFT 4.4).
+    NewViewStatement in NewView {
+        /// The view that it opens.
+        view: View,
+        /// The digest of V and O.
+        digest: Digest,
+    }
+}
+
+/// How far a replica is in its view.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum ViewPhase {
+    /// It has sent its VIEW-CHANGE and waits for the NEW-VIEW.
+    Changing = 0,
+    /// It has the NEW-VIEW, and still lacks the state to begin from.
+    Opened = 1,
+    /// It takes part.
+    #[default]
+    Active = 2,
+}
+
 /// What a replica has of one sequence number above its last executed one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SlotStatus {
@@ -122,6 +159,10 @@ pub struct StatusStatement {
     pub attempt: u32,
     /// Its view.
     pub view: View,
+    /// How far it is in it.
+    pub phase: ViewPhase,
+    /// While it waits for a NEW-VIEW: whose VIEW-CHANGEs for its view it has.
+    pub view_changes: Vec<ReplicaId>,
     /// Its last stable checkpoint.
     pub stable: Seq,
     /// The last sequence number that it executed.
@@ -134,6 +175,17 @@ pub struct StatusStatement {
 
 /// A status message as it travels.
 pub type Status = Signed<StatusStatement>;
+
+/// Asks for the bodies of batches that a new view orders again (PBFT 4.4).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FetchStatement {
+    /// Rises from each fetch of a replica to its next.
+    pub round: u64,
+    /// The digests of the batches; at most 256.
+    pub digests: Vec<Digest>,
+    /// Who asks.
+    pub replica: ReplicaId,
+}
 
 /// Everything that travels between PBFT replicas, and from clients to them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -150,10 +202,22 @@ pub enum Message {
     Checkpoint(Signed<Checkpoint>),
     /// What a replica has and lacks.
     Status(Status),
+    /// A replica leaves its view.
+    ViewChange(Arc<ViewChange>),
+    /// The primary of a new view opens it.
+    NewView(Arc<NewView>),
+    /// A replica asks for bodies.
+    Fetch(Signed<FetchStatement>),
+    /// A body that was asked for. It bears no signature of its sender: its digest was named.
+    Body(Arc<Batch>),
+    /// A batch that was committed, for a replica that comes from another view. It bears no
+    /// signature of its sender: the certificate speaks for itself.
+    Committed(Arc<CommitCertificate>, Arc<Batch>),
 }
 
 impl Message {
-    /// The replica that says it; `None` for a client's request.
+    /// The replica that says it; `None` for a client's request, and for what bears no signature of
+    /// its sender.
     pub fn sender(&self) -> Option<ReplicaId> {
         match self {
             Message::Request(_) => None,
@@ -162,6 +226,10 @@ impl Message {
             Message::Commit(signed) => Some(signed.body.replica),
             Message::Checkpoint(signed) => Some(signed.body.replica),
             Message::Status(signed) => Some(signed.body.replica),
+            Message::ViewChange(view_change) => Some(view_change.body().replica),
+            Message::NewView(new_view) => Some(new_view.body().replica),
+            Message::Fetch(signed) => Some(signed.body.replica),
+            Message::Body(_) | Message::Committed(..) => None,
         }
     }
 
@@ -174,6 +242,11 @@ impl Message {
             Message::Commit(_) => "commit",
             Message::Checkpoint(_) => "checkpoint",
             Message::Status(_) => "status",
+            Message::ViewChange(_) => "view-change",
+            Message::NewView(_) => "new-view",
+            Message::Fetch(_) => "fetch",
+            Message::Body(_) => "body",
+            Message::Committed(..) => "committed",
         }
     }
 }
@@ -194,13 +267,31 @@ impl Claimed for Message {
             Message::Commit(signed) => sink.signed(signed),
             Message::Checkpoint(signed) => sink.signed(signed),
             Message::Status(signed) => sink.signed(signed),
+            Message::ViewChange(view_change) => view_change.claims(sink),
+            Message::NewView(new_view) => new_view.claims(sink),
+            Message::Fetch(signed) => sink.signed(signed),
+            Message::Body(batch) => {
+                batch.requests().iter().for_each(|request| request.claims(sink));
+            }
+            Message::Committed(certificate, batch) => {
+                if certificate.digest != batch.digest() {
+                    return sink.refuse("a commit certificate names another batch");
+                }
+                certificate.claims(sink);
+                batch.requests().iter().for_each(|request| request.claims(sink));
+            }
         }
     }
 
     /// A proposal with a request whose MAC entry for this replica is bad is kept, marked: f + 1
-    /// replicas may vouch for it. A bare request with a bad entry is refused.
+    /// replicas may vouch for it, or a certificate does. A bare request with a bad entry is refused.
     fn forgive_mac(&mut self, nth: usize) -> bool {
-        let Message::PrePrepare(_, batch) = self else { return false };
+        let (Message::PrePrepare(_, batch)
+        | Message::Body(batch)
+        | Message::Committed(_, batch)) = self
+        else {
+            return false;
+        };
         match Arc::get_mut(batch).and_then(|batch| batch.request_mut(nth)) {
             Some(request) => {
                 request.mark_for_vouching();
@@ -220,6 +311,11 @@ impl Sealable for Message {
             Message::Commit(signed) => sealer.seal(signed),
             Message::Checkpoint(signed) => sealer.seal(signed),
             Message::Status(signed) => sealer.seal(signed),
+            Message::ViewChange(view_change) => Arc::make_mut(view_change).seal(sealer),
+            Message::NewView(new_view) => Arc::make_mut(new_view).seal(sealer),
+            Message::Fetch(signed) => sealer.seal(signed),
+            // Their signatures are there already: such a message is relayed, not said.
+            Message::Body(_) | Message::Committed(..) => {}
         }
     }
 }
@@ -231,11 +327,57 @@ impl Statement for StatusStatement {
     }
 }
 
+impl Statement for FetchStatement {
+    const DOMAIN: Domain = Domain::Fetch;
+    fn signer(&self) -> Signer {
+        Signer::Replica(self.replica.0)
+    }
+}
+
+impl Encode for FetchStatement {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.round.encode(out);
+        encode_sequence(&self.digests, out);
+        self.replica.encode(out);
+    }
+}
+
+impl Decode for FetchStatement {
+    const SIZE_MIN: usize = 8 + 4 + 2;
+    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+        Ok(FetchStatement {
+            round: u64::decode(reader)?,
+            digests: reader.sequence(FETCH_DIGESTS_MAX, "fetched digests")?,
+            replica: ReplicaId::decode(reader)?,
+        })
+    }
+}
+
+impl Encode for ViewPhase {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(*self as u8);
+    }
+}
+
+impl Decode for ViewPhase {
+    const SIZE_MIN: usize = 1;
+    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+        match u8::decode(reader)? {
+            0 => Ok(ViewPhase::Changing),
+            1 => Ok(ViewPhase::Opened),
+            2 => Ok(ViewPhase::Active),
+            tag => Err(WireError::Tag { tag, of: "view phase" }),
+        }
+    }
+}
+
 impl Encode for StatusStatement {
     fn encode(&self, out: &mut Vec<u8>) {
         self.round.encode(out);
         self.attempt.encode(out);
         self.view.encode(out);
+        self.phase.encode(out);
+        encode_sequence(&self.view_changes, out);
         self.stable.encode(out);
         self.executed.encode(out);
         encode_sequence(&self.slots, out);
@@ -244,12 +386,14 @@ impl Encode for StatusStatement {
 }
 
 impl Decode for StatusStatement {
-    const SIZE_MIN: usize = 8 + 4 + 8 + 8 + 8 + 4 + 2;
+    const SIZE_MIN: usize = 8 + 4 + 8 + 1 + 4 + 8 + 8 + 4 + 2;
     fn decode(reader: &mut Reader) -> Result<Self, WireError> {
         Ok(StatusStatement {
             round: u64::decode(reader)?,
             attempt: u32::decode(reader)?,
             view: View::decode(reader)?,
+            phase: ViewPhase::decode(reader)?,
+            view_changes: reader.sequence(usize::from(REPLICAS_MAX), "view-changes had")?,
             stable: Seq::decode(reader)?,
             executed: Seq::decode(reader)?,
             slots: reader.sequence(STATUS_SLOTS_MAX, "status slots")?,
@@ -310,6 +454,27 @@ impl Encode for Message {
                 out.push(5);
                 signed.encode(out);
             }
+            Message::ViewChange(view_change) => {
+                out.push(6);
+                view_change.encode(out);
+            }
+            Message::NewView(new_view) => {
+                out.push(7);
+                new_view.encode(out);
+            }
+            Message::Fetch(signed) => {
+                out.push(8);
+                signed.encode(out);
+            }
+            Message::Body(batch) => {
+                out.push(9);
+                batch.encode(out);
+            }
+            Message::Committed(certificate, batch) => {
+                out.push(10);
+                certificate.encode(out);
+                batch.encode(out);
+            }
         }
     }
 }
@@ -324,6 +489,14 @@ impl Decode for Message {
             3 => Message::Commit(Signed::decode(reader)?),
             4 => Message::Checkpoint(Signed::decode(reader)?),
             5 => Message::Status(Signed::decode(reader)?),
+            6 => Message::ViewChange(Arc::new(ViewChange::decode(reader)?)),
+            7 => Message::NewView(Arc::new(NewView::decode(reader)?)),
+            8 => Message::Fetch(Signed::decode(reader)?),
+            9 => Message::Body(Arc::new(Batch::decode(reader)?)),
+            10 => {
+                let certificate = Arc::new(CommitCertificate::decode(reader)?);
+                Message::Committed(certificate, Arc::new(Batch::decode(reader)?))
+            }
             tag => return Err(WireError::Tag { tag, of: "message" }),
         })
     }

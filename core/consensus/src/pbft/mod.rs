@@ -16,22 +16,33 @@
 
 use quorumark_primitives::signed::ProtocolId;
 
+mod agreement;
 mod batcher;
+mod bodies;
+mod certificate;
 mod checkpoint;
 mod config;
+mod early;
 mod execution;
 mod journal;
 mod log;
 mod message;
+mod new_view;
 mod repair;
 mod replica;
+mod timer;
+mod view_change;
+mod view_message;
 
+pub use certificate::{CheckpointCertificate, CommitCertificate, PreparedCertificate, Voucher};
 pub use config::{CheckedConfig, Config, ConfigError};
 pub use journal::Record;
 pub use message::{
-    Checkpoint, Commit, Message, PrePrepare, Prepare, SlotStatus, Status, StatusStatement,
+    Checkpoint, Commit, FetchStatement, Message, NewViewStatement, PrePrepare, Prepare, SlotStatus,
+    Status, StatusStatement, ViewChangeStatement, ViewPhase,
 };
 pub use replica::{Counters, Pbft};
+pub use view_message::{NewView, NewViewBody, Plan, ViewChange, ViewChangeBody};
 
 /// What signatures bind as the protocol.
 pub const PROTOCOL: ProtocolId = ProtocolId(1);

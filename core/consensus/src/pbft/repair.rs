@@ -10,22 +10,25 @@
 //! most twice an interval, and only for a status newer than its last, so that neither a flood nor a
 //! replay of statuses buys anything.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use quorumark_primitives::signed::Signed;
 
+use super::agreement::batch_bytes;
 use super::config::Config;
-use super::log::{Slot, Stage};
-use super::message::{Message, STATUS_SLOTS_MAX, SlotStatus, Status, StatusStatement};
+use super::log::{Committed, Offer, Slot, Stage};
+use super::message::{
+    Message, STATUS_SLOTS_MAX, SlotStatus, Status, StatusStatement, ViewPhase,
+};
 use super::replica::Pbft;
 use crate::engine::{Outbox, Recipients};
-use crate::request::SignedRequest;
 use crate::types::{Instant, ReplicaId, Seq};
 
 /// By how much the interval grows while a replica waits in vain, or lacks nothing.
 const INTERVALS_MAX: u32 = 16;
 /// Bytes of proposals in one answer, as a multiple of the largest batch.
-const ANSWER_BATCHES: usize = 2;
+pub(super) const ANSWER_BATCHES: usize = 2;
 
 /// When this replica speaks next, and whom it has answered.
 #[derive(Debug)]
@@ -33,14 +36,35 @@ pub(super) struct Watch {
     pub(super) next_status: Instant,
     /// Statuses said in vain since the last progress.
     attempt: u32,
-    /// By peer: the round and the time of the last status that was answered.
-    answered: Vec<Option<(u64, Instant)>>,
+    statuses: Answered,
+    fetches: Answered,
+}
+
+/// By peer: the round and the time of what was answered last.
+#[derive(Debug)]
+struct Answered {
+    by_peer: Vec<Option<(u64, Instant)>>,
+}
+
+impl Answered {
+    /// Whether what `peer` asks is answered: it is newer than the last, and that was a while ago.
+    fn admits(&mut self, peer: ReplicaId, round: u64, now: Instant, config: &Config) -> bool {
+        let Some(answered) = self.by_peer.get_mut(usize::from(peer.0)) else { return false };
+        let fresh = answered
+            .is_none_or(|(last, at)| round > last && now.since(at) >= config.status_interval / 2);
+        if fresh {
+            *answered = Some((round, now));
+        }
+        fresh
+    }
 }
 
 impl Watch {
     pub(super) fn new(config: &Config) -> Watch {
-        let answered = (0..config.committee.n()).map(|_| None).collect();
-        Watch { next_status: Instant::START + config.status_interval, attempt: 0, answered }
+        let nobody =
+            || Answered { by_peer: (0..config.committee.n()).map(|_| None).collect() };
+        let next_status = Instant::START + config.status_interval;
+        Watch { next_status, attempt: 0, statuses: nobody(), fetches: nobody() }
     }
 
     /// Something new was executed: what is next gets a whole interval.
@@ -49,15 +73,20 @@ impl Watch {
         self.next_status = now + config.status_interval;
     }
 
-    /// Whether a status of `peer` is answered: it is newer than the last, and that was a while ago.
+    /// Whether a status is answered.
     fn may_answer(&mut self, peer: ReplicaId, round: u64, now: Instant, config: &Config) -> bool {
-        let Some(answered) = self.answered.get_mut(usize::from(peer.0)) else { return false };
-        let fresh = answered
-            .is_none_or(|(last, at)| round > last && now.since(at) >= config.status_interval / 2);
-        if fresh {
-            *answered = Some((round, now));
-        }
-        fresh
+        self.statuses.admits(peer, round, now, config)
+    }
+
+    /// Whether a fetch is answered.
+    pub(super) fn may_answer_fetch(
+        &mut self,
+        peer: ReplicaId,
+        round: u64,
+        now: Instant,
+        config: &Config,
+    ) -> bool {
+        self.fetches.admits(peer, round, now, config)
     }
 }
 
@@ -70,7 +99,11 @@ impl Pbft {
         }
         let (executed, last) = (self.cursor.executed, self.log.last_heard());
         let unstable = executed.0 - self.log.low().0;
-        let waits = last > executed || unstable >= self.config.checkpoint_interval;
+        // Who moves to another view waits for it, and so does who hears of a later one.
+        let waits = last > executed
+            || unstable >= self.config.checkpoint_interval
+            || !self.active
+            || !self.early.is_empty();
         let intervals =
             if waits { 1 << self.watch.attempt.min(INTERVALS_MAX.ilog2()) } else { INTERVALS_MAX };
         self.watch.next_status = now + self.config.status_interval * intervals;
@@ -80,10 +113,14 @@ impl Pbft {
         }
         let span = last.0.saturating_sub(executed.0).min(STATUS_SLOTS_MAX as u64);
         let slots = (1..=span).map(|ahead| self.slot_status(executed.plus(ahead))).collect();
+        let phase = self.phase();
+        let had = self.view_changes.for_view(self.view).map(|change| change.body().replica);
         let body = StatusStatement {
             round: now.0,
             attempt: self.watch.attempt,
             view: self.view,
+            phase,
+            view_changes: if phase == ViewPhase::Changing { had.collect() } else { Vec::new() },
             stable: self.log.low(),
             executed,
             slots,
@@ -99,7 +136,7 @@ impl Pbft {
         SlotStatus {
             pre_prepared: slot.has_proposal(),
             prepared: slot.stage >= Stage::Prepared,
-            committed: slot.stage >= Stage::Committed,
+            committed: slot.is_committed(),
         }
     }
 
@@ -118,8 +155,12 @@ impl Pbft {
         }
         let mut again = Vec::new();
         self.repair_checkpoints(body, &mut again);
-        if body.view == self.view {
+        self.repair_view(body, &mut again);
+        let both_active = self.active && body.phase == ViewPhase::Active;
+        if body.view == self.view && both_active {
             self.repair_slots(body, &mut again);
+        } else {
+            self.repair_committed(body, &mut again);
         }
         self.counters.messages_repeated += again.len() as u64;
         for message in again {
@@ -136,6 +177,55 @@ impl Pbft {
         let above = status.stable.max(self.log.low());
         let own = self.checkpoints.votes_of(self.config.replica, above);
         again.extend(own.copied().map(Message::Checkpoint));
+    }
+
+    /// A peer that is behind this view, or waits for it, gets its NEW-VIEW; while nobody has that, it
+    /// gets this replica's VIEW-CHANGE.
+    fn repair_view(&self, status: &StatusStatement, again: &mut Vec<Message>) {
+        let waits = status.view == self.view && status.phase == ViewPhase::Changing;
+        if status.view > self.view || !(status.view < self.view || waits) {
+            return;
+        }
+        let me = self.config.replica;
+        if let Some(new_view) = &self.new_view {
+            let ripe = self.now.since(self.timer.entered()) >= self.config.status_interval / 2;
+            if ripe && self.serves(status) {
+                again.push(Message::NewView(Arc::clone(new_view)));
+            }
+        } else if status.view < self.view || !status.view_changes.contains(&me) {
+            let own = self.view_changes.of(me).filter(|own| own.body().view == self.view);
+            again.extend(own.cloned().map(Message::ViewChange));
+        }
+    }
+
+    /// A peer in another view cannot use this one's votes: what was committed goes to it with its
+    /// proof, lowest first, as far as its window reaches.
+    fn repair_committed(&self, status: &StatusStatement, again: &mut Vec<Message>) {
+        if status.executed < self.log.forgotten() || !self.serves(status) {
+            return; // What it lacks first is gone, or others answer.
+        }
+        let quorum = self.config.committee.quorum();
+        let mut budget = ANSWER_BATCHES * self.config.batch_bytes_max;
+        let high = status.stable.plus(self.config.window);
+        let high = high.min(status.executed.plus(STATUS_SLOTS_MAX as u64));
+        for seq in status.executed.next().0..=high.0 {
+            let proof = self.log.slot(Seq(seq)).and_then(|slot| slot.proof(quorum));
+            let Some(Committed { certificate, batch }) = proof else { return };
+            let Some(rest) = budget.checked_sub(batch_bytes(&batch)) else { return };
+            budget = rest;
+            again.push(Message::Committed(certificate, batch));
+        }
+    }
+
+    /// Whether this replica is one of the f + 1 that send what is large, others at each attempt.
+    fn serves(&self, status: &StatusStatement) -> bool {
+        let n = self.config.committee.n() as u64;
+        let (me, peer) = (u64::from(self.config.replica.0), u64::from(status.replica.0));
+        let others = n.saturating_sub(1).max(1);
+        // Its place after the peer, and from there on round the others.
+        let place = (me + n).saturating_sub(peer + 1) % n;
+        let rank = (place + others - u64::from(status.attempt) % others) % others;
+        rank < self.config.committee.weak_quorum() as u64
     }
 
     /// Sends what the peer lacks of the slots that this replica keeps, lowest first.
@@ -174,9 +264,9 @@ impl Pbft {
         let me = self.config.replica;
         if !peer_has.pre_prepared
             && self.repairs_proposals_for(status)
-            && let Some((signed, batch)) = &slot.offered
+            && let Some(Offer { signed, batch: Some(batch), .. }) = &slot.offered
         {
-            let bytes: usize = batch.requests().iter().map(SignedRequest::size).sum();
+            let bytes = batch_bytes(batch);
             if bytes <= *budget {
                 *budget -= bytes;
                 again.push(Message::PrePrepare(*signed, batch.clone()));

@@ -1,4 +1,4 @@
-//! One PBFT replica: the three phases of the normal case.
+//! One PBFT replica: its parts, and what each input goes to.
 
 use alloc::sync::Arc;
 use alloc::vec;
@@ -6,13 +6,18 @@ use alloc::vec;
 use quorumark_primitives::signed::Signed;
 
 use super::batcher::{Admission, Batcher, Limits};
+use super::bodies::Fetch;
 use super::checkpoint::Checkpoints;
 use super::config::CheckedConfig;
+use super::early::Early;
 use super::execution::Cursor;
 use super::journal::{Journal, Record};
-use super::log::{Cast, Log, Place, Stage};
-use super::message::{Checkpoint, Commit, Message, PrePrepare, Prepare};
+use super::log::{Cast, Log, Place};
+use super::message::{Checkpoint, Message, PrePrepare};
 use super::repair::Watch;
+use super::timer::Timer;
+use super::view_change::ViewChanges;
+use super::view_message::NewView;
 use crate::client_table::{ClientTable, Standing};
 use crate::engine::{Engine, Evidence, Input, Outbox, Output, Recipients};
 use crate::request::{Authentic, Batch, SignedRequest};
@@ -39,7 +44,9 @@ pub struct Counters {
     pub requests_forwarded: u64,
     /// Messages kept for slots above the high watermark.
     pub messages_early: u64,
-    /// Messages at or below the low watermark, of another view, or further ahead than is kept.
+    /// Messages of a view that is still to be entered, kept for then.
+    pub messages_of_later_views: u64,
+    /// Messages at or below the low watermark, of a view that was left, or further ahead than is kept.
     pub messages_out_of_reach: u64,
     /// Messages that their sender may not say, such as a backup's pre-prepare.
     pub messages_improper: u64,
@@ -57,23 +64,55 @@ pub struct Counters {
     /// Checkpoints at which a quorum vouched for another state than this replica reached: it is
     /// faulty, or set up differently.
     pub checkpoints_diverged: u64,
+    /// Timers that expired: patience lost with a primary.
+    pub timeouts: u64,
+    /// Views joined because f + 1 replicas had left for later ones.
+    pub views_joined: u64,
+    /// VIEW-CHANGEs said.
+    pub view_changes_said: u64,
+    /// NEW-VIEWs said, as primary.
+    pub new_views_said: u64,
+    /// NEW-VIEWs of a view's primary that were not what V orders.
+    pub new_views_rejected: u64,
+    /// Views entered, the first not counted.
+    pub views_entered: u64,
+    /// Bodies asked for, each time anew.
+    pub bodies_asked: u64,
+    /// Bodies that came and were not waited for.
+    pub bodies_unasked: u64,
 }
 
 /// A PBFT replica behind the [`Engine`] contract.
 ///
 /// Its memory is bounded by its configuration: the log by window and batch, the waiting requests by
-/// `pending_max`, the client table by `clients_max` and `client_window`.
+/// `pending_max`, the client table by `clients_max` and `client_window`, VIEW-CHANGEs to one a
+/// replica, messages of later views to three windows and two batches a replica.
 #[derive(Debug)]
 pub struct Pbft {
     pub(super) config: CheckedConfig,
     pub(super) view: View,
+    /// Whether it takes part in the view; else it has left for it, and waits for its NEW-VIEW or for
+    /// the state to begin from.
+    pub(super) active: bool,
+    /// The NEW-VIEW of the view; view 0 has none.
+    pub(super) new_view: Option<Arc<NewView>>,
+    /// max-s of the view: up to here the NEW-VIEW says what is ordered.
+    pub(super) opened: Seq,
+    /// The last view that this replica opened as its primary.
+    pub(super) opened_view: View,
+    pub(super) view_changes: ViewChanges,
+    pub(super) early: Early,
+    pub(super) timer: Timer,
+    pub(super) fetch: Fetch,
+    /// When a backup next passes on what waits.
+    pub(super) next_forward: Instant,
     pub(super) log: Log,
     pub(super) batcher: Batcher,
     pub(super) cursor: Cursor,
     pub(super) clients: ClientTable,
     pub(super) checkpoints: Checkpoints,
     /// The last sequence number that this replica proposed.
-    proposed: Seq,
+    pub(super) proposed: Seq,
     pub(super) watch: Watch,
     pub(super) journal: Journal,
     pub(super) counters: Counters,
@@ -86,6 +125,15 @@ impl Pbft {
         let n = config.committee.n();
         Pbft {
             view: View(0),
+            active: true,
+            new_view: None,
+            opened: Seq(0),
+            opened_view: View(0),
+            view_changes: ViewChanges::new(n),
+            early: Early::new(n, 3 * config.window as usize, 2 * config.batch_bytes_max),
+            timer: Timer::new(config.view_timeout),
+            fetch: Fetch::default(),
+            next_forward: Instant::START + config.view_timeout,
             log: Log::new(n, config.window),
             batcher: Batcher::new(Limits {
                 size_max: config.batch_size_max,
@@ -107,9 +155,14 @@ impl Pbft {
         }
     }
 
-    /// The view it is in.
+    /// The view it is in, or has left for.
     pub fn view(&self) -> View {
         self.view
+    }
+
+    /// Whether it takes part in its view; else it waits to enter it.
+    pub fn is_active(&self) -> bool {
+        self.active
     }
 
     /// The low watermark: its last stable checkpoint.
@@ -131,11 +184,11 @@ impl Pbft {
         self.primary() == self.config.replica
     }
 
-    fn primary(&self) -> ReplicaId {
+    pub(super) fn primary(&self) -> ReplicaId {
         self.config.committee.primary(self.view)
     }
 
-    fn on_message(&mut self, message: Message, out: &mut Outbox<Message>) {
+    pub(super) fn on_message(&mut self, message: Message, out: &mut Outbox<Message>) {
         if message.sender().is_some_and(|sender| !self.config.committee.contains(sender)) {
             self.counters.messages_improper += 1;
             return;
@@ -147,6 +200,11 @@ impl Pbft {
             Message::Commit(signed) => self.on_commit(signed, out),
             Message::Checkpoint(signed) => self.on_checkpoint(signed, out),
             Message::Status(signed) => self.on_status(&signed, out),
+            Message::ViewChange(view_change) => self.on_view_change(view_change, out),
+            Message::NewView(new_view) => self.on_new_view(new_view, out),
+            Message::Fetch(signed) => self.on_fetch(&signed, out),
+            Message::Body(batch) => self.on_body(&batch, out),
+            Message::Committed(certificate, batch) => self.on_committed(certificate, batch, out),
         }
     }
 
@@ -162,24 +220,26 @@ impl Pbft {
                 let replies = vec![self.reply(client, timestamp, seq, result)];
                 out.push(Output::Reply { replies, after: self.journal.position() });
             }
-            Standing::Fresh if self.is_primary() => {
-                // The verifier refuses a bare request whose own proof fails, so none is lost here.
+            Standing::Fresh => {
+                if self.active && !self.is_primary() {
+                    self.counters.requests_forwarded += 1;
+                    let to = Recipients::One(self.primary());
+                    self.relay(to, Message::Request(request.clone()), out);
+                }
+                // PBFT 4.4: a backup that knows of a request waits for its execution, and keeps it
+                // for the primary to come. The verifier refuses a bare request whose own proof
+                // fails, so none is lost here, and none starts a timer.
                 if let Some(request) = Authentic::<SignedRequest>::by_own_check(request) {
                     let admission = self.batcher.admit(self.now, request);
                     self.counters.requests_refused += u64::from(admission == Admission::Full);
                 }
-            }
-            Standing::Fresh => {
-                self.counters.requests_forwarded += 1;
-                let to = Recipients::One(self.primary());
-                self.relay(to, Message::Request(request), out);
             }
         }
     }
 
     /// Proposes every batch that is due, as far as the high watermark allows (PBFT 4.2).
     fn propose(&mut self, out: &mut Outbox<Message>) {
-        if !self.is_primary() {
+        if !self.is_primary() || !self.active {
             return;
         }
         self.proposed = self.proposed.max(self.log.low());
@@ -200,85 +260,20 @@ impl Pbft {
         }
     }
 
-    /// PBFT 4.2: a pre-prepare is accepted when its signature and digest are right, it is of this
-    /// view and from its primary, n lies between the watermarks, and no other was accepted for
-    /// the same view and n.
-    fn on_pre_prepare(
-        &mut self,
-        signed: Signed<PrePrepare>,
-        batch: Arc<Batch>,
-        out: &mut Outbox<Message>,
-    ) {
-        let body = signed.body;
-        if !self.in_reach(body.view, body.seq) {
-            return;
+    fn on_timeout(&mut self, out: &mut Outbox<Message>) {
+        // What its client has overtaken will never be executed, and is waited for no more.
+        while let Some((_, oldest)) = self.batcher.oldest()
+            && let id = oldest.id()
+            && !self.clients.is_fresh(id.0, id.1)
+        {
+            self.batcher.executed(id);
         }
-        let (size, bytes) = (batch.requests().len(), batch_bytes(&batch));
-        let fits = (1..=self.config.batch_size_max).contains(&size)
-            && (size == 1 || bytes <= self.config.batch_bytes_max);
-        if body.replica != self.primary() || body.digest != batch.digest() || !fits {
-            self.counters.messages_improper += 1;
-            return;
-        }
-        let Some(slot) = self.log.slot_mut(body.seq) else { return };
-        match &slot.offered {
-            None => slot.offered = Some((signed, batch)),
-            // The digest does not bind the proofs: a copy with good ones takes a doubtful one's place.
-            Some((first, _)) if first.body.digest == body.digest => {
-                if slot.has_proposal() {
-                    return;
-                }
-                slot.offered = Some((signed, batch));
-            }
-            Some((first, kept)) => {
-                // PBFT 4.2: the same view and sequence number with two digests. The first stands.
-                let first = Message::PrePrepare(*first, Arc::clone(kept));
-                let second = Message::PrePrepare(signed, batch);
-                self.accuse(body.replica, first, second, out);
-                return;
-            }
-        }
-        self.advance(body.seq, out);
+        self.lose_patience(out);
+        self.fetch_bodies(out);
+        self.forward_waiting(out);
     }
 
-    fn on_prepare(&mut self, signed: Signed<Prepare>, out: &mut Outbox<Message>) {
-        let body = signed.body;
-        if !self.keeps_own(body.replica, body.seq) && !self.in_reach(body.view, body.seq) {
-            return;
-        }
-        if body.replica == self.primary() {
-            // PBFT 4.2: the primary's pre-prepare is its prepare; another one never counts.
-            self.counters.messages_improper += 1;
-            return;
-        }
-        let Some(slot) = self.log.slot_mut(body.seq) else { return };
-        match slot.prepares.cast(signed) {
-            Cast::New => self.advance(body.seq, out),
-            Cast::Repeat => {}
-            Cast::Conflict(first) => {
-                let (first, second) = (Message::Prepare(first), Message::Prepare(signed));
-                self.accuse(body.replica, first, second, out);
-            }
-        }
-    }
-
-    fn on_commit(&mut self, signed: Signed<Commit>, out: &mut Outbox<Message>) {
-        let body = signed.body;
-        if !self.keeps_own(body.replica, body.seq) && !self.in_reach(body.view, body.seq) {
-            return;
-        }
-        let Some(slot) = self.log.slot_mut(body.seq) else { return };
-        match slot.commits.cast(signed) {
-            Cast::New => self.advance(body.seq, out),
-            Cast::Repeat => {}
-            Cast::Conflict(first) => {
-                let (first, second) = (Message::Commit(first), Message::Commit(signed));
-                self.accuse(body.replica, first, second, out);
-            }
-        }
-    }
-
-    fn on_checkpoint(&mut self, signed: Signed<Checkpoint>, out: &mut Outbox<Message>) {
+    pub(super) fn on_checkpoint(&mut self, signed: Signed<Checkpoint>, out: &mut Outbox<Message>) {
         let body = signed.body;
         let place = self.log.place(body.seq);
         self.counters.checkpoints_beyond += u64::from(place == Place::Beyond);
@@ -299,23 +294,6 @@ impl Pbft {
         self.stabilise(out);
     }
 
-    /// Whether a vote is this replica's own for a slot that is kept to repair peers: it was sealed
-    /// while the watermark moved.
-    fn keeps_own(&self, replica: ReplicaId, seq: Seq) -> bool {
-        replica == self.config.replica
-            && seq > self.log.forgotten()
-            && self.log.place(seq) == Place::Past
-    }
-
-    /// Whether a message of agreement concerns a slot that is kept, in this view.
-    fn in_reach(&mut self, view: View, seq: Seq) -> bool {
-        let place = self.log.place(seq);
-        let reachable = view == self.view && matches!(place, Place::Window | Place::Early);
-        self.counters.messages_out_of_reach += u64::from(!reachable);
-        self.counters.messages_early += u64::from(reachable && place == Place::Early);
-        reachable
-    }
-
     /// Says a statement of its own to every other replica, once all that it wrote is durable.
     pub(super) fn say(&self, message: Message, out: &mut Outbox<Message>) {
         let after = self.journal.position();
@@ -328,7 +306,7 @@ impl Pbft {
         out.push(Output::Relay { to, message, after });
     }
 
-    fn accuse(
+    pub(super) fn accuse(
         &mut self,
         replica: ReplicaId,
         first: Message,
@@ -337,52 +315,6 @@ impl Pbft {
     ) {
         self.counters.evidence_found += 1;
         out.push(Output::Evidence(Evidence { replica, first, second }));
-    }
-
-    /// Takes a slot as far as what it holds allows.
-    fn advance(&mut self, seq: Seq, out: &mut Outbox<Message>) {
-        if self.log.place(seq) != Place::Window {
-            return; // PBFT 4.2: acted on when the watermarks have moved up to it.
-        }
-        let committee = self.config.committee;
-        let primary = self.primary();
-        let Some(slot) = self.log.slot_mut(seq) else { return };
-        let Some((offered, batch)) = &slot.offered else { return };
-        let digest = offered.body.digest;
-        let prepares = slot.prepares.matching(digest).count();
-        if slot.stage == Stage::Open {
-            // The primary vouches by its pre-prepare, the backups by their prepares.
-            let accepted = Authentic::<Arc<Batch>>::by_own_check(batch)
-                .or_else(|| Authentic::by_vouchers(batch, 1 + prepares, committee));
-            let Some(accepted) = accepted else { return };
-            slot.accepted = Some(accepted);
-            slot.stage = Stage::PrePrepared;
-            slot.since = Some(self.now);
-            if self.config.replica != primary {
-                self.journal.write(out, || Record::Accepted(*offered, Arc::clone(batch)));
-                let replica = self.config.replica;
-                let body = Prepare { view: self.view, seq, digest, replica };
-                let message = Message::Prepare(Signed::blank(body));
-                let after = self.journal.position();
-                out.push(Output::Say { to: Recipients::Others, message, after });
-            }
-        }
-        // PBFT 4.2: prepared(m, v, n, i) needs 2f (here quorum - 1) prepares from different
-        // backups that match the pre-prepare. The primary's never got into the log.
-        if slot.stage == Stage::PrePrepared && prepares >= committee.quorum() - 1 {
-            slot.stage = Stage::Prepared;
-            let body = Commit { view: self.view, seq, digest, replica: self.config.replica };
-            let message = Message::Commit(Signed::blank(body));
-            let after = self.journal.position();
-            out.push(Output::Say { to: Recipients::Others, message, after });
-        }
-        // PBFT 4.2: committed-local(m, v, n, i) needs prepared and 2f + 1 (here quorum) matching
-        // commits, possibly its own.
-        let commits = slot.commits.matching(digest).count();
-        if slot.stage == Stage::Prepared && commits >= committee.quorum() {
-            slot.stage = Stage::Committed;
-            self.hand_out(out);
-        }
     }
 
     /// Moves the low watermark to the newest stable checkpoint, if there is one (PBFT 4.3), and
@@ -401,10 +333,6 @@ impl Pbft {
     }
 }
 
-fn batch_bytes(batch: &Batch) -> usize {
-    batch.requests().iter().map(SignedRequest::size).sum()
-}
-
 impl Engine for Pbft {
     type Message = Message;
     type Counters = Counters;
@@ -415,18 +343,23 @@ impl Engine for Pbft {
         match input {
             Input::Message(verified) => self.on_message(verified.into_inner(), out),
             Input::Executed(executed) => self.on_executed(executed, out),
-            Input::Timeout => self.say_status(now, out),
+            Input::Timeout => {
+                self.on_timeout(out);
+                self.say_status(now, out);
+            }
             // The view change's issue brings recovery with it; nobody restarts a replica yet.
             Input::Recovered(_) => {}
         }
+        self.enter_when_ready(out);
         self.propose(out);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let can_propose = self.is_primary() && self.proposed < self.log.high();
+        let can_propose =
+            self.active && self.is_primary() && self.proposed < self.log.high();
         let linger = if can_propose { self.batcher.deadline() } else { None };
-        let status = self.watch.next_status;
-        Some(linger.map_or(status, |deadline| deadline.min(status)))
+        let others = [linger, self.patience_ends(), self.fetch.next(), self.next_forward()];
+        others.into_iter().flatten().chain([self.watch.next_status]).min()
     }
 
     fn counters(&self) -> Counters {

@@ -35,7 +35,7 @@ fn signature_of(message: &mut Message) -> &mut Signature {
         Message::Commit(signed) => &mut signed.signature,
         Message::Checkpoint(signed) => &mut signed.signature,
         Message::Status(signed) => &mut signed.signature,
-        Message::Request(_) => panic!("a client signs it"),
+        other => panic!("{} has a test of its own, or a client signs it", other.kind()),
     }
 }
 

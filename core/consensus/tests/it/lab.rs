@@ -239,6 +239,12 @@ pub(crate) struct Lab {
     pub trace: Digest,
     /// What the network loses besides what it draws.
     pub lose: Loss,
+    /// Replicas for which tests speak; nobody else may be accused.
+    pub faulty: BTreeSet<usize>,
+    /// Replicas that were accused.
+    pub accused: BTreeSet<usize>,
+    /// The last commit that each replica said for each sequence number.
+    said_commits: BTreeMap<(ReplicaId, Seq), Digest>,
 }
 
 /// Says whether a message from one replica to another is lost.
@@ -272,6 +278,9 @@ impl Lab {
             asked: Vec::new(),
             trace: Digest::ZERO,
             lose: Box::new(|_, _, _| false),
+            faulty: BTreeSet::new(),
+            accused: BTreeSet::new(),
+            said_commits: BTreeMap::new(),
             keys,
         }
     }
@@ -287,6 +296,41 @@ impl Lab {
     /// From now on nothing reaches the replica, and nothing leaves it, until it is reconnected.
     pub(crate) fn cut_off(&mut self, replica: usize) {
         self.members[replica].cut_off = true;
+    }
+
+    /// The replica stops: nothing leaves it and nothing reaches it any more.
+    pub(crate) fn stop(&mut self, replica: usize) {
+        self.silence(replica);
+        self.cut_off(replica);
+    }
+
+    /// A faulty replica, whose own engine is silent, says this to one replica or to all.
+    pub(crate) fn lie(&mut self, to: Option<usize>, message: Message) {
+        let sealed = self.keys.seal(message).into_inner();
+        let from = usize::from(sealed.sender().expect("a replica says it").0);
+        self.faulty.insert(from);
+        for replica in (0..self.members.len()).filter(|id| *id != from) {
+            if to.is_none_or(|to| to == replica) {
+                self.transmit(ReplicaId(replica as u16), &sealed);
+            }
+        }
+    }
+
+    /// The replicas that run.
+    pub(crate) fn live(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.members.len()).filter(|id| !self.members[*id].silent)
+    }
+
+    /// What a replica was prepared for: the digests that it said it would commit.
+    pub(crate) fn prepared_digests(&self, replica: usize) -> BTreeMap<Seq, Digest> {
+        let replica = ReplicaId(replica as u16);
+        let own = self.said_commits.range((replica, Seq(0))..=(replica, Seq(u64::MAX)));
+        own.map(|((_, seq), digest)| (*seq, *digest)).collect()
+    }
+
+    /// The batch that a replica executed at `seq`.
+    pub(crate) fn executed_at(&self, replica: usize, seq: u64) -> Option<Digest> {
+        self.members[replica].ledger.get(seq as usize - 1).map(|(_, digest, _)| *digest)
     }
 
     pub(crate) fn reconnect(&mut self, replica: usize) {
@@ -317,14 +361,27 @@ impl Lab {
         let operation = format!("{client}/{timestamp}");
         let request = self.keys.request(client, timestamp, operation.as_bytes());
         self.asked.push(request.clone());
-        self.transmit(ReplicaId(to), &Message::Request(request.clone()));
+        self.transmit_request(ReplicaId(to), &request);
         request
+    }
+
+    /// A client sends a request to one replica, again.
+    pub(crate) fn ask_one(&mut self, request: &SignedRequest, to: u16) {
+        self.transmit_request(ReplicaId(to), request);
+    }
+
+    fn transmit_request(&mut self, to: ReplicaId, request: &SignedRequest) {
+        let message = Message::Request(request.clone());
+        // Clients are no replicas: only the receiver decides whether it is lost.
+        if !(self.lose)(to, to, &message) {
+            self.transmit(to, &message);
+        }
     }
 
     /// A client sends a request to every replica, as after a timeout.
     pub(crate) fn ask_all(&mut self, request: &SignedRequest) {
         for replica in 0..self.members.len() as u16 {
-            self.transmit(ReplicaId(replica), &Message::Request(request.clone()));
+            self.transmit_request(ReplicaId(replica), request);
         }
     }
 
@@ -355,8 +412,13 @@ impl Lab {
             }
             unanswered.iter().for_each(|request| self.ask_all(request));
         }
-        let counters: Vec<_> = self.members.iter().map(|m| m.engine.counters()).collect();
-        panic!("{} requests stay unanswered: {counters:#?}", self.unanswered().len());
+        for (id, member) in self.members.iter().enumerate() {
+            let (engine, counters) = (&member.engine, member.engine.counters());
+            let (view, active, low) = (engine.view(), engine.is_active(), engine.stable());
+            let (executed, awaits) = (engine.executed(), engine.awaited_state());
+            eprintln!("r{id}: {view} {active} {low} {executed} {awaits:?} {counters:?}");
+        }
+        panic!("{} requests stay unanswered", self.unanswered().len());
     }
 
     pub(crate) fn unanswered(&self) -> Vec<SignedRequest> {
@@ -437,7 +499,11 @@ impl Lab {
                     }
                 }
             }
-            Output::Evidence(evidence) => panic!("an honest run accuses {}", evidence.replica),
+            Output::Evidence(evidence) => {
+                let accused = usize::from(evidence.replica.0);
+                assert!(self.faulty.contains(&accused), "an honest replica is accused: {evidence:?}");
+                self.accused.insert(accused);
+            }
         }
     }
 
@@ -445,6 +511,9 @@ impl Lab {
         let sender = &self.members[usize::from(from.0)];
         if sender.silent || sender.cut_off {
             return;
+        }
+        if let Message::Commit(signed) = message {
+            self.said_commits.insert((from, signed.body.seq), signed.body.digest);
         }
         for to in (0..self.members.len() as u16).map(ReplicaId) {
             let addressed = match to_whom {
@@ -474,15 +543,15 @@ impl Lab {
 
     /// Every pair of ledgers agrees on their common prefix, has no gap, and ran nothing twice.
     pub(crate) fn check_ledgers(&self) {
+        let ledgers = self.members.iter().map(|member| &member.ledger);
+        let longest = ledgers.max_by_key(|ledger| ledger.len()).expect("members");
         for member in &self.members {
             let mut ran = BTreeSet::new();
             for (place, (seq, _, ids)) in member.ledger.iter().enumerate() {
                 assert_eq!(seq.0, place as u64 + 1, "a gap in the order");
                 ids.iter().for_each(|id| assert!(ran.insert(*id), "{id:?} ran twice"));
             }
-            let first = &self.members[0].ledger;
-            let common = first.len().min(member.ledger.len());
-            assert_eq!(first[..common], member.ledger[..common], "ledgers disagree");
+            assert_eq!(longest[..member.ledger.len()], member.ledger, "ledgers disagree");
         }
     }
 

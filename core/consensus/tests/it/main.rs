@@ -5,6 +5,7 @@ mod agreement;
 mod bounds;
 mod checkpoints;
 mod cluster;
+mod failover;
 mod gate;
 mod lab;
 mod repair;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quorumark_consensus::pbft::{
-    Checkpoint, Config, Message, PROTOCOL, PrePrepare, StatusStatement,
+    Checkpoint, Config, Message, PROTOCOL, PrePrepare, StatusStatement, ViewPhase,
 };
 use quorumark_consensus::{
     Batch, ClientId, ClientProof, Engine, Input, Instant, Output, ReplicaId, Request, Seq,
@@ -27,6 +27,8 @@ fn status(replica: u16, round: u64, stable: u64, executed: u64) -> Message {
         round,
         attempt: 1,
         view: View(0),
+        phase: ViewPhase::Active,
+        view_changes: Vec::new(),
         stable: Seq(stable),
         executed: Seq(executed),
         slots: Vec::new(),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use quorumark_consensus::pbft::{
-    Checkpoint, Commit, Message, PrePrepare, Prepare, SlotStatus, StatusStatement,
+    Checkpoint, CheckpointCertificate, Commit, CommitCertificate, FetchStatement, Message, NewView,
+    NewViewBody, PrePrepare, Prepare, PreparedCertificate, SlotStatus, StatusStatement, ViewChange,
+    ViewChangeBody, ViewPhase, Voucher,
 };
 use quorumark_consensus::{
     Batch, ClientId, ClientProof, ReplicaId, Reply, Request, Seq, SignedRequest, Timestamp, View,
@@ -42,7 +44,7 @@ fn message() -> impl Strategy<Value = Message> {
     let numbers = (any::<u64>(), any::<u64>(), any::<[u8; 32]>(), any::<u16>(), signature());
     let requests = proptest::collection::vec(request(), 0..5);
     let slots = proptest::collection::vec(any::<[bool; 3]>(), 0..8);
-    (numbers, requests, slots, 0..6u8).prop_map(
+    (numbers, requests, slots, 0..11u8).prop_map(
         |((view, seq, digest, replica, signature), requests, slots, kind)| {
             let (view, seq) = (View(view), Seq(seq));
             let (digest, replica) = (Digest(digest), ReplicaId(replica));
@@ -69,7 +71,7 @@ fn message() -> impl Strategy<Value = Message> {
                     let body = Checkpoint { seq, state: digest, replica };
                     Message::Checkpoint(Signed { body, signature })
                 }
-                _ => {
+                5 => {
                     let slots = slots.into_iter().map(|[pre_prepared, prepared, committed]| {
                         SlotStatus { pre_prepared, prepared, committed }
                     });
@@ -78,6 +80,9 @@ fn message() -> impl Strategy<Value = Message> {
                         round: seq.0,
                         attempt: 3,
                         view,
+                        phase: [ViewPhase::Changing, ViewPhase::Opened, ViewPhase::Active]
+                            [usize::from(replica.0) % 3],
+                        view_changes: vec![replica; usize::from(replica.0) % 5],
                         stable: seq,
                         executed: seq,
                         slots,
@@ -85,9 +90,45 @@ fn message() -> impl Strategy<Value = Message> {
                     };
                     Message::Status(Signed { body, signature })
                 }
+                6 => {
+                    let view_change = view_change(view, seq, digest, replica, signature);
+                    Message::ViewChange(Arc::new(view_change))
+                }
+                7 => {
+                    let view_changes = vec![view_change(view, seq, digest, replica, signature); 3];
+                    let body = PrePrepare { view, seq, digest, replica };
+                    let pre_prepares = vec![Signed { body, signature }; slots.len()];
+                    let body = NewViewBody { view, view_changes, pre_prepares, replica };
+                    Message::NewView(Arc::new(NewView::blank(body)))
+                }
+                8 => {
+                    let digests = vec![digest; slots.len()];
+                    let body = FetchStatement { round: seq.0, digests, replica };
+                    Message::Fetch(Signed { body, signature })
+                }
+                9 => Message::Body(Arc::new(Batch::new(requests))),
+                _ => {
+                    let commits = vec![Voucher { replica, signature }; slots.len()];
+                    let certificate = CommitCertificate { view, seq, digest, commits };
+                    Message::Committed(Arc::new(certificate), Arc::new(Batch::new(requests)))
+                }
             }
         },
     )
+}
+
+fn view_change(
+    view: View,
+    seq: Seq,
+    digest: Digest,
+    replica: ReplicaId,
+    signature: Signature,
+) -> ViewChange {
+    let votes = vec![Voucher { replica, signature }; usize::from(replica.0) % 4];
+    let checkpoint = CheckpointCertificate { seq, state: digest, votes: votes.clone() };
+    let pre_prepare = Signed { body: PrePrepare { view, seq, digest, replica }, signature };
+    let prepared = vec![PreparedCertificate { pre_prepare, prepares: votes }; 2];
+    ViewChange::blank(ViewChangeBody { view, checkpoint, prepared, replica })
 }
 
 proptest! {
@@ -107,7 +148,7 @@ proptest! {
     #[test]
     fn a_frame_that_decodes_is_the_canonical_one(
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
-        tag in 0..6u8,
+        tag in 0..11u8,
     ) {
         let mut bytes = bytes;
         bytes.insert(0, tag);

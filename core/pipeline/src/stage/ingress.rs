@@ -114,7 +114,7 @@ impl<M: Protocol> Ingress<M> {
             return None;
         };
         let proper = match message.sender() {
-            None => true,
+            None => message.is_request() || side == Side::Replicas,
             Some(sender) => {
                 side == Side::Replicas && sender != self.replica && self.committee.contains(sender)
             }

@@ -85,7 +85,7 @@ impl<M: Protocol> Verify<M> {
             }
             Err((message, refusal)) => {
                 Counts::add(&counts.values_refused, 1);
-                Counts::add(&counts.requests_refused, u64::from(message.sender().is_none()));
+                Counts::add(&counts.requests_refused, u64::from(message.is_request()));
                 match refusal {
                     Refusal::Signature => Counts::add(&counts.refused_for_signature, 1),
                     Refusal::Mac => Counts::add(&counts.refused_for_mac, 1),
