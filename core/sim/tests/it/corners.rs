@@ -29,12 +29,8 @@ fn pbft_5_3_a_tentative_execution_counts_once_its_batch_is_committed() {
     assert_eq!(violated(Check::Prefix, &good), 0, "what was rolled back never stood");
     let bad = [tentative(0, 1, "a"), committed(0, 1, "a"), executed(1, 1, "b", false)];
     assert_eq!(violated(Check::Prefix, &bad), 1);
-    let again = [
-        tentative(0, 1, "a"),
-        committed(0, 1, "a"),
-        tentative(0, 1, "a"),
-        committed(0, 1, "a"),
-    ];
+    let again =
+        [tentative(0, 1, "a"), committed(0, 1, "a"), tentative(0, 1, "a"), committed(0, 1, "a")];
     assert_eq!(violated(Check::ExactlyOnce, &again), 1);
 }
 
@@ -76,8 +72,7 @@ fn pbft_4_4_a_vote_of_a_view_left_may_be_said_again_and_no_new_one() {
 
 #[test]
 fn a_contradiction_across_a_restart_says_so() {
-    let facts =
-        [said(1, 0, VoteKind::Commit, 3, 5, "a"), said(1, 1, VoteKind::Commit, 3, 5, "b")];
+    let facts = [said(1, 0, VoteKind::Commit, 3, 5, "a"), said(1, 1, VoteKind::Commit, 3, 5, "b")];
     let report = judge(Check::NoDoubleVote, &facts);
     let violation = report.first.unwrap();
     assert_eq!(violation.replicas, [ReplicaId(1)]);
