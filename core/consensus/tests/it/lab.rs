@@ -412,13 +412,14 @@ impl Lab {
             }
             unanswered.iter().for_each(|request| self.ask_all(request));
         }
-        for (id, member) in self.members.iter().enumerate() {
-            let (engine, counters) = (&member.engine, member.engine.counters());
-            let (view, active, low) = (engine.view(), engine.is_active(), engine.stable());
+        let stand = |member: &Member| {
+            let engine = &member.engine;
+            let (view, active, stable) = (engine.view(), engine.is_active(), engine.stable());
             let (executed, awaits) = (engine.executed(), engine.awaited_state());
-            eprintln!("r{id}: {view} {active} {low} {executed} {awaits:?} {counters:?}");
-        }
-        panic!("{} requests stay unanswered", self.unanswered().len());
+            format!("{view} {active} {stable} {executed} {awaits:?} {:?}", engine.counters())
+        };
+        let stands: Vec<String> = self.members.iter().map(stand).collect();
+        panic!("{} requests stay unanswered: {stands:#?}", self.unanswered().len());
     }
 
     pub(crate) fn unanswered(&self) -> Vec<SignedRequest> {
@@ -501,7 +502,10 @@ impl Lab {
             }
             Output::Evidence(evidence) => {
                 let accused = usize::from(evidence.replica.0);
-                assert!(self.faulty.contains(&accused), "an honest replica is accused: {evidence:?}");
+                assert!(
+                    self.faulty.contains(&accused),
+                    "an honest replica is accused: {evidence:?}"
+                );
                 self.accused.insert(accused);
             }
         }
