@@ -1,10 +1,13 @@
 //! The contract between a driver's execute stage and a state machine.
 
 use bytes::Bytes;
-use quorumark_consensus::engine::{Executed, Execution};
+use quorumark_consensus::engine::{Executed, Execution, StateAnswer, StateWork};
+use quorumark_consensus::parts::StateRoot;
 use quorumark_consensus::request::RESULT_BYTES_MAX;
 use quorumark_consensus::types::{ClientId, Seq};
 use quorumark_primitives::Digest;
+use quorumark_primitives::wire::WireError;
+use thiserror::Error;
 
 /// A deterministic state machine.
 ///
@@ -31,6 +34,97 @@ pub trait Application: Send {
     ///
     /// The cost grows with what was written since the last call, not with the state.
     fn root(&mut self) -> Digest;
+
+    /// Keeps the present state as that of a checkpoint, until [`Application::retain`] lets it go,
+    /// and tells its root. It costs what the root costs: nothing of the state is copied.
+    ///
+    /// Here, and in the methods below, the default is that of an application which keeps nothing: it
+    /// can be executed on, but not transferred or rolled back.
+    fn checkpoint(&mut self, seq: Seq) -> StateRoot {
+        let _ = seq;
+        StateRoot { root: self.root(), leaves: 1 }
+    }
+
+    /// How many leaves the state has at a kept checkpoint, or at present, and the digests of the
+    /// parts that [`Cut`] makes of them; `None` when the checkpoint is not kept.
+    ///
+    /// [`Cut`]: quorumark_consensus::parts::Cut
+    fn part_digests(&mut self, at: Option<Seq>) -> Option<(u64, Vec<Digest>)> {
+        let _ = at;
+        None
+    }
+
+    /// One part of a kept checkpoint: its leaves, each by
+    /// [`quorumark_consensus::parts::append_leaf`].
+    fn part(&self, seq: Seq, nth: u32) -> Option<Bytes> {
+        let _ = (seq, nth);
+        None
+    }
+
+    /// Keeps the checkpoints from `from` on, and `leased`; lets go of the others, and of what it
+    /// takes to go back below the oldest of the two.
+    fn retain(&mut self, from: Seq, leased: Option<Seq>) {
+        let _ = (from, leased);
+    }
+
+    /// Goes back to the state after `seq`, as if nothing later had been executed.
+    ///
+    /// # Errors
+    /// [`NotKept`] when what it takes is let go; the state is as it was.
+    fn rollback_to(&mut self, seq: Seq) -> Result<(), NotKept> {
+        Err(NotKept { seq })
+    }
+
+    /// Becomes the state after `seq`: the present one, with these parts in place of its own. What
+    /// was kept before is let go, and the new state is kept as the checkpoint's.
+    ///
+    /// # Errors
+    /// [`RestoreError`]; the state is as it was.
+    fn restore(
+        &mut self,
+        seq: Seq,
+        state: StateRoot,
+        parts: &[(u32, Bytes)],
+    ) -> Result<(), RestoreError> {
+        let _ = (seq, state, parts);
+        Err(RestoreError::Unable)
+    }
+}
+
+/// A state that can no longer be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the state after {seq} is no longer kept: transfer it from a peer")]
+pub struct NotKept {
+    /// The state asked for.
+    pub seq: Seq,
+}
+
+/// Why a state could not be restored.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RestoreError {
+    /// The application keeps no snapshots.
+    #[error("this application cannot be restored from parts")]
+    Unable,
+    /// The state has another shape: the application is set up differently.
+    #[error("a state of {leaves} leaves does not fit: set up every replica alike")]
+    Shape {
+        /// Leaves of the state offered.
+        leaves: u64,
+    },
+    /// A part is not one of this application.
+    #[error("part {nth} cannot be read: {error}")]
+    Part {
+        /// Its place.
+        nth: u32,
+        /// What does not fit.
+        error: WireError,
+    },
+    /// The parts give another root.
+    #[error("the parts give the root {found}")]
+    Root {
+        /// The root they give.
+        found: Digest,
+    },
 }
 
 /// Executes the requests of a committed batch that were not executed before, and takes the state
@@ -50,6 +144,29 @@ pub fn run(application: &mut impl Application, execution: &Execution) -> Execute
     application.execute(*seq, operations, &mut results);
     assert_eq!(results.len(), fresh.len(), "one result for each request of {seq}");
     debug_assert!(results.iter().all(|result| result.len() <= RESULT_BYTES_MAX));
-    let state_root = checkpoint.then(|| application.root());
+    let state_root = checkpoint.then(|| application.checkpoint(*seq));
     Executed { seq: *seq, results, state_root }
+}
+
+/// Does what an engine asks of the state; `None` for what has no answer.
+///
+/// [`StateWork::Retain`] is done at once: a driver with a journal calls this only once it is durable
+/// as far as the work says.
+pub fn serve(application: &mut impl Application, work: StateWork) -> Option<StateAnswer> {
+    match work {
+        StateWork::Digests { at } => {
+            Some(StateAnswer::Digests { at, found: application.part_digests(at) })
+        }
+        StateWork::Read { seq, nth } => {
+            Some(StateAnswer::Part { seq, nth, found: application.part(seq, nth) })
+        }
+        StateWork::Restore { seq, state, parts } => {
+            let done = application.restore(seq, state, &parts).is_ok();
+            Some(StateAnswer::Restored { seq, done })
+        }
+        StateWork::Retain { from, leased, after: _ } => {
+            application.retain(from, leased);
+            None
+        }
+    }
 }

@@ -4,7 +4,8 @@
 //! no clock, no random source, no randomly seeded map. Replicas that execute the same batches hold
 //! the same state root, bit for bit.
 //!
-//! - [`Application`] is the contract, [`run`] the step from a committed batch to its results.
+//! - [`Application`] is the contract, [`run`] the step from a committed batch to its results, and
+//!   [`serve`] what an engine asks of the state itself.
 //! - [`kv::KvStore`] keeps values by key; [`kv::Operation`] and [`kv::Outcome`] are its language.
 //! - [`Ledger`] turns each batch into a block; [`Receipt`] tells where a transaction landed.
 //! - [`Permissions`] says what each client may do, in both.
@@ -12,12 +13,13 @@
 #![forbid(unsafe_code)]
 
 mod application;
+mod history;
 pub mod kv;
 pub mod ledger;
 mod pages;
 pub mod permissions;
 
-pub use application::{Application, run};
+pub use application::{Application, NotKept, RestoreError, run, serve};
 pub use kv::KvStore;
 pub use ledger::{Ledger, Receipt};
 pub use permissions::{Allowed, Permissions};

@@ -69,6 +69,11 @@ impl PageTree {
         top[0]
     }
 
+    /// The nodes of a level, as of the last root: level 0 holds the leaves.
+    pub(crate) fn level(&self, level: u32) -> &[Digest] {
+        &self.levels[level as usize]
+    }
+
     /// Computes the parents of the stale nodes below `level`, all at once: the kernel is faster on
     /// many. They are the stale nodes then.
     fn update_level(&mut self, level: usize) {

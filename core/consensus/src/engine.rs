@@ -6,7 +6,8 @@
 //! says, and gives each sealed message back as [`Input::Message`]: an engine has no key, and counts
 //! its own vote only when it comes back signed, because certificates are shown to others.
 //! It executes what it is told to execute, in the order told, and answers with
-//! [`Input::Executed`]. Nothing else passes between the two.
+//! [`Input::Executed`]; what it is asked of the state itself it answers with [`Input::State`].
+//! Nothing else passes between the two.
 //!
 //! # Durability
 //! What a replica must not forget it says as [`Output::Persist`], each record with the next
@@ -26,6 +27,7 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::Signature;
 use quorumark_primitives::signed::Verified;
 
+use crate::parts::StateRoot;
 use crate::request::{Batch, Reply};
 use crate::types::{Instant, ReplicaId, Seq, View};
 
@@ -72,6 +74,8 @@ pub enum Input<M: Vocabulary> {
     Timeout,
     /// A batch was executed.
     Executed(Executed),
+    /// The state machine did what [`Output::State`] asked of it.
+    State(StateAnswer),
 }
 
 /// The result of one [`Execution`].
@@ -81,8 +85,79 @@ pub struct Executed {
     pub seq: Seq,
     /// One result for each request of [`Execution::fresh`], in that order.
     pub results: Vec<Bytes>,
-    /// The application's state root after `seq`, where [`Execution::checkpoint`] asked for it.
-    pub state_root: Option<Digest>,
+    /// The root of the application's state after `seq`, where [`Execution::checkpoint`] asked for
+    /// it; the application keeps that state until [`StateWork::Retain`] lets it go.
+    pub state_root: Option<StateRoot>,
+}
+
+/// What an engine asks of the state machine besides executions, in one order with them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateWork {
+    /// Tell the digests of the parts of the state kept at a checkpoint, or of the present one.
+    Digests {
+        /// The checkpoint; `None` for the state as it is.
+        at: Option<Seq>,
+    },
+    /// Read one part of the state kept at a checkpoint, for a peer.
+    Read {
+        /// The checkpoint.
+        seq: Seq,
+        /// Which part of the cut (see [`crate::parts`]).
+        nth: u32,
+    },
+    /// Become the state after `seq`: the present one with these parts in place of its own. Whatever
+    /// was kept is let go; the new state is kept as the checkpoint's.
+    Restore {
+        /// The checkpoint.
+        seq: Seq,
+        /// What the result must be.
+        state: StateRoot,
+        /// The parts that differ, by their place, rising.
+        parts: Vec<(u32, Bytes)>,
+    },
+    /// Keep the checkpoints from `from` on, and one more; let go of all others, and of what undoing
+    /// would need below the oldest kept. The only work without an answer.
+    Retain {
+        /// The oldest checkpoint that may still be asked for or rolled back to.
+        from: Seq,
+        /// An older one that a peer is fetching.
+        leased: Option<Seq>,
+        /// The journal must be durable up to here first: until then a restart needs the state of an
+        /// older checkpoint.
+        after: Position,
+    },
+}
+
+/// The most [`StateWork`] that an engine has at its driver at one time, [`StateWork::Retain`] aside:
+/// that is asked for at most once for each checkpoint that becomes stable.
+pub const STATE_WORK_MAX: usize = 8;
+
+/// What the state machine answers to [`StateWork`], in the order asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateAnswer {
+    /// The parts' digests, in order.
+    Digests {
+        /// As asked.
+        at: Option<Seq>,
+        /// How many leaves the state has, and the digests; `None` when it is not kept.
+        found: Option<(u64, Vec<Digest>)>,
+    },
+    /// One part.
+    Part {
+        /// As asked.
+        seq: Seq,
+        /// As asked.
+        nth: u32,
+        /// The part; `None` when the checkpoint is not kept, or has no such part.
+        found: Option<Bytes>,
+    },
+    /// The state was replaced, or is as it was.
+    Restored {
+        /// As asked.
+        seq: Seq,
+        /// Whether the state is now the one asked for.
+        done: bool,
+    },
 }
 
 /// A place in a replica's journal: how many records stand at or before it.
@@ -137,8 +212,11 @@ pub enum Output<M: Vocabulary> {
         /// What must be durable before it leaves.
         after: Position,
     },
-    /// Execute a committed batch. Executions are output in sequence order, without gaps.
+    /// Execute a committed batch. Executions are output in sequence order, without gaps but for
+    /// those that a restored state closes.
     Execute(Execution),
+    /// Ask the state machine for its state, or give it another. Done in one order with executions.
+    State(StateWork),
     /// Send these replies, each to its client.
     Reply {
         /// What to answer, to whom.

@@ -14,6 +14,7 @@ extern crate alloc;
 pub mod client_table;
 pub mod committee;
 pub mod engine;
+pub mod parts;
 pub mod pbft;
 pub mod range;
 pub mod request;
@@ -21,7 +22,9 @@ pub mod types;
 
 pub use committee::Committee;
 pub use engine::{
-    Engine, Executed, Execution, Input, Outbox, Output, Position, Recipients, Vocabulary,
+    Engine, Executed, Execution, Input, Outbox, Output, Position, Recipients, StateAnswer,
+    StateWork, Vocabulary,
 };
+pub use parts::StateRoot;
 pub use request::{Authentic, Batch, ClientProof, Reply, Request, SignedRequest};
 pub use types::{ClientId, Instant, ReplicaId, Seq, Timestamp, View};

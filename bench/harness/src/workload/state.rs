@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quorumark_application::kv::Limits;
-use quorumark_application::{Application, KvStore, Ledger, Permissions};
+use quorumark_application::{Application, KvStore, Ledger, NotKept, Permissions, RestoreError};
+use quorumark_consensus::parts::StateRoot;
 use quorumark_consensus::types::{ClientId, Seq};
 use quorumark_primitives::Digest;
 
@@ -45,6 +46,8 @@ impl State {
                 let mut store = store();
                 let writes = writes.iter().map(|write| (ClientId(0), write));
                 store.execute(Seq(LOADING_SEQS), writes, &mut Vec::new());
+                // Nothing goes back to before the load: what would undo it is not kept.
+                store.retain(Seq(LOADING_SEQS), None);
                 StateMachine::KeyValue(store)
             }
         }
@@ -62,7 +65,7 @@ impl Application for StateMachine {
         operations: impl Iterator<Item = (ClientId, &'a Bytes)>,
         results: &mut Vec<Bytes>,
     ) {
-        let seq = Seq(seq.0 + LOADING_SEQS);
+        let seq = shifted(seq);
         match self {
             StateMachine::KeyValue(store) => store.execute(seq, operations, results),
             StateMachine::Ledger(ledger) => ledger.execute(seq, operations, results),
@@ -75,6 +78,59 @@ impl Application for StateMachine {
             StateMachine::Ledger(ledger) => ledger.root(),
         }
     }
+
+    fn checkpoint(&mut self, seq: Seq) -> StateRoot {
+        match self {
+            StateMachine::KeyValue(store) => store.checkpoint(shifted(seq)),
+            StateMachine::Ledger(ledger) => ledger.checkpoint(shifted(seq)),
+        }
+    }
+
+    fn part_digests(&mut self, at: Option<Seq>) -> Option<(u64, Vec<Digest>)> {
+        match self {
+            StateMachine::KeyValue(store) => store.part_digests(at.map(shifted)),
+            StateMachine::Ledger(ledger) => ledger.part_digests(at.map(shifted)),
+        }
+    }
+
+    fn part(&self, seq: Seq, nth: u32) -> Option<Bytes> {
+        match self {
+            StateMachine::KeyValue(store) => store.part(shifted(seq), nth),
+            StateMachine::Ledger(ledger) => ledger.part(shifted(seq), nth),
+        }
+    }
+
+    fn retain(&mut self, from: Seq, leased: Option<Seq>) {
+        match self {
+            StateMachine::KeyValue(store) => store.retain(shifted(from), leased.map(shifted)),
+            StateMachine::Ledger(ledger) => ledger.retain(shifted(from), leased.map(shifted)),
+        }
+    }
+
+    fn rollback_to(&mut self, seq: Seq) -> Result<(), NotKept> {
+        let done = match self {
+            StateMachine::KeyValue(store) => store.rollback_to(shifted(seq)),
+            StateMachine::Ledger(ledger) => ledger.rollback_to(shifted(seq)),
+        };
+        done.map_err(|NotKept { .. }| NotKept { seq })
+    }
+
+    fn restore(
+        &mut self,
+        seq: Seq,
+        state: StateRoot,
+        parts: &[(u32, Bytes)],
+    ) -> Result<(), RestoreError> {
+        match self {
+            StateMachine::KeyValue(store) => store.restore(shifted(seq), state, parts),
+            StateMachine::Ledger(ledger) => ledger.restore(shifted(seq), state, parts),
+        }
+    }
+}
+
+/// The sequence number at the state machine, which was loaded before the run.
+fn shifted(seq: Seq) -> Seq {
+    seq.plus(LOADING_SEQS)
 }
 
 #[cfg(test)]

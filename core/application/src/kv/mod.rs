@@ -8,8 +8,10 @@
 mod operation;
 mod outcome;
 mod page;
+mod snapshot;
 
 use bytes::Bytes;
+use quorumark_consensus::parts::StateRoot;
 use quorumark_consensus::types::{ClientId, Seq};
 use quorumark_primitives::Digest;
 use quorumark_primitives::merkle::{self, Rule, leaf_hash};
@@ -18,9 +20,10 @@ use quorumark_primitives::wire::{Encode, FRAME_BYTES_MAX};
 pub use self::operation::{Operation, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, VALUE_BYTES_MAX};
 pub use self::outcome::Outcome;
 use self::page::Page;
-use crate::Application;
+use crate::history::History;
 use crate::pages::{PAGES_MAX, PageTree};
 use crate::permissions::Permissions;
+use crate::{Application, NotKept, RestoreError};
 
 /// The most keys of one page. Eight are the mean of a full store, and mixed keys reach 64 with a
 /// probability below 1e-30; only keys picked to meet in one page do, and they fill that page alone.
@@ -55,6 +58,15 @@ impl Default for Limits {
     }
 }
 
+/// What a key had before a write.
+#[derive(Debug)]
+struct Undo {
+    page: u32,
+    key: u64,
+    /// The value as a result; `None`: none.
+    before: Option<Bytes>,
+}
+
 /// A replicated key-value store.
 #[derive(Debug)]
 pub struct KvStore {
@@ -62,8 +74,9 @@ pub struct KvStore {
     permissions: Permissions,
     pages: Vec<Page>,
     tree: PageTree,
-    /// The leaf that binds limits and permissions.
-    rules: Digest,
+    /// The leaf that binds limits and permissions, and its hash.
+    rules: (Bytes, Digest),
+    history: History<Undo>,
     keys: usize,
     value_bytes: u64,
     executed: Seq,
@@ -87,7 +100,8 @@ impl KvStore {
             permissions,
             pages: std::iter::repeat_with(Page::default).take(count).collect(),
             tree: PageTree::new(count, &Page::default().to_frame()),
-            rules: leaf_hash(Rule::Rfc6962, &rules),
+            rules: (Bytes::from(rules.clone()), leaf_hash(Rule::Rfc6962, &rules)),
+            history: History::new(Seq(0)),
             keys: 0,
             value_bytes: 0,
             executed: Seq(0),
@@ -159,15 +173,16 @@ impl KvStore {
         if no_slot || value_bytes > self.limits.value_bytes_max {
             return Outcome::Full;
         }
-        match place {
-            Ok(at) => page.replace(at, value),
+        let before = match place {
+            Ok(at) => Some(page.replace(at, value)),
             Err(at) => {
                 page.insert(at, key, value);
                 self.keys += 1;
+                None
             }
-        }
+        };
         self.value_bytes = value_bytes;
-        self.tree.mark(nth);
+        self.wrote(nth, key, before, old_len);
         Outcome::Done
     }
 
@@ -180,9 +195,16 @@ impl KvStore {
         if offset as usize + patch.len() > page.value(at).len() {
             return Outcome::OutOfRange;
         }
-        page.patch(at, offset as usize, patch);
-        self.tree.mark(nth);
+        let before = page.patch(at, offset as usize, patch);
+        let length = before.len();
+        self.wrote(nth, key, Some(before), length);
         Outcome::Done
+    }
+
+    /// Notes that a key of a page was written, and what it had before.
+    fn wrote(&mut self, nth: usize, key: u64, before: Option<Bytes>, bytes: usize) {
+        self.tree.mark(nth);
+        self.history.note(Undo { page: nth as u32, key, before }, bytes);
     }
 }
 
@@ -194,6 +216,7 @@ impl Application for KvStore {
         results: &mut Vec<Bytes>,
     ) {
         assert!(seq > self.executed, "{seq} after {}", self.executed);
+        self.history.begin(seq);
         results.extend(operations.map(|(client, operation)| self.apply(client, operation)));
         self.executed = seq;
         assert!(self.keys <= self.limits.keys_max, "{} keys", self.keys);
@@ -203,7 +226,45 @@ impl Application for KvStore {
     fn root(&mut self) -> Digest {
         let pages = self.tree.root(|nth, out| self.pages[nth].encode(out));
         // RFC 6962 splits 2^k + 1 leaves into the first 2^k and the last one.
-        merkle::root(Rule::Rfc6962, &[pages, self.rules])
+        merkle::root(Rule::Rfc6962, &[pages, self.rules.1])
+    }
+
+    fn checkpoint(&mut self, seq: Seq) -> StateRoot {
+        let root = self.root();
+        self.history.checkpoint(seq, self.cut_digests());
+        StateRoot { root, leaves: self.leaves() }
+    }
+
+    fn part_digests(&mut self, at: Option<Seq>) -> Option<(u64, Vec<Digest>)> {
+        let digests = match at {
+            Some(seq) => self.history.kept(seq)?.parts.clone(),
+            None => {
+                self.root();
+                self.cut_digests()
+            }
+        };
+        Some((self.leaves(), digests))
+    }
+
+    fn part(&self, seq: Seq, nth: u32) -> Option<Bytes> {
+        self.part_at(seq, nth)
+    }
+
+    fn retain(&mut self, from: Seq, leased: Option<Seq>) {
+        self.history.retain(from, leased);
+    }
+
+    fn rollback_to(&mut self, seq: Seq) -> Result<(), NotKept> {
+        self.undo_to(seq)
+    }
+
+    fn restore(
+        &mut self,
+        seq: Seq,
+        state: StateRoot,
+        parts: &[(u32, Bytes)],
+    ) -> Result<(), RestoreError> {
+        self.take_over(seq, state, parts)
     }
 }
 
@@ -227,7 +288,7 @@ mod tests {
             assert_eq!(store.write(key, &[key as u8; 20]), Outcome::Done);
             let leaf = |page: &Page| leaf_hash(Rule::Rfc6962, &page.to_frame());
             let mut leaves: Vec<Digest> = store.pages.iter().map(leaf).collect();
-            leaves.push(store.rules);
+            leaves.push(store.rules.1);
             assert_eq!(leaves.len(), 17);
             assert_eq!(store.root(), merkle::root(Rule::Rfc6962, &leaves));
         }

@@ -1,17 +1,21 @@
 //! One page of the key-value store: the keys that hash to it.
 
-use bytes::Bytes;
-use quorumark_primitives::wire::{Encode, encode_bytes, encode_sequence};
+use std::mem;
 
-use super::Outcome;
+use bytes::Bytes;
+use quorumark_primitives::wire::{
+    Decode, Encode, Reader, WireError, encode_bytes, encode_sequence,
+};
+
+use super::{Outcome, PAGE_KEYS_MAX, VALUE_BYTES_MAX};
 
 /// The keys of one page and their values, by rising key, so that the content does not depend on
 /// the order in which the keys came.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Page(Vec<Entry>);
 
 /// A key and its value.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     key: u64,
     /// The value as the result that answers a read of it, so that a read copies nothing.
@@ -46,17 +50,72 @@ impl Page {
         self.0[at].result.clone()
     }
 
-    /// Gives the key at a place that [`Page::find`] found another value, which is copied.
-    pub(super) fn replace(&mut self, at: usize, value: &[u8]) {
-        self.0[at].result = Outcome::Value(value).to_result();
+    /// Gives the key at a place that [`Page::find`] found another value, which is copied; returns
+    /// the old one as a result.
+    pub(super) fn replace(&mut self, at: usize, value: &[u8]) -> Bytes {
+        mem::replace(&mut self.0[at].result, Outcome::Value(value).to_result())
     }
 
-    /// Overwrites a part of the value at a place that [`Page::find`] found.
-    pub(super) fn patch(&mut self, at: usize, offset: usize, patch: &[u8]) {
+    /// Overwrites a part of the value at a place that [`Page::find`] found; returns the old value as
+    /// a result.
+    pub(super) fn patch(&mut self, at: usize, offset: usize, patch: &[u8]) -> Bytes {
         // Written anew: replies to earlier reads may still share the bytes.
         let mut result = Vec::from(&self.0[at].result[..]);
         result[1 + offset..][..patch.len()].copy_from_slice(patch);
-        self.0[at].result = Bytes::from(result);
+        mem::replace(&mut self.0[at].result, Bytes::from(result))
+    }
+
+    /// Puts back what a key had, as a result; `None`: it was not there. Returns how the number of
+    /// keys and the bytes of values change.
+    pub(super) fn undo(&mut self, key: u64, before: Option<Bytes>) -> (isize, i64) {
+        let length = |result: &Bytes| result.len() as i64 - 1;
+        match (self.find(key), before) {
+            (Ok(at), Some(before)) => {
+                let change = length(&before) - length(&self.0[at].result);
+                self.0[at].result = before;
+                (0, change)
+            }
+            (Ok(at), None) => (-1, -length(&self.0.remove(at).result)),
+            (Err(at), Some(before)) => {
+                let change = length(&before);
+                self.0.insert(at, Entry { key, result: before });
+                (1, change)
+            }
+            (Err(_), None) => (0, 0),
+        }
+    }
+
+    /// The bytes of its values together.
+    pub(super) fn value_bytes(&self) -> u64 {
+        self.0.iter().map(|entry| entry.value().len() as u64).sum()
+    }
+
+    /// Reads a page whose keys all pass `belongs`.
+    ///
+    /// # Errors
+    /// [`WireError`] when `leaf` is not the one encoding of such a page.
+    pub(super) fn from_leaf(
+        leaf: &Bytes,
+        belongs: impl Fn(u64) -> bool,
+    ) -> Result<Page, WireError> {
+        let mut reader = Reader::new(leaf.clone());
+        let count = u32::decode(&mut reader)? as usize;
+        if count > PAGE_KEYS_MAX {
+            return Err(WireError::Length { length: count, max: PAGE_KEYS_MAX, of: "page" });
+        }
+        let mut page = Page(Vec::with_capacity(count));
+        for _ in 0..count {
+            let key = u64::decode(&mut reader)?;
+            let value = reader.bytes(VALUE_BYTES_MAX, "value")?;
+            let rises = page.0.last().is_none_or(|last| last.key < key);
+            if !rises || !belongs(key) {
+                return Err(WireError::NotCanonical { of: "page" });
+            }
+            // Copied: a view would hold the whole part in memory.
+            page.0.push(Entry { key, result: Outcome::Value(&value).to_result() });
+        }
+        reader.finish()?;
+        Ok(page)
     }
 
     /// Adds `key` at the place where [`Page::find`] said that it would stand; copies the value.

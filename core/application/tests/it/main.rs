@@ -6,6 +6,7 @@ mod kv;
 mod kv_model;
 mod ledger;
 mod run;
+mod snapshots;
 
 use bytes::Bytes;
 use quorumark_application::Application;

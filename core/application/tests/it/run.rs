@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use quorumark_application::kv::{KvStore, Limits, Operation, Outcome};
 use quorumark_application::{Application, Ledger, Permissions, Receipt, run};
 use quorumark_consensus::engine::Execution;
+use quorumark_consensus::parts::StateRoot;
 use quorumark_consensus::request::{Batch, ClientProof, Request, SignedRequest};
 use quorumark_consensus::types::{ClientId, Seq, Timestamp, View};
 use quorumark_primitives::Digest;
@@ -79,7 +80,7 @@ fn the_root_is_taken_where_the_engine_wants_one() {
         run(&mut Recorder::default(), &execution).state_root
     };
     assert_eq!(root(false), None);
-    assert_eq!(root(true), Some(Digest([7; 32])));
+    assert_eq!(root(true), Some(StateRoot { root: Digest([7; 32]), leaves: 1 }));
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn a_repeat_changes_no_store_and_no_ledger() {
     let executed = run(&mut store, &execution);
     let read = Outcome::parse(&executed.results[1]).unwrap();
     assert_eq!(read, Outcome::Value(b"first"));
-    assert_eq!(executed.state_root, Some(store.root()));
+    assert_eq!(executed.state_root.unwrap().root, store.root());
 
     let mut ledger = Ledger::new(Permissions::default());
     let executed = run(&mut ledger, &execution);

@@ -12,6 +12,7 @@ use super::config::Config;
 use super::log::{Cast, Votes};
 use super::message::Checkpoint;
 use crate::committee::Committee;
+use crate::parts::StateRoot;
 use crate::types::{ReplicaId, Seq};
 
 /// The digest that a checkpoint binds: the state after exactly `seq`.
@@ -21,8 +22,8 @@ use crate::types::{ReplicaId, Seq};
 pub(super) fn state_digest(
     config: &Config,
     seq: Seq,
-    application: Digest,
-    clients: Digest,
+    application: StateRoot,
+    clients: StateRoot,
 ) -> Digest {
     let mut hash = Sha256::new();
     hash.update(b"quorumark/state");
@@ -31,8 +32,11 @@ pub(super) fn state_digest(
     settings.iter().for_each(|setting| hash.update(&setting.to_le_bytes()));
     hash.update(&config.client_window.to_le_bytes());
     hash.update(&seq.0.to_le_bytes());
-    hash.update(&application.0);
-    hash.update(&clients.0);
+    // The numbers of leaves too: without them the cut into parts would be a peer's word.
+    for tree in [application, clients] {
+        hash.update(&tree.root.0);
+        hash.update(&tree.leaves.to_le_bytes());
+    }
     hash.finish()
 }
 

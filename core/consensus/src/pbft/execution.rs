@@ -104,7 +104,7 @@ impl Pbft {
         }
         if expected.checkpoint {
             let application = executed.state_root.expect("a state root where one was asked for");
-            let clients = self.clients.root();
+            let clients = self.clients.checkpoint(seq);
             let state = state_digest(&self.config, seq, application, clients);
             self.checkpoints.reached(seq, state);
             let body = Checkpoint { seq, state, replica: self.config.replica };

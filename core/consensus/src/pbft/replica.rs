@@ -348,7 +348,7 @@ impl Engine for Pbft {
                 self.say_status(now, out);
             }
             // The view change's issue brings recovery with it; nobody restarts a replica yet.
-            Input::Recovered(_) => {}
+            Input::Recovered(_) | Input::State(_) => {}
         }
         self.enter_when_ready(out);
         self.propose(out);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use quorumark_consensus::pbft::{CheckedConfig, Config, Message, PROTOCOL, Pbft};
 use quorumark_consensus::{
     Batch, ClientId, ClientProof, Committee, Engine, Executed, Execution, Input, Instant, Outbox,
-    Output, Recipients, ReplicaId, Reply, Request, Seq, SignedRequest, Timestamp,
+    Output, Recipients, ReplicaId, Reply, Request, Seq, SignedRequest, StateRoot, Timestamp,
 };
 use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::SecretKey;
@@ -498,6 +498,7 @@ impl Lab {
             }
             Output::Relay { to, message, .. } => self.send(replica, to, &message),
             Output::Execute(execution) => self.execute(replica, &execution),
+            Output::State(_) => {}
             Output::Reply { replies, .. } => {
                 if !self.members[usize::from(replica.0)].silent {
                     for reply in replies {
@@ -586,6 +587,6 @@ pub(crate) fn run_batch(state: &mut Digest, execution: &Execution) -> Executed {
             result_of(&request.request)
         })
         .collect();
-    let state_root = execution.checkpoint.then_some(*state);
+    let state_root = execution.checkpoint.then_some(StateRoot { root: *state, leaves: 1 });
     Executed { seq: execution.seq, results, state_root }
 }

@@ -1,9 +1,12 @@
 //! PBFT 4.3: what a checkpoint's digest binds, and the exactly-once table that is part of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quorumark_consensus::client_table::{ClientTable, Standing};
+use proptest::prelude::*;
+use quorumark_consensus::client_table::{ClientTable, Standing, digest_of};
+use quorumark_consensus::parts::{Cut, StateRoot};
 use quorumark_consensus::pbft::{Message, PrePrepare};
 use quorumark_consensus::{
     Batch, ClientId, Executed, Execution, Input, Output, ReplicaId, Seq, SignedRequest, Timestamp,
@@ -43,7 +46,7 @@ fn order(one: &mut One, seq: u64, requests: Vec<SignedRequest>) -> Vec<Output<Me
 /// The application answers every request alike and reports `root`.
 fn execute(one: &mut One, execution: &Execution, root: Digest) -> Vec<Output<Message>> {
     let results = execution.fresh.iter().map(|_| Bytes::from_static(b"done")).collect();
-    let state_root = execution.checkpoint.then_some(root);
+    let state_root = execution.checkpoint.then_some(StateRoot { root, leaves: 1 });
     one.input(Input::Executed(Executed { seq: execution.seq, results, state_root }))
 }
 
@@ -73,6 +76,22 @@ fn pbft_4_3_equal_executions_say_equal_states() {
 #[test]
 fn pbft_4_3_the_state_binds_the_applications_root() {
     assert_ne!(state_after_two(4, 0, ROOT), state_after_two(4, 0, Digest([2; 32])));
+}
+
+#[test]
+fn pbft_4_3_the_state_binds_the_number_of_its_leaves() {
+    let said = |leaves| {
+        let mut one = backup(4);
+        run(&mut one, 1, &[(0, 1)], ROOT);
+        let request = one.keys.request(0, 2, b"op");
+        let outputs = order(&mut one, 2, vec![request]);
+        let [execution] = &executions(outputs)[..] else { panic!("2 is executed by itself") };
+        let (seq, results) = (execution.seq, vec![Bytes::new()]);
+        let state_root = Some(StateRoot { root: ROOT, leaves });
+        said_state(&one.input(Input::Executed(Executed { seq, results, state_root })))
+    };
+    assert_eq!(said(1), said(1));
+    assert_ne!(said(1), said(2));
 }
 
 #[test]
@@ -175,4 +194,140 @@ fn the_root_tells_apart_which_requests_of_the_window_were_executed_and_where() {
         table.root()
     };
     assert_ne!(at(1), at(2));
+}
+
+/// A table, and what it is to be: the executions that count, each a client and a timestamp, by the
+/// sequence number that ran them.
+struct Twin {
+    table: ClientTable,
+    executed: Vec<(u64, u32, u64)>,
+    seq: u64,
+}
+
+const TWIN_WINDOW: u64 = 10;
+
+fn run_on(table: &mut ClientTable, seq: u64, client: u32, timestamp: u64) -> bool {
+    let (client, timestamp) = (ClientId(client), Timestamp(timestamp));
+    let fresh = table.begin(client, timestamp);
+    if fresh {
+        let result = Bytes::from([seq as u8, timestamp.0 as u8].repeat(timestamp.0 as usize % 3));
+        table.finish(client, timestamp, Seq(seq), result);
+    }
+    fresh
+}
+
+impl Twin {
+    fn new() -> Twin {
+        Twin { table: ClientTable::new(6, TWIN_WINDOW), executed: Vec::new(), seq: 0 }
+    }
+
+    fn run(&mut self, client: u32, timestamp: u64) {
+        self.seq += 1;
+        let before = self.rebuilt(self.seq - 1).begin(ClientId(client), Timestamp(timestamp));
+        let fresh = run_on(&mut self.table, self.seq, client, timestamp);
+        assert_eq!(fresh, before, "the same requests are fresh");
+        if fresh {
+            self.executed.push((self.seq, client, timestamp));
+        }
+    }
+
+    /// A table that executed the same up to `seq`, and keeps nothing else.
+    fn rebuilt(&self, seq: u64) -> ClientTable {
+        let mut table = ClientTable::new(6, TWIN_WINDOW);
+        for (at, client, timestamp) in self.executed.iter().filter(|(at, ..)| *at <= seq) {
+            assert!(run_on(&mut table, *at, *client, *timestamp));
+        }
+        table
+    }
+}
+
+fn parts_of(table: &ClientTable, seq: u64, leaves: u64) -> BTreeMap<u32, Bytes> {
+    let cut = Cut::new(leaves).unwrap();
+    (0..cut.parts()).map(|nth| (nth, table.part(Seq(seq), nth).unwrap())).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_table_goes_back_and_keeps_checkpoints_as_if_it_had_executed_nothing_else(
+        steps in prop::collection::vec((0u8..12, 0u32..8, 1u64..60), 1..120),
+    ) {
+        let mut twin = Twin::new();
+        let mut kept = BTreeMap::new();
+        let mut reaches = 0;
+        for (step, client, timestamp) in steps {
+            match step {
+                0 | 1 => {
+                    kept.insert(twin.seq, twin.table.checkpoint(Seq(twin.seq)));
+                }
+                2 => {
+                    let to = twin.seq.saturating_sub(timestamp % 12);
+                    prop_assert_eq!(twin.table.rollback_to(Seq(to)), to >= reaches);
+                    if to >= reaches {
+                        twin.seq = to;
+                        twin.executed.retain(|(at, ..)| *at <= to);
+                        kept.retain(|at, _| *at <= to);
+                    }
+                }
+                3 => {
+                    reaches = twin.seq.saturating_sub(timestamp % 12).max(reaches);
+                    twin.table.retain(Seq(reaches), None);
+                    kept.retain(|at, _| *at >= reaches);
+                }
+                _ => twin.run(client, timestamp + twin.seq / 3),
+            }
+            prop_assert_eq!(twin.table.root(), twin.rebuilt(twin.seq).root());
+            for (seq, state) in &kept {
+                let mut model = twin.rebuilt(*seq);
+                prop_assert_eq!(model.checkpoint(Seq(*seq)), *state);
+                let digests = twin.table.part_digests(Some(Seq(*seq)));
+                prop_assert_eq!(&digests, &model.part_digests(Some(Seq(*seq))));
+                let parts = parts_of(&twin.table, *seq, state.leaves);
+                prop_assert_eq!(&parts, &parts_of(&model, *seq, state.leaves));
+                let cut = Cut::new(state.leaves).unwrap();
+                let digests = digests.unwrap().1;
+                for (nth, part) in &parts {
+                    let digest = digest_of(cut, *nth, part, Seq(*seq), TWIN_WINDOW);
+                    prop_assert_eq!(digest, Ok(digests[*nth as usize]));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_restored_table_has_the_peers_root_and_future_and_no_changed_part_gives_that_root(
+        theirs in prop::collection::vec((0u32..8, 1u64..40), 1..60),
+        mine in prop::collection::vec((0u32..8, 1u64..40), 0..30),
+        later in prop::collection::vec((0u32..8, 1u64..60), 0..20),
+        flip in any::<usize>(),
+    ) {
+        let (mut peer, mut behind) = (Twin::new(), Twin::new());
+        theirs.iter().for_each(|(client, timestamp)| peer.run(*client, *timestamp));
+        mine.iter().for_each(|(client, timestamp)| behind.run(*client, *timestamp));
+        let seq = peer.seq;
+        let state = peer.table.checkpoint(Seq(seq));
+        later.iter().for_each(|(client, timestamp)| peer.run(*client, *timestamp));
+        let wanted = peer.table.part_digests(Some(Seq(seq))).unwrap().1;
+        let have = behind.table.part_digests(None).unwrap().1;
+        let mut fetched = parts_of(&peer.table, seq, state.leaves);
+        fetched.retain(|nth, _| have.get(*nth as usize) != Some(&wanted[*nth as usize]));
+        for nth in fetched.keys() {
+            let mut bad = fetched.clone();
+            let mut bytes = bad[nth].to_vec();
+            let at = flip % bytes.len();
+            bytes[at] ^= 1;
+            bad.insert(*nth, Bytes::from(bytes));
+            prop_assert!(behind.table.restored(Seq(seq), state, &bad).is_none());
+        }
+        let mut table = behind.table.restored(Seq(seq), state, &fetched).unwrap();
+        prop_assert_eq!(
+            parts_of(&table, seq, state.leaves),
+            parts_of(&peer.table, seq, state.leaves)
+        );
+        for (nth, (client, timestamp)) in later.iter().enumerate() {
+            run_on(&mut table, seq + nth as u64 + 1, *client, *timestamp);
+        }
+        prop_assert_eq!(table.root(), peer.table.root());
+        prop_assert!(table.rollback_to(Seq(seq)) && !table.rollback_to(Seq(seq - 1)));
+        prop_assert_eq!(table.root(), state.root);
+    }
 }

@@ -7,21 +7,22 @@
 //! root is part of the checkpoint digest.
 //!
 //! Bounds: `clients_max` records of `window / 64 + 2` pages of 64 replies, pages made when first
-//! written and dropped when the window has passed them.
+//! written and dropped when the window has passed them; while checkpoints are kept, what was
+//! executed since the oldest of them is dropped only with it.
 
-use alloc::boxed::Box;
+mod record;
+mod snapshot;
+
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
 use bytes::Bytes;
 use quorumark_primitives::Digest;
-use quorumark_primitives::hash::Sha256;
 use quorumark_primitives::merkle::{self, Rule};
 
+use self::record::{Entry, Record};
+use self::snapshot::Kept;
+pub use self::snapshot::digest_of;
 use crate::types::{ClientId, Seq, Timestamp};
-
-/// Timestamps a page covers; a checkpoint hashes again only the pages written since the last.
-const PAGE: u64 = 64;
 
 /// What the table says about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,32 +42,13 @@ pub enum Standing {
     Stale,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-enum Entry {
-    #[default]
-    Free,
-    Executing,
-    Done(Seq, Bytes),
-}
-
-#[derive(Debug)]
-struct Page {
-    entries: [Entry; PAGE as usize],
-    digest: Option<Digest>,
-}
-
-#[derive(Debug, Default)]
-struct Record {
-    highest: u64,
-    /// Page number (timestamp / PAGE) to page; holds only pages that the window touches.
-    pages: BTreeMap<u64, Box<Page>>,
-    digest: Option<Digest>,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct ClientTable {
     records: BTreeMap<ClientId, Record>,
+    kept: BTreeMap<Seq, Kept>,
+    /// The earliest table that can be gone back to.
+    reaches: Seq,
     clients_max: usize,
     window: u64,
 }
@@ -78,7 +60,8 @@ impl ClientTable {
     /// When `window` is 0.
     pub fn new(clients_max: usize, window: u64) -> ClientTable {
         assert!(window > 0, "a client's window holds at least one timestamp");
-        ClientTable { records: BTreeMap::new(), clients_max, window }
+        let (records, kept) = (BTreeMap::new(), BTreeMap::from([(Seq(0), Kept::default())]));
+        ClientTable { records, kept, reaches: Seq(0), clients_max, window }
     }
 
     /// What is known of a request.
@@ -113,11 +96,9 @@ impl ClientTable {
         if !self.is_fresh(client, timestamp) {
             return false;
         }
-        let window = self.window;
         let record = self.records.entry(client).or_default();
         if timestamp.0 > record.highest {
             record.highest = timestamp.0;
-            record.forget_below(window);
         }
         record.set(timestamp.0, Entry::Executing);
         debug_assert!(
@@ -147,13 +128,7 @@ impl ClientTable {
     /// The root over all records, in the order of client ids (RFC 6962 shape). A request that is
     /// executing is told apart from one that is done; a checkpoint is taken when none is.
     pub fn root(&mut self) -> Digest {
-        let window = self.window;
-        let leaves: Vec<Digest> = self
-            .records
-            .iter_mut()
-            .map(|(client, record)| record.digest(*client, window))
-            .collect();
-        merkle::root(Rule::Rfc6962, &leaves)
+        merkle::root(Rule::Rfc6962, &self.leaf_hashes())
     }
 
     /// Clients known.
@@ -171,79 +146,6 @@ impl ClientTable {
 #[allow(clippy::panic)] // A bug of the engine, not an input: see the `# Panics` of `finish`.
 fn panic_on(standing: Standing, client: ClientId, timestamp: Timestamp) -> ! {
     panic!("a result came back for {client} {timestamp}, which stands as {standing:?}")
-}
-
-impl Record {
-    fn entry(&self, timestamp: u64) -> Option<&Entry> {
-        let page = self.pages.get(&(timestamp / PAGE))?;
-        page.entries.get((timestamp % PAGE) as usize)
-    }
-
-    fn set(&mut self, timestamp: u64, entry: Entry) {
-        let page = self.pages.entry(timestamp / PAGE).or_insert_with(|| {
-            Box::new(Page { entries: core::array::from_fn(|_| Entry::Free), digest: None })
-        });
-        if let Some(slot) = page.entries.get_mut((timestamp % PAGE) as usize) {
-            *slot = entry;
-        }
-        page.digest = None;
-        self.digest = None;
-    }
-
-    /// Frees every timestamp at or below `highest - window`.
-    fn forget_below(&mut self, window: u64) {
-        let low = self.highest.saturating_sub(window - 1);
-        self.pages = self.pages.split_off(&(low / PAGE));
-        let page_low = low / PAGE * PAGE;
-        if let Some(page) = self.pages.get_mut(&(low / PAGE)) {
-            let passed = page.entries.iter_mut().take((low - page_low) as usize);
-            passed.for_each(|entry| *entry = Entry::Free);
-            page.digest = None;
-            // A page with nothing in it is no page: the root depends on the window's content alone.
-            if page.entries.iter().all(|entry| *entry == Entry::Free) {
-                self.pages.remove(&(low / PAGE));
-            }
-        }
-        self.digest = None;
-    }
-
-    fn digest(&mut self, client: ClientId, window: u64) -> Digest {
-        if let Some(digest) = self.digest {
-            return digest;
-        }
-        let mut hash = Sha256::new();
-        hash.update(b"quorumark/client");
-        hash.update(&client.0.to_le_bytes());
-        hash.update(&window.to_le_bytes());
-        hash.update(&self.highest.to_le_bytes());
-        for (number, page) in &mut self.pages {
-            hash.update(&number.to_le_bytes());
-            hash.update(&page.digest().0);
-        }
-        *self.digest.insert(hash.finish())
-    }
-}
-
-impl Page {
-    fn digest(&mut self) -> Digest {
-        let entries = &self.entries;
-        *self.digest.get_or_insert_with(|| {
-            let mut hash = Sha256::new();
-            for entry in entries {
-                match entry {
-                    Entry::Free => hash.update(&[0]),
-                    Entry::Executing => hash.update(&[1]),
-                    Entry::Done(seq, result) => {
-                        hash.update(&[2]);
-                        hash.update(&seq.0.to_le_bytes());
-                        hash.update(&(result.len() as u32).to_le_bytes());
-                        hash.update(result);
-                    }
-                }
-            }
-            hash.finish()
-        })
-    }
 }
 
 #[cfg(test)]
@@ -317,9 +219,24 @@ mod tests {
         let mut table = ClientTable::new(2, 1024);
         (1..=2000).for_each(|timestamp| done(&mut table, timestamp));
         done(&mut table, u64::MAX - 1);
-        assert_eq!(table.records[&CLIENT].pages.len(), 1);
+        table.checkpoint(Seq(u64::MAX));
+        table.retain(Seq(u64::MAX), None);
+        assert_eq!(table.records[&CLIENT].page_count(), 1);
         assert_eq!(table.standing(CLIENT, Timestamp(1999)), Standing::Stale);
         assert_eq!(table.standing(ClientId(4), Timestamp(1)), Standing::Fresh);
+    }
+
+    #[test]
+    fn what_only_a_checkpoint_that_is_let_go_had_costs_no_memory() {
+        let mut table = ClientTable::new(4, 100);
+        for timestamp in 1..=10_000 {
+            done(&mut table, timestamp);
+            if timestamp % 50 == 0 {
+                table.checkpoint(Seq(timestamp));
+                table.retain(Seq(timestamp.saturating_sub(50)), None);
+            }
+            assert!(table.records[&CLIENT].page_count() <= 5);
+        }
     }
 
     #[test]

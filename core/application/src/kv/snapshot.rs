@@ -1,0 +1,133 @@
+//! The store's checkpoints: their parts, going back to them, and becoming a peer's.
+//!
+//! The leaves are the pages, in order, and last the rules. A checkpoint is the present store with
+//! what was written since undone, so keeping one costs nothing but the values that were replaced.
+
+use std::mem;
+
+use bytes::Bytes;
+use quorumark_consensus::parts::{Cut, StateRoot, append_leaf};
+use quorumark_consensus::types::Seq;
+use quorumark_primitives::Digest;
+use quorumark_primitives::wire::{Encode, WireError};
+
+use super::{KvStore, Page, Undo, mix};
+use crate::history::History;
+use crate::{Application, NotKept, RestoreError};
+
+impl KvStore {
+    pub(super) fn leaves(&self) -> u64 {
+        self.pages.len() as u64 + 1
+    }
+
+    fn cut(&self) -> Cut {
+        Cut::new(self.leaves()).expect("a store has far fewer leaves than a cut can have")
+    }
+
+    /// The digests of the parts, as of the last root.
+    pub(super) fn cut_digests(&self) -> Vec<Digest> {
+        // The number of pages is a power of two and of parts: the rules are a part of their own.
+        let mut digests = self.tree.level(self.cut().level()).to_vec();
+        digests.push(self.rules.1);
+        debug_assert_eq!(digests.len(), self.cut().parts() as usize);
+        digests
+    }
+
+    /// The pages of a part.
+    fn pages_of(&self, nth: u32) -> std::ops::Range<usize> {
+        let leaves = self.cut().leaves_of(nth);
+        let rules = self.pages.len();
+        (leaves.start as usize).min(rules)..(leaves.end as usize).min(rules)
+    }
+
+    pub(super) fn part_at(&self, seq: Seq, nth: u32) -> Option<Bytes> {
+        let checkpoint = self.history.kept(seq)?;
+        if nth >= self.cut().parts() {
+            return None;
+        }
+        let range = self.pages_of(nth);
+        let mut pages: Vec<Page> = self.pages[range.clone()].to_vec();
+        for undo in self.history.since(checkpoint) {
+            let place = (undo.page as usize).checked_sub(range.start);
+            if let Some(page) = place.and_then(|place| pages.get_mut(place)) {
+                page.undo(undo.key, undo.before.clone());
+            }
+        }
+        let mut part = Vec::new();
+        pages.iter().for_each(|page| append_leaf(&page.to_frame(), &mut part));
+        if range.is_empty() {
+            append_leaf(&self.rules.0, &mut part);
+        }
+        Some(Bytes::from(part))
+    }
+
+    pub(super) fn undo_to(&mut self, seq: Seq) -> Result<(), NotKept> {
+        if !self.history.reaches(seq) || seq > self.executed {
+            return Err(NotKept { seq });
+        }
+        for Undo { page, key, before } in self.history.unwind(seq) {
+            let (keys, bytes) = self.pages[page as usize].undo(key, before);
+            self.keys = self.keys.strict_add_signed(keys);
+            self.value_bytes = self.value_bytes.strict_add_signed(bytes);
+            self.tree.mark(page as usize);
+        }
+        self.executed = seq;
+        Ok(())
+    }
+
+    pub(super) fn take_over(
+        &mut self,
+        seq: Seq,
+        state: StateRoot,
+        parts: &[(u32, Bytes)],
+    ) -> Result<(), RestoreError> {
+        if state.leaves != self.leaves() {
+            return Err(RestoreError::Shape { leaves: state.leaves });
+        }
+        let mut pages = Vec::new();
+        for (nth, part) in parts {
+            let read = self.read_part(*nth, part, &mut pages);
+            read.map_err(|error| RestoreError::Part { nth: *nth, error })?;
+        }
+        self.swap(&mut pages);
+        let found = self.root();
+        if found != state.root {
+            self.swap(&mut pages);
+            return Err(RestoreError::Root { found });
+        }
+        self.history = History::new(seq);
+        self.history.checkpoint(seq, self.cut_digests());
+        self.executed = seq;
+        Ok(())
+    }
+
+    fn read_part(
+        &self,
+        nth: u32,
+        part: &Bytes,
+        pages: &mut Vec<(usize, Page)>,
+    ) -> Result<(), WireError> {
+        let leaves = self.cut().read(nth, part)?;
+        let range = self.pages_of(nth);
+        if range.is_empty() {
+            let same = leaves.first() == Some(&self.rules.0);
+            return same.then_some(()).ok_or(WireError::NotCanonical { of: "rules" });
+        }
+        for (page, leaf) in range.zip(&leaves) {
+            let belongs = |key| mix(key) as usize & (self.pages.len() - 1) == page;
+            pages.push((page, Page::from_leaf(leaf, belongs)?));
+        }
+        Ok(())
+    }
+
+    /// Exchanges pages with the store's, and counts again.
+    fn swap(&mut self, pages: &mut [(usize, Page)]) {
+        for (nth, page) in pages {
+            let mine = &mut self.pages[*nth];
+            self.keys = self.keys - mine.len() + page.len();
+            self.value_bytes = self.value_bytes - mine.value_bytes() + page.value_bytes();
+            mem::swap(mine, page);
+            self.tree.mark(*nth);
+        }
+    }
+}

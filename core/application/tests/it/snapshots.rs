@@ -1,0 +1,255 @@
+//! Checkpoints: going back to them, and becoming a peer's, for every application.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use quorumark_application::kv::{KvStore, Limits, Operation};
+use quorumark_application::{Allowed, Application, Ledger, NotKept, Permissions, RestoreError};
+use quorumark_consensus::parts::{Cut, StateRoot};
+use quorumark_consensus::types::Seq;
+use quorumark_primitives::wire::Encode;
+
+use crate::execute;
+
+/// Few keys in few pages, so that operations meet and some are refused.
+const LIMITS: Limits = Limits { keys_max: 64, value_bytes_max: 600 };
+
+fn store() -> KvStore {
+    KvStore::new(LIMITS, Permissions::default())
+}
+
+fn ledger() -> Ledger {
+    Ledger::new(Permissions::default())
+}
+
+/// What happens to an application.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A batch of writes, each a key and a value.
+    Execute(Vec<(u64, Vec<u8>)>),
+    Checkpoint,
+    /// To a checkpoint or to between two, this many batches back.
+    Rollback(u64),
+    /// Everything older than this many batches is let go.
+    Retain(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let write = || (0u64..24, prop::collection::vec(any::<u8>(), 0..24));
+    prop_oneof![
+        5 => prop::collection::vec(write(), 0..6).prop_map(Event::Execute),
+        2 => Just(Event::Checkpoint),
+        1 => (0u64..6).prop_map(Event::Rollback),
+        1 => (0u64..6).prop_map(Event::Retain),
+    ]
+}
+
+fn operations(writes: &[(u64, Vec<u8>)]) -> Vec<Bytes> {
+    writes.iter().map(|(key, value)| Operation::Put { key: *key, value }.to_frame()).collect()
+}
+
+/// An application that executed these batches and nothing else.
+fn replay<A: Application>(new: fn() -> A, batches: &[Vec<Bytes>]) -> A {
+    let mut fresh = new();
+    for (nth, batch) in batches.iter().enumerate() {
+        execute(&mut fresh, nth as u64 + 1, batch);
+    }
+    fresh
+}
+
+/// Every part of a kept checkpoint.
+fn parts(application: &impl Application, seq: Seq, leaves: u64) -> Vec<(u32, Bytes)> {
+    let cut = Cut::new(leaves).unwrap();
+    (0..cut.parts()).map(|nth| (nth, application.part(seq, nth).unwrap())).collect()
+}
+
+/// Whether the kept checkpoint's parts are those of an application that never went further.
+fn is_kept_whole<A: Application>(application: &mut A, seq: Seq, mut model: A) -> StateRoot {
+    let state = model.checkpoint(seq);
+    let kept = application.part_digests(Some(seq)).unwrap();
+    assert_eq!(Some(kept), model.part_digests(Some(seq)));
+    let parts = parts(application, seq, state.leaves);
+    assert_eq!(parts, self::parts(&model, seq, state.leaves));
+    let cut = Cut::new(state.leaves).unwrap();
+    let digests: Vec<_> =
+        parts.iter().map(|(nth, part)| cut.digest_of(*nth, part).unwrap()).collect();
+    assert_eq!(cut.root(&digests), Some(state.root));
+    state
+}
+
+/// Runs a history on an application and on what it should be: the batches that count.
+fn check_history<A: Application>(new: fn() -> A, events: &[Event]) {
+    let mut application = new();
+    let mut batches: Vec<Vec<Bytes>> = Vec::new();
+    let mut kept = BTreeMap::new();
+    let mut reaches = 0;
+    for event in events {
+        let now = batches.len() as u64;
+        match event {
+            Event::Execute(writes) => {
+                let batch = operations(writes);
+                let mut model = replay(new, &batches);
+                let results = execute(&mut application, now + 1, &batch);
+                assert_eq!(results, execute(&mut model, now + 1, &batch));
+                batches.push(batch);
+            }
+            Event::Checkpoint => {
+                let state = application.checkpoint(Seq(now));
+                assert_eq!(state.root, replay(new, &batches).root());
+                kept.insert(now, state);
+            }
+            Event::Rollback(back) => {
+                let seq = now.saturating_sub(*back);
+                let done = application.rollback_to(Seq(seq));
+                if seq < reaches {
+                    assert_eq!(done, Err(NotKept { seq: Seq(seq) }));
+                } else {
+                    assert_eq!(done, Ok(()));
+                    batches.truncate(seq as usize);
+                    kept.retain(|kept, _| *kept <= seq);
+                }
+            }
+            Event::Retain(back) => {
+                let from = now.saturating_sub(*back);
+                application.retain(Seq(from), None);
+                reaches = reaches.max(from);
+                kept.retain(|kept, _| *kept >= reaches);
+            }
+        }
+        assert_eq!(application.root(), replay(new, &batches).root());
+        for (seq, state) in &kept {
+            let model = replay(new, &batches[..*seq as usize]);
+            assert_eq!(is_kept_whole(&mut application, Seq(*seq), model), *state);
+        }
+    }
+}
+
+/// A checkpoint fetched by an application elsewhere gives the same state and the same future.
+fn check_restore<A: Application>(
+    new: fn() -> A,
+    theirs: &[Vec<Bytes>],
+    mine: &[Vec<Bytes>],
+    later: &[Vec<Bytes>],
+) {
+    let mut peer = replay(new, theirs);
+    let seq = Seq(theirs.len() as u64);
+    let state = peer.checkpoint(seq);
+    for (nth, batch) in later.iter().enumerate() {
+        execute(&mut peer, seq.0 + nth as u64 + 1, batch);
+    }
+    let mut behind = replay(new, mine);
+    let (_, wanted) = peer.part_digests(Some(seq)).unwrap();
+    let (_, have) = behind.part_digests(None).unwrap();
+    let mut fetched = parts(&peer, seq, state.leaves);
+    fetched.retain(|(nth, _)| wanted[*nth as usize] != have[*nth as usize]);
+    let before = behind.root();
+    for (place, (nth, part)) in fetched.iter().enumerate() {
+        // A part with any byte changed never gives the root, and changes nothing.
+        let mut bytes = part.to_vec();
+        let at = (seq.0 as usize * 7 + place) % bytes.len();
+        bytes[at] ^= 1;
+        let mut bad = fetched.clone();
+        bad[place] = (*nth, Bytes::from(bytes));
+        assert!(behind.restore(seq, state, &bad).is_err());
+        assert_eq!(behind.root(), before);
+    }
+    assert_eq!(behind.restore(seq, state, &fetched), Ok(()));
+    assert_eq!(behind.root(), state.root);
+    assert_eq!(parts(&behind, seq, state.leaves), parts(&peer, seq, state.leaves));
+    for (nth, batch) in later.iter().enumerate() {
+        execute(&mut behind, seq.0 + nth as u64 + 1, batch);
+    }
+    assert_eq!(behind.root(), peer.root());
+    assert_eq!(behind.rollback_to(seq), Ok(()));
+    assert_eq!(behind.root(), state.root);
+}
+
+fn batches() -> impl Strategy<Value = Vec<Vec<Bytes>>> {
+    let write = || (0u64..24, prop::collection::vec(any::<u8>(), 0..24));
+    let batch = prop::collection::vec(write(), 0..5);
+    prop::collection::vec(batch.prop_map(|writes| operations(&writes)), 0..8)
+}
+
+proptest! {
+    #[test]
+    fn a_store_goes_back_and_keeps_checkpoints_as_if_it_had_executed_nothing_else(
+        events in prop::collection::vec(event(), 1..30),
+    ) {
+        check_history(store, &events);
+    }
+
+    #[test]
+    fn a_ledger_goes_back_and_keeps_checkpoints_as_if_it_had_executed_nothing_else(
+        events in prop::collection::vec(event(), 1..30),
+    ) {
+        check_history(ledger, &events);
+    }
+
+    #[test]
+    fn a_restored_store_has_the_peers_root_and_future_and_no_changed_part_gives_that_root(
+        theirs in batches(), mine in batches(), later in batches(),
+    ) {
+        check_restore(store, &theirs, &mine, &later);
+    }
+
+    #[test]
+    fn a_restored_ledger_has_the_peers_root_and_future_and_no_changed_part_gives_that_root(
+        theirs in batches(), mine in batches(), later in batches(),
+    ) {
+        check_restore(ledger, &theirs, &mine, &later);
+    }
+}
+
+#[test]
+fn a_state_of_another_setup_is_refused_whole() {
+    let mut peer = replay(store, &[operations(&[(1, vec![1])])]);
+    let state = peer.checkpoint(Seq(1));
+    let all = parts(&peer, Seq(1), state.leaves);
+    let mut smaller = KvStore::new(Limits { keys_max: 8, ..LIMITS }, Permissions::default());
+    let refused = smaller.restore(Seq(1), state, &all);
+    assert_eq!(refused, Err(RestoreError::Shape { leaves: state.leaves }));
+    let mut stricter = KvStore::new(LIMITS, Permissions::new(Allowed::GET));
+    let rules = state.leaves as u32 - 1;
+    let refused = stricter.restore(Seq(1), state, &all);
+    assert!(matches!(refused, Err(RestoreError::Part { nth, .. }) if nth == rules));
+    assert_eq!(stricter.keys(), 0);
+}
+
+#[test]
+fn a_lease_keeps_an_old_checkpoint_while_the_store_goes_on() {
+    let mut store = store();
+    let mut state = None;
+    for seq in 1..=20 {
+        execute(&mut store, seq, &operations(&[(seq % 5, vec![seq as u8; 9])]));
+        let at = store.checkpoint(Seq(seq));
+        if seq == 4 {
+            state = Some(at);
+        }
+        store.retain(Seq(seq.saturating_sub(2)), (seq > 4).then_some(Seq(4)));
+    }
+    let all = parts(&store, Seq(4), state.unwrap().leaves);
+    let mut other = self::store();
+    assert_eq!(other.restore(Seq(4), state.unwrap(), &all), Ok(()));
+    store.retain(Seq(19), None);
+    assert!(store.part(Seq(4), 0).is_none() && store.part(Seq(19), 0).is_some());
+    assert_eq!(store.rollback_to(Seq(4)), Err(NotKept { seq: Seq(4) }));
+}
+
+#[test]
+fn parts_of_a_large_store_hold_many_pages_each() {
+    let limits = Limits { keys_max: 1 << 15, ..Limits::default() };
+    let new = || KvStore::new(limits, Permissions::default());
+    let mut peer = new();
+    let writes: Vec<_> = (0..5000).map(|key| (key, vec![key as u8; 10])).collect();
+    execute(&mut peer, 1, &operations(&writes));
+    let state = peer.checkpoint(Seq(1));
+    let cut = Cut::new(state.leaves).unwrap();
+    assert!(u64::from(cut.parts()) < state.leaves / 2);
+    execute(&mut peer, 2, &operations(&[(7, vec![1, 2, 3]), (90_000, vec![4])]));
+    let mut other = new();
+    let all = parts(&peer, Seq(1), state.leaves);
+    assert_eq!(other.restore(Seq(1), state, &all), Ok(()));
+    assert_eq!(other.keys(), 5000);
+    assert_eq!(other.get(90_000), None);
+}
