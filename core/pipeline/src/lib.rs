@@ -14,7 +14,11 @@
 //!
 //! Invariant: every queue is bounded, and no cycle of full queues can stand still. The argument:
 //! - *order -> execute -> order*: the engine hands out at most a window of batches before their
-//!   results are back, and both queues hold more than a window, so neither stage ever waits there.
+//!   results are back, and at most `STATE_WORK_MAX` questions about the state before their answers
+//!   are; what it lets go of (`Retain`, without an answer) it tells once for each checkpoint that
+//!   becomes stable. Execution pauses at a checkpoint until its results are back, so while `execute`
+//!   takes nothing no more checkpoints become stable than the window holds. Both queues have places
+//!   for two windows and all questions, so neither stage ever waits there.
 //! - *order -> egress -> order*: `order` empties the queue of own messages at the start of each turn
 //!   and sends at most one batch to `egress` a turn. With E places before `egress`, at most E + 1
 //!   batches are there or in hand when `order` blocks, so E + 2 places on the way back always take

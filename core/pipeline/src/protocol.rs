@@ -44,6 +44,10 @@ impl Protocol for pbft::Message {
         "fetch",
         "body",
         "committed",
+        "stable",
+        "fetch-state",
+        "state-manifest",
+        "state-slice",
     ];
 
     fn kind(&self) -> usize {
@@ -59,6 +63,10 @@ impl Protocol for pbft::Message {
             pbft::Message::Fetch(_) => 8,
             pbft::Message::Body(_) => 9,
             pbft::Message::Committed(..) => 10,
+            pbft::Message::Stable(_) => 11,
+            pbft::Message::FetchState(_) => 12,
+            pbft::Message::StateManifest(_) => 13,
+            pbft::Message::StateSlice(_) => 14,
         }
     }
 

@@ -83,8 +83,8 @@ impl Record {
     /// Frees every timestamp below the window that ends at `highest`.
     pub(super) fn forget_below(&mut self, highest: u64, window: u64) {
         let low = window_low(highest, window);
-        let is_below = |(number, _): (&u64, &Box<Page>)| *number < low / PAGE;
-        if self.pages.first_key_value().is_some_and(is_below) {
+        let lowest = self.pages.first_key_value().map(|(number, _)| *number);
+        if lowest.is_some_and(|number| number < low / PAGE) {
             self.pages = self.pages.split_off(&(low / PAGE));
         }
         if let Some(page) = self.pages.get_mut(&(low / PAGE)) {

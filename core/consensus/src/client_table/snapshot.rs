@@ -16,7 +16,8 @@ use crate::types::{ClientId, Seq};
 /// A checkpoint that is kept.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    leaves: u64,
+    /// `None` for the table before any request.
+    state: Option<StateRoot>,
     parts: Vec<Digest>,
 }
 
@@ -33,14 +34,17 @@ impl ClientTable {
         let leaves = self.leaf_hashes();
         let (state, parts) = summary(&leaves);
         self.records.values_mut().for_each(|record| record.mark(seq));
-        self.kept.insert(seq, Kept { leaves: state.leaves, parts });
+        self.kept.insert(seq, Kept { state: Some(state), parts });
         state
     }
 
     /// The number of leaves at a kept checkpoint, or at present, and the digests of the parts.
     pub fn part_digests(&mut self, at: Option<Seq>) -> Option<(u64, Vec<Digest>)> {
         match at {
-            Some(seq) => self.kept.get(&seq).map(|kept| (kept.leaves, kept.parts.clone())),
+            Some(seq) => {
+                let kept = self.kept.get(&seq)?;
+                Some((kept.state?.leaves, kept.parts.clone()))
+            }
             None => {
                 let (state, parts) = summary(&self.leaf_hashes());
                 Some((state.leaves, parts))
@@ -48,9 +52,19 @@ impl ClientTable {
         }
     }
 
+    /// The root of a kept checkpoint.
+    pub fn state_at(&self, seq: Seq) -> Option<StateRoot> {
+        self.kept.get(&seq)?.state
+    }
+
+    /// Every part of a kept checkpoint, in order: the whole table, for a journal.
+    pub fn parts(&self, seq: Seq) -> Vec<Bytes> {
+        (0..).map_while(|nth| self.part(seq, nth)).collect()
+    }
+
     /// One part of a kept checkpoint: its records, one after the other.
     pub fn part(&self, seq: Seq, nth: u32) -> Option<Bytes> {
-        let cut = Cut::new(self.kept.get(&seq)?.leaves)?;
+        let cut = Cut::new(self.state_at(seq)?.leaves)?;
         if nth >= cut.parts() {
             return None;
         }
@@ -114,6 +128,7 @@ impl ClientTable {
             }
         }
         table.reaches = seq;
+        table.kept.clear();
         (table.checkpoint(seq) == state).then_some(table)
     }
 

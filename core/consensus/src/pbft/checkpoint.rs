@@ -141,17 +141,38 @@ impl Checkpoints {
 
     /// C of a view-change (PBFT 4.4): the proof of the stable checkpoint.
     pub(super) fn proof(&self, stable: Seq) -> CheckpointCertificate {
-        let Some((votes, first)) =
-            self.certificates.get(&stable).and_then(|votes| Some((votes, votes.first()?)))
-        else {
-            return CheckpointCertificate::start();
-        };
-        let votes = votes.iter().take(self.committee.quorum());
-        let votes = votes.map(|Signed { body, signature }| Voucher {
-            replica: body.replica,
-            signature: *signature,
-        });
-        CheckpointCertificate { seq: stable, state: first.body.state, votes: votes.collect() }
+        let votes = self.certificates.get(&stable);
+        let certificate = votes.and_then(|votes| self.certify(stable, votes.iter()));
+        certificate.unwrap_or_else(CheckpointCertificate::start)
+    }
+
+    /// The certificate of a checkpoint above the stable one, if a quorum agrees on its state.
+    pub(super) fn certified(&self, seq: Seq) -> Option<CheckpointCertificate> {
+        let votes = self.votes.get(&seq)?;
+        let states = self.committee.members().filter_map(|replica| votes.of(replica));
+        let mut states = states.map(|vote| vote.body.state);
+        states.find_map(|state| self.certify(seq, votes.matching(state)))
+    }
+
+    fn certify<'a>(
+        &self,
+        seq: Seq,
+        equal: impl Iterator<Item = &'a Signed<Checkpoint>>,
+    ) -> Option<CheckpointCertificate> {
+        let quorum = self.committee.quorum();
+        let votes: Vec<_> = equal.take(quorum).collect();
+        let state = votes.first()?.body.state;
+        let vouchers = votes
+            .iter()
+            .map(|vote| Voucher { replica: vote.body.replica, signature: vote.signature });
+        let certificate = CheckpointCertificate { seq, state, votes: vouchers.collect() };
+        (votes.len() == quorum).then_some(certificate)
+    }
+
+    /// Takes over a checkpoint that this replica did not execute: its certificate is its proof.
+    pub(super) fn adopt(&mut self, certificate: &CheckpointCertificate) {
+        self.certificates.insert(certificate.seq, certificate.signed().collect());
+        self.own.insert(certificate.seq, certificate.state);
     }
 
     /// What `replica` voted above `seq`.

@@ -33,6 +33,16 @@ struct InFlight {
 }
 
 impl Cursor {
+    /// Everything up to `seq` is executed, or came with a state.
+    pub(super) fn at(seq: Seq) -> Cursor {
+        Cursor { handed: seq, executed: seq, in_flight: VecDeque::new() }
+    }
+
+    /// Whether all that was handed out is back.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
     /// A checkpoint's results must be back before anything later may touch the client table.
     fn is_paused(&self) -> bool {
         self.in_flight.back().is_some_and(|last| last.checkpoint)
@@ -46,7 +56,8 @@ impl Pbft {
     /// true and i's state reflects the sequential execution of all requests with lower sequence
     /// numbers".
     pub(super) fn hand_out(&mut self, out: &mut Outbox<Message>) {
-        while !self.cursor.is_paused() {
+        // While a state is fetched, its own stays as it is.
+        while !self.cursor.is_paused() && !self.transfer.is_under_way() {
             let seq = self.cursor.handed.next();
             let Some(slot) = self.log.slot(seq) else { return };
             let decision = slot.decision(self.view, self.config.committee.quorum());
@@ -107,6 +118,7 @@ impl Pbft {
             let clients = self.clients.checkpoint(seq);
             let state = state_digest(&self.config, seq, application, clients);
             self.checkpoints.reached(seq, state);
+            self.serving.reached(seq, application);
             let body = Checkpoint { seq, state, replica: self.config.replica };
             let message = Message::Checkpoint(Signed::blank(body));
             self.say(message, out);

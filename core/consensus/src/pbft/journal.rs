@@ -1,15 +1,18 @@
 //! What a replica must not forget (PROTOCOLS: durability), and how far its journal has come.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
+use bytes::Bytes;
 use quorumark_primitives::signed::Signed;
 
-use super::certificate::PreparedCertificate;
+use super::certificate::{CheckpointCertificate, PreparedCertificate};
 use super::message::{Message, PrePrepare};
 use super::view_message::{NewView, ViewChange};
 use crate::engine::{Outbox, Output, Position, Vocabulary};
+use crate::parts::StateRoot;
 use crate::request::Batch;
-use crate::types::View;
+use crate::types::{Seq, View};
 
 /// One record of a PBFT replica's journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,35 @@ pub enum Record {
     /// The NEW-VIEW of the view that it enters. As primary it is written before it is said, its
     /// signatures still blank.
     NewView(Arc<NewView>),
+    /// A checkpoint is stable: what a restart begins from.
+    Stable(Arc<StableRecord>),
+}
+
+/// A stable checkpoint, with all of the replica's state but the application's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StableRecord {
+    /// Its proof (PBFT 4.3).
+    pub certificate: CheckpointCertificate,
+    /// What the application's state is.
+    pub application: StateRoot,
+    /// What the client table is.
+    pub clients: StateRoot,
+    /// The client table, in parts.
+    pub parts: Vec<Bytes>,
+}
+
+impl Record {
+    /// Whether a restart still needs it once a checkpoint at `stable` is recorded after it. A driver
+    /// may leave out the others when it cuts its journal, and keeps these in their order.
+    pub fn outlives(&self, stable: Seq) -> bool {
+        match self {
+            Record::Accepted(signed, _) => signed.body.seq > stable,
+            Record::Prepared(certificate) => certificate.seq() > stable,
+            // Few, and what gives the others their view.
+            Record::View { .. } | Record::ViewChange(_) | Record::NewView(_) => true,
+            Record::Stable(record) => record.certificate.seq >= stable,
+        }
+    }
 }
 
 impl Vocabulary for Message {
@@ -53,6 +85,11 @@ impl Journal {
     /// Whether this replica keeps one.
     pub(super) fn is_on(&self) -> bool {
         self.on
+    }
+
+    /// Goes on after the records of an earlier life.
+    pub(super) fn resume(&mut self, records: u64) {
+        self.position = Position(records);
     }
 
     /// What everything that is said from now on must wait for.

@@ -410,13 +410,15 @@ impl Log {
     pub(super) fn truncate(&mut self, stable: Seq) {
         assert!(stable >= self.low, "the low watermark {} would fall to {stable}", self.low);
         self.low = stable;
-        while self.forgotten.0 + self.window < stable.0 {
+        let gap = stable.0.saturating_sub(self.forgotten.0 + self.window);
+        // A state that was fetched may lie further ahead than all slots reach.
+        for _ in 0..gap.min(3 * self.window) {
             if let Some(mut slot) = self.slots.pop_front() {
                 slot.clear();
                 self.slots.push_back(slot);
             }
-            self.forgotten = self.forgotten.next();
         }
+        self.forgotten = self.forgotten.plus(gap);
         debug_assert_eq!(self.slots.len() as u64, 3 * self.window);
     }
 

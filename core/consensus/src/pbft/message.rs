@@ -9,7 +9,8 @@ use quorumark_primitives::signed::{
 };
 use quorumark_primitives::wire::{Decode, Encode, Reader, WireError, encode_sequence};
 
-use super::certificate::CommitCertificate;
+use super::certificate::{CheckpointCertificate, CommitCertificate};
+use super::state_message::{FetchState, StateManifest, StateSlice};
 use super::view_message::{NewView, ViewChange};
 use crate::committee::REPLICAS_MAX;
 use crate::request::{Batch, SignedRequest};
@@ -19,6 +20,12 @@ use crate::types::{ReplicaId, Seq, View};
 pub(super) const STATUS_SLOTS_MAX: usize = 64;
 /// The most bodies that one fetch asks for.
 pub(super) const FETCH_DIGESTS_MAX: usize = 256;
+
+// The tags of what concerns the state.
+const STABLE: u8 = 11;
+const FETCH_STATE: u8 = 12;
+const STATE_MANIFEST: u8 = 13;
+const STATE_SLICE: u8 = 14;
 
 /// Declares a statement of one replica: its fields, its encoding, its domain, its signer.
 macro_rules! statement {
@@ -213,6 +220,15 @@ pub enum Message {
     /// A batch that was committed, for a replica that comes from another view. It bears no
     /// signature of its sender: the certificate speaks for itself.
     Committed(Arc<CommitCertificate>, Arc<Batch>),
+    /// The proof of a stable checkpoint, for a replica that messages cannot bring up to it. It bears
+    /// no signature of its sender: the certificate speaks for itself.
+    Stable(Arc<CheckpointCertificate>),
+    /// A replica asks for a piece of a state.
+    FetchState(Signed<FetchState>),
+    /// The list of the parts of a state.
+    StateManifest(Arc<StateManifest>),
+    /// A piece of a part.
+    StateSlice(Arc<StateSlice>),
 }
 
 impl Message {
@@ -229,7 +245,10 @@ impl Message {
             Message::ViewChange(view_change) => Some(view_change.body().replica),
             Message::NewView(new_view) => Some(new_view.body().replica),
             Message::Fetch(signed) => Some(signed.body.replica),
-            Message::Body(_) | Message::Committed(..) => None,
+            Message::Body(_) | Message::Committed(..) | Message::Stable(_) => None,
+            Message::FetchState(signed) => Some(signed.body.replica),
+            Message::StateManifest(manifest) => Some(manifest.signed.body.replica),
+            Message::StateSlice(slice) => Some(slice.signed.body.replica),
         }
     }
 
@@ -247,6 +266,10 @@ impl Message {
             Message::Fetch(_) => "fetch",
             Message::Body(_) => "body",
             Message::Committed(..) => "committed",
+            Message::Stable(_) => "stable",
+            Message::FetchState(_) => "fetch-state",
+            Message::StateManifest(_) => "state-manifest",
+            Message::StateSlice(_) => "state-slice",
         }
     }
 }
@@ -280,6 +303,10 @@ impl Claimed for Message {
                 certificate.claims(sink);
                 batch.requests().iter().for_each(|request| request.claims(sink));
             }
+            Message::Stable(certificate) => certificate.claims(sink),
+            Message::FetchState(signed) => sink.signed(signed),
+            Message::StateManifest(manifest) => manifest.claims(sink),
+            Message::StateSlice(slice) => slice.claims(sink),
         }
     }
 
@@ -314,7 +341,10 @@ impl Sealable for Message {
             Message::NewView(new_view) => Arc::make_mut(new_view).seal(sealer),
             Message::Fetch(signed) => sealer.seal(signed),
             // Their signatures are there already: such a message is relayed, not said.
-            Message::Body(_) | Message::Committed(..) => {}
+            Message::Body(_) | Message::Committed(..) | Message::Stable(_) => {}
+            Message::FetchState(signed) => sealer.seal(signed),
+            Message::StateManifest(manifest) => Arc::make_mut(manifest).seal(sealer),
+            Message::StateSlice(slice) => Arc::make_mut(slice).seal(sealer),
         }
     }
 }
@@ -474,6 +504,22 @@ impl Encode for Message {
                 certificate.encode(out);
                 batch.encode(out);
             }
+            Message::Stable(certificate) => {
+                out.push(STABLE);
+                certificate.encode(out);
+            }
+            Message::FetchState(signed) => {
+                out.push(FETCH_STATE);
+                signed.encode(out);
+            }
+            Message::StateManifest(manifest) => {
+                out.push(STATE_MANIFEST);
+                manifest.encode(out);
+            }
+            Message::StateSlice(slice) => {
+                out.push(STATE_SLICE);
+                slice.encode(out);
+            }
         }
     }
 }
@@ -496,6 +542,10 @@ impl Decode for Message {
                 let certificate = Arc::new(CommitCertificate::decode(reader)?);
                 Message::Committed(certificate, Arc::new(Batch::decode(reader)?))
             }
+            STABLE => Message::Stable(Arc::new(Decode::decode(reader)?)),
+            FETCH_STATE => Message::FetchState(Signed::decode(reader)?),
+            STATE_MANIFEST => Message::StateManifest(Arc::new(Decode::decode(reader)?)),
+            STATE_SLICE => Message::StateSlice(Arc::new(Decode::decode(reader)?)),
             tag => return Err(WireError::Tag { tag, of: "message" }),
         })
     }

@@ -28,20 +28,27 @@ mod journal;
 mod log;
 mod message;
 mod new_view;
+mod recovery;
 mod repair;
 mod replica;
+mod serving;
+mod state_message;
 mod timer;
+mod transfer;
 mod view_change;
 mod view_message;
 
 pub use certificate::{CheckpointCertificate, CommitCertificate, PreparedCertificate, Voucher};
 pub use config::{CheckedConfig, Config, ConfigError};
-pub use journal::Record;
+pub use journal::{Record, StableRecord};
 pub use message::{
     Checkpoint, Commit, FetchStatement, Message, NewViewStatement, PrePrepare, Prepare, SlotStatus,
     Status, StatusStatement, ViewChangeStatement, ViewPhase,
 };
 pub use replica::{Counters, Pbft};
+pub use state_message::{
+    FetchState, StateManifest, StateSlice, StateStatement, Tree, TreeParts, Wanted,
+};
 pub use view_message::{NewView, NewViewBody, Plan, ViewChange, ViewChangeBody};
 
 /// What signatures bind as the protocol.

@@ -64,6 +64,10 @@ impl Pbft {
         if view < self.view || has_one {
             self.counters.messages_out_of_reach += 1;
             let kept = self.new_view.clone().filter(|_| has_one);
+            let own = new_view.body().replica == self.config.replica;
+            if own && kept.as_ref().is_some_and(|first| first.digest() == new_view.digest()) {
+                return self.opened_again(new_view, out);
+            }
             if let Some(first) = kept
                 && first.digest() != new_view.digest()
                 && first.body().replica == new_view.body().replica
@@ -98,6 +102,7 @@ impl Pbft {
         if self.needs_state(target) {
             // The proof of min-s makes it stable here, if this replica has executed so far.
             target.signed().for_each(|vote| self.on_checkpoint(vote, out));
+            self.consider_state(target, out);
         }
         if !self.needs_state(target)
             && let Some(plan) = new_view.plan(&self.config)
@@ -139,7 +144,7 @@ impl Pbft {
     }
 
     /// Puts O into the log, with the bodies that are here. What is ordered again waits no more.
-    fn order_again(&mut self, new_view: &NewView, plan: &Plan) {
+    pub(super) fn order_again(&mut self, new_view: &NewView, plan: &Plan) {
         let null = Arc::new(Batch::null());
         for (signed, digest) in new_view.body().pre_prepares.iter().zip(&plan.digests) {
             let Some(slot) = self.log.slot_mut(signed.body.seq) else { continue };

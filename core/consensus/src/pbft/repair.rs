@@ -171,6 +171,10 @@ impl Pbft {
         let high = status.stable.plus(self.config.window);
         let proof = self.checkpoints.certificate(status.stable, high);
         again.extend(proof.iter().copied().map(Message::Checkpoint));
+        if high < self.log.low() {
+            // What it lacks is gone from every log: it needs the state.
+            again.push(Message::Stable(Arc::new(self.checkpoints.proof(self.log.low()))));
+        }
         let above = status.stable.max(self.log.low());
         let own = self.checkpoints.votes_of(self.config.replica, above);
         again.extend(own.copied().map(Message::Checkpoint));

@@ -7,6 +7,7 @@ use quorumark_primitives::signed::Signed;
 
 use super::batcher::{Admission, Batcher, Limits};
 use super::bodies::Fetch;
+use super::certificate::CheckpointCertificate;
 use super::checkpoint::Checkpoints;
 use super::config::CheckedConfig;
 use super::early::Early;
@@ -15,11 +16,14 @@ use super::journal::{Journal, Record};
 use super::log::{Cast, Log, Place};
 use super::message::{Checkpoint, Message, PrePrepare};
 use super::repair::Watch;
+use super::serving::Serving;
 use super::timer::Timer;
+use super::transfer::Transfer;
 use super::view_change::ViewChanges;
 use super::view_message::NewView;
 use crate::client_table::{ClientTable, Standing};
 use crate::engine::{Engine, Evidence, Input, Outbox, Output, Recipients};
+use crate::parts::StateRoot;
 use crate::request::{Authentic, Batch, SignedRequest};
 use crate::types::{Instant, ReplicaId, Seq, View};
 
@@ -80,6 +84,24 @@ pub struct Counters {
     pub bodies_asked: u64,
     /// Bodies that came and were not waited for.
     pub bodies_unasked: u64,
+    /// States that this replica began to fetch.
+    pub transfers_begun: u64,
+    /// Times that it went over to a newer one meanwhile.
+    pub transfers_moved: u64,
+    /// States fetched and taken over.
+    pub transfers_finished: u64,
+    /// States that did not fit: this replica is set up differently.
+    pub transfers_failed: u64,
+    /// Parts that came whole and were good.
+    pub state_parts_fetched: u64,
+    /// Bytes of parts that came, bad ones too.
+    pub state_bytes_fetched: u64,
+    /// Manifests and parts that were not what a quorum certified: each named its sender.
+    pub state_pieces_bad: u64,
+    /// Manifests and slices that nobody had been asked for, or no longer.
+    pub state_pieces_unasked: u64,
+    /// Manifests and slices sent to peers.
+    pub state_pieces_sent: u64,
 }
 
 /// A PBFT replica behind the [`Engine`] contract.
@@ -114,6 +136,8 @@ pub struct Pbft {
     /// The last sequence number that this replica proposed.
     pub(super) proposed: Seq,
     pub(super) watch: Watch,
+    pub(super) transfer: Transfer,
+    pub(super) serving: Serving,
     pub(super) journal: Journal,
     pub(super) counters: Counters,
     pub(super) now: Instant,
@@ -148,6 +172,8 @@ impl Pbft {
             checkpoints: Checkpoints::new(config.committee, config.checkpoint_interval),
             proposed: Seq(0),
             watch: Watch::new(&config),
+            transfer: Transfer::new(config.committee),
+            serving: Serving::new(config.committee),
             journal: Journal::new(config.journal),
             counters: Counters::default(),
             now: Instant::START,
@@ -205,6 +231,10 @@ impl Pbft {
             Message::Fetch(signed) => self.on_fetch(&signed, out),
             Message::Body(batch) => self.on_body(&batch, out),
             Message::Committed(certificate, batch) => self.on_committed(certificate, batch, out),
+            Message::Stable(certificate) => self.consider_state(&certificate, out),
+            Message::FetchState(signed) => self.on_fetch_state(signed.body, out),
+            Message::StateManifest(manifest) => self.on_manifest(&manifest),
+            Message::StateSlice(slice) => self.on_state_slice(&slice, out),
         }
     }
 
@@ -276,7 +306,12 @@ impl Pbft {
     pub(super) fn on_checkpoint(&mut self, signed: Signed<Checkpoint>, out: &mut Outbox<Message>) {
         let body = signed.body;
         let place = self.log.place(body.seq);
-        self.counters.checkpoints_beyond += u64::from(place == Place::Beyond);
+        if place == Place::Beyond && self.checkpoints.is_due(body.seq) {
+            self.counters.checkpoints_beyond += 1;
+            if let Some(certificate) = self.transfer.cast(signed, self.config.committee) {
+                self.consider_state(&certificate, out);
+            }
+        }
         let reachable = matches!(place, Place::Window | Place::Early);
         if !reachable || !self.checkpoints.is_due(body.seq) {
             self.counters.messages_out_of_reach += 1;
@@ -289,6 +324,11 @@ impl Pbft {
                 let (first, second) = (Message::Checkpoint(first), Message::Checkpoint(signed));
                 self.accuse(body.replica, first, second, out);
             }
+        }
+        if body.seq > self.cursor.executed
+            && let Some(certificate) = self.checkpoints.certified(body.seq)
+        {
+            self.consider_state(&certificate, out);
         }
         self.counters.checkpoints_diverged += u64::from(self.checkpoints.diverges(body.seq));
         self.stabilise(out);
@@ -327,6 +367,26 @@ impl Pbft {
         self.counters.checkpoints_stable += 1;
         self.watch.progressed(self.now, &self.config);
         assert!(self.cursor.executed >= stable, "the watermark passes only what is executed");
+        self.keep_state(stable, out);
+        self.take_up(old_high, out);
+    }
+}
+
+impl Pbft {
+    /// Stands at a checkpoint that was not executed here: its state was fetched, or recovered.
+    pub(super) fn stand_at(&mut self, certificate: &CheckpointCertificate, application: StateRoot) {
+        let seq = certificate.seq;
+        self.cursor = Cursor::at(seq);
+        self.checkpoints.adopt(certificate);
+        self.log.truncate(seq);
+        self.checkpoints.truncate(seq, self.log.forgotten());
+        self.counters.checkpoints_stable += 1;
+        self.watch.progressed(self.now, &self.config);
+        self.keep_only(seq, application);
+    }
+
+    /// Takes up what waited above the old high watermark.
+    pub(super) fn take_up(&mut self, old_high: Seq, out: &mut Outbox<Message>) {
         for seq in old_high.0 + 1..=self.log.high().0 {
             self.advance(Seq(seq), out);
         }
@@ -347,9 +407,10 @@ impl Engine for Pbft {
                 self.on_timeout(out);
                 self.say_status(now, out);
             }
-            // The view change's issue brings recovery with it; nobody restarts a replica yet.
-            Input::Recovered(_) | Input::State(_) => {}
+            Input::State(answer) => self.on_state(answer, out),
+            Input::Recovered(records) => self.on_recovered(records, out),
         }
+        self.transfer_state(out);
         self.enter_when_ready(out);
         self.propose(out);
     }
@@ -357,7 +418,13 @@ impl Engine for Pbft {
     fn next_timeout(&self) -> Option<Instant> {
         let can_propose = self.active && self.is_primary() && self.proposed < self.log.high();
         let linger = if can_propose { self.batcher.deadline() } else { None };
-        let others = [linger, self.patience_ends(), self.fetch.next(), self.next_forward()];
+        let others = [
+            linger,
+            self.patience_ends(),
+            self.fetch.next(),
+            self.next_forward(),
+            self.transfer.deadline(),
+        ];
         others.into_iter().flatten().chain([self.watch.next_status]).min()
     }
 

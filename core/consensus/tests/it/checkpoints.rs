@@ -2,7 +2,7 @@
 
 use quorumark_consensus::client_table::ClientTable;
 use quorumark_consensus::pbft::{Checkpoint, Message};
-use quorumark_consensus::{Engine, Execution, Input, Output, ReplicaId, Seq};
+use quorumark_consensus::{Engine, Execution, Input, Output, ReplicaId, Seq, StateWork};
 use quorumark_primitives::Digest;
 use quorumark_primitives::signed::Signed;
 
@@ -110,8 +110,9 @@ fn what_arrives_above_the_high_watermark_is_acted_on_when_the_watermarks_reach_i
     one.hear(checkpoint(2, state, 0));
     let outputs = one.hear(checkpoint(2, state, 2));
     assert_eq!(one.engine.stable(), Seq(2));
-    let said = outputs.iter().map(|output| match output {
-        Output::Say { message, .. } => message.kind(),
+    let said = outputs.iter().filter_map(|output| match output {
+        Output::Say { message, .. } => Some(message.kind()),
+        Output::State(StateWork::Retain { .. }) => None,
         other => panic!("{other:?}"),
     });
     assert_eq!(said.collect::<Vec<_>>(), ["prepare"]);
@@ -127,8 +128,9 @@ fn a_proposal_at_exactly_the_new_high_watermark_is_taken_up_and_one_above_is_not
     one.hear(checkpoint(2, state, 0));
     let outputs = one.hear(checkpoint(2, state, 2));
     assert_eq!(one.engine.stable(), Seq(2));
-    let prepared = outputs.iter().map(|output| match output {
-        Output::Say { message: Message::Prepare(signed), .. } => signed.body.seq,
+    let prepared = outputs.iter().filter_map(|output| match output {
+        Output::Say { message: Message::Prepare(signed), .. } => Some(signed.body.seq),
+        Output::State(StateWork::Retain { .. }) => None,
         other => panic!("{other:?}"),
     });
     assert_eq!(prepared.collect::<Vec<_>>(), [Seq(6)], "h + L = 6");

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use quorumark_consensus::pbft::{CheckedConfig, Config, Message, PROTOCOL, Pbft};
 use quorumark_consensus::{
     Batch, ClientId, ClientProof, Committee, Engine, Executed, Execution, Input, Instant, Outbox,
-    Output, Recipients, ReplicaId, Reply, Request, Seq, SignedRequest, StateRoot, Timestamp,
+    Output, Position, Recipients, ReplicaId, Reply, Request, Seq, SignedRequest, StateAnswer,
+    StateRoot, StateWork, Timestamp, View,
 };
 use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::SecretKey;
@@ -21,6 +22,9 @@ use quorumark_primitives::signed::{
 use quorumark_primitives::wire::{Decode, Encode};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+
+use crate::cells::{Cells, Shape, result_of};
+use crate::disk::{Disk, Held};
 
 /// Clients that have keys in every lab.
 pub(crate) const CLIENTS: u32 = 4;
@@ -186,28 +190,31 @@ impl One {
     }
 }
 
-/// What the lab's state machine answers to a request.
-fn result_of(request: &Request) -> Bytes {
-    Bytes::copy_from_slice(&request.digest().0[..8])
-}
-
 /// One replica of a lab, with a state machine that hashes everything it executes.
 struct Member {
     engine: Pbft,
     verifier: Verifier,
-    state: Digest,
+    state: Cells,
     /// Executed batches, in order.
-    ledger: Vec<Entry>,
+    ledger: BTreeMap<Seq, Entry>,
+    /// Checkpoints at which it took over a state.
+    restored: BTreeSet<Seq>,
+    disk: Disk,
+    /// How often it was restarted: what an earlier life began ends with it.
+    life: u32,
     silent: bool,
     cut_off: bool,
 }
 
-/// An executed batch: its place, its digest, the requests run.
-type Entry = (Seq, Digest, Vec<(ClientId, Timestamp)>);
+/// An executed batch: its digest, the requests run.
+type Entry = (Digest, Vec<(ClientId, Timestamp)>);
 
 enum Event {
     Arrive(ReplicaId, Message),
-    Executed(ReplicaId, Executed),
+    /// At a life of a replica: its state machine did something, or its disk.
+    Executed(ReplicaId, u32, Executed),
+    Answered(ReplicaId, u32, StateAnswer),
+    Synced(ReplicaId, u32, Position),
 }
 
 /// How the network treats a message.
@@ -247,13 +254,38 @@ pub(crate) struct Lab {
     pub accused: BTreeSet<usize>,
     /// The last commit that each replica said for each sequence number.
     said_commits: BTreeMap<(ReplicaId, Seq), Digest>,
+    /// What a faulty replica says in place of what it should; it signs that too.
+    pub twist: Twist,
+    /// How long a disk takes, in microseconds.
+    pub sync_us: (u64, u64),
+    /// Every vote that was sent: by whom, of what kind, view and sequence number, for what.
+    pub votes: BTreeMap<(ReplicaId, &'static str, View, Seq), Digest>,
+    settings: Box<dyn Fn(&mut Config)>,
 }
 
 /// Says whether a message from one replica to another is lost.
 type Loss = Box<dyn FnMut(ReplicaId, ReplicaId, &Message) -> bool>;
+/// Says what a replica sends in place of a message.
+type Twist = Box<dyn FnMut(ReplicaId, &Message) -> Option<Message>>;
 
 impl Lab {
-    pub(crate) fn new(n: usize, seed: u64, network: Network, set: impl Fn(&mut Config)) -> Lab {
+    pub(crate) fn new(
+        n: usize,
+        seed: u64,
+        network: Network,
+        set: impl Fn(&mut Config) + 'static,
+    ) -> Lab {
+        Lab::with_state(n, seed, network, Shape::SMALL, set)
+    }
+
+    /// A lab whose state machines have this shape.
+    pub(crate) fn with_state(
+        n: usize,
+        seed: u64,
+        network: Network,
+        shape: Shape,
+        set: impl Fn(&mut Config) + 'static,
+    ) -> Lab {
         let committee = Committee::new(n).unwrap();
         let keys = Keys::new(n);
         let members = committee.members().map(|replica| {
@@ -263,8 +295,11 @@ impl Lab {
             Member {
                 engine: Pbft::new(config),
                 verifier: keys.verifier(ClientAuth::Signature),
-                state: Digest::ZERO,
-                ledger: Vec::new(),
+                state: Cells::new(shape),
+                ledger: BTreeMap::new(),
+                restored: BTreeSet::new(),
+                disk: Disk::default(),
+                life: 0,
                 silent: false,
                 cut_off: false,
             }
@@ -284,7 +319,11 @@ impl Lab {
             faulty: BTreeSet::new(),
             accused: BTreeSet::new(),
             said_commits: BTreeMap::new(),
+            twist: Box::new(|_, _| None),
+            sync_us: (0, 3_000),
+            votes: BTreeMap::new(),
             keys,
+            settings: Box::new(set),
         }
     }
 
@@ -333,7 +372,7 @@ impl Lab {
 
     /// The batch that a replica executed at `seq`.
     pub(crate) fn executed_at(&self, replica: usize, seq: u64) -> Option<Digest> {
-        self.members[replica].ledger.get(seq as usize - 1).map(|(_, digest, _)| *digest)
+        self.members[replica].ledger.get(&Seq(seq)).map(|(digest, _)| *digest)
     }
 
     pub(crate) fn reconnect(&mut self, replica: usize) {
@@ -390,6 +429,12 @@ impl Lab {
         for replica in 0..self.members.len() as u16 {
             self.transmit_request(ReplicaId(replica), request);
         }
+    }
+
+    /// A message of another replica arrives at one, now.
+    pub(crate) fn tell(&mut self, to: u16, message: Message) {
+        let sealed = self.keys.seal(message);
+        self.handle(ReplicaId(to), Input::Message(sealed));
     }
 
     /// Runs for a span of virtual time.
@@ -466,8 +511,42 @@ impl Lab {
                     self.handle(to, Input::Message(verified));
                 }
             }
-            Event::Executed(at, executed) => self.handle(at, Input::Executed(executed)),
+            Event::Executed(at, life, executed) => self.own(at, life, Input::Executed(executed)),
+            Event::Answered(at, life, answer) => self.own(at, life, Input::State(answer)),
+            Event::Synced(at, life, position) => {
+                if self.members[usize::from(at.0)].life == life {
+                    for held in self.members[usize::from(at.0)].disk.synced(position) {
+                        self.let_out(at, held);
+                    }
+                }
+            }
         }
+    }
+
+    fn own(&mut self, replica: ReplicaId, life: u32, input: Input<Message>) {
+        if self.members[usize::from(replica.0)].life == life {
+            self.handle(replica, input);
+        }
+    }
+
+    /// Power fails at a replica, and it starts again from what its disk has.
+    pub(crate) fn restart(&mut self, replica: usize) {
+        let committee = Committee::new(self.members.len()).unwrap();
+        let mut config = Config::new(committee, ReplicaId(replica as u16));
+        (self.settings)(&mut config);
+        let member = &mut self.members[replica];
+        let records = member.disk.fail();
+        let stable = member.disk.stable();
+        member.life += 1;
+        member.engine = Pbft::new(config.check().unwrap());
+        member.state = member.state.restarted_at(stable);
+        member.ledger.split_off(&stable.next());
+        self.handle(ReplicaId(replica as u16), Input::Recovered(records));
+    }
+
+    /// From now on a replica's disk lets out what still has to wait.
+    pub(crate) fn be_hasty(&mut self, replica: usize) {
+        self.members[replica].disk.hasty = true;
     }
 
     fn handle(&mut self, replica: ReplicaId, input: Input<Message>) {
@@ -490,23 +569,29 @@ impl Lab {
     ) {
         self.trace = sha256(&[&self.trace.0[..], format!("{output:?}").as_bytes()].concat());
         match output {
-            Output::Persist { .. } => {}
-            Output::Say { to, message, .. } => {
+            Output::Persist { position, record } => {
+                self.members[usize::from(replica.0)].disk.write(position, record);
+                let (low, high) = self.sync_us;
+                let delay = Duration::from_micros(self.random.random_range(low..=high));
+                let life = self.members[usize::from(replica.0)].life;
+                self.schedule(delay, Event::Synced(replica, life, position));
+            }
+            Output::Say { to, message, after } => {
                 let sealed = self.keys.seal(message);
-                self.send(replica, to, sealed.get());
+                self.when_durable(replica, after, Held::Send(to, sealed.get().clone()));
                 inputs.push(Input::Message(sealed));
             }
-            Output::Relay { to, message, .. } => self.send(replica, to, &message),
+            Output::Relay { to, message, after } => {
+                self.when_durable(replica, after, Held::Send(to, message));
+            }
             Output::Execute(execution) => self.execute(replica, &execution),
-            Output::State(_) => {}
-            Output::Reply { replies, .. } => {
-                if !self.members[usize::from(replica.0)].silent {
-                    for reply in replies {
-                        let id = (reply.client, reply.timestamp);
-                        let by_replica = self.replies.entry(id).or_default();
-                        by_replica.entry(replica).or_default().push(reply);
-                    }
-                }
+            Output::State(StateWork::Retain { from, leased, after }) => {
+                let work = StateWork::Retain { from, leased, after };
+                self.when_durable(replica, after, Held::State(work));
+            }
+            Output::State(work) => self.serve(replica, work),
+            Output::Reply { replies, after } => {
+                self.when_durable(replica, after, Held::Reply(replies));
             }
             Output::Evidence(evidence) => {
                 let accused = usize::from(evidence.replica.0);
@@ -519,7 +604,65 @@ impl Lab {
         }
     }
 
+    fn when_durable(&mut self, replica: ReplicaId, after: Position, held: Held) {
+        let disk = &mut self.members[usize::from(replica.0)].disk;
+        if let Some(held) = disk.hold(after, held) {
+            self.let_out(replica, held);
+        }
+    }
+
+    fn let_out(&mut self, replica: ReplicaId, held: Held) {
+        match held {
+            Held::Send(to, message) => self.send(replica, to, &message),
+            Held::State(work) => self.serve(replica, work),
+            Held::Reply(_) if self.members[usize::from(replica.0)].silent => {}
+            Held::Reply(replies) => {
+                for reply in replies {
+                    let id = (reply.client, reply.timestamp);
+                    let by_replica = self.replies.entry(id).or_default();
+                    by_replica.entry(replica).or_default().push(reply);
+                }
+            }
+        }
+    }
+
+    /// Notes a vote that leaves its replica.
+    ///
+    /// # Panics
+    /// When it contradicts one that left before.
+    fn note_vote(&mut self, from: ReplicaId, message: &Message) {
+        let (kind, view, seq, digest) = match message {
+            Message::PrePrepare(vote, _) if vote.body.replica == from => {
+                ("pre-prepare", vote.body.view, vote.body.seq, vote.body.digest)
+            }
+            Message::Prepare(vote) => ("prepare", vote.body.view, vote.body.seq, vote.body.digest),
+            Message::Commit(vote) => ("commit", vote.body.view, vote.body.seq, vote.body.digest),
+            Message::Checkpoint(vote) if vote.body.replica == from => {
+                ("checkpoint", View(0), vote.body.seq, vote.body.state)
+            }
+            _ => return,
+        };
+        let first = *self.votes.entry((from, kind, view, seq)).or_insert(digest);
+        assert_eq!(first, digest, "{from} contradicts its {kind} of {view} {seq}");
+    }
+
+    fn serve(&mut self, replica: ReplicaId, work: StateWork) {
+        let member = &mut self.members[usize::from(replica.0)];
+        if let StateWork::Restore { seq, .. } = &work {
+            member.restored.insert(*seq);
+        }
+        let life = member.life;
+        if let Some(answer) = member.state.serve(work) {
+            let at = self.next_result(replica);
+            self.schedule(at, Event::Answered(replica, life, answer));
+        }
+    }
+
     fn send(&mut self, from: ReplicaId, to_whom: Recipients, message: &Message) {
+        let twisted = (self.twist)(from, message);
+        let twisted = twisted.map(|message| self.keys.seal(message).into_inner());
+        let message = twisted.as_ref().unwrap_or(message);
+        self.note_vote(from, message);
         let sender = &self.members[usize::from(from.0)];
         if sender.silent || sender.cut_off {
             return;
@@ -541,36 +684,56 @@ impl Lab {
 
     fn execute(&mut self, replica: ReplicaId, execution: &Execution) {
         let member = &mut self.members[usize::from(replica.0)];
-        let ran = run_batch(&mut member.state, execution);
+        let (ran, life) = (member.state.execute(execution), member.life);
         let ids = execution.fresh.iter().map(|place| request_at(&execution.batch, *place).id());
-        member.ledger.push((execution.seq, execution.batch.digest(), ids.collect()));
+        member.ledger.insert(execution.seq, (execution.batch.digest(), ids.collect()));
+        let at = self.next_result(replica);
+        self.schedule(at, Event::Executed(replica, life, ran));
+    }
+
+    /// When the next result of a replica's state machine comes back.
+    fn next_result(&mut self, replica: ReplicaId) -> Duration {
         let delay = Duration::from_micros(self.random.random_range(0..500));
         // Results come back in the order handed out: one executor per replica.
         let last = self.events.iter().rev().find_map(|((at, _), event)| match event {
-            Event::Executed(at_replica, _) if *at_replica == replica => Some(*at),
+            Event::Executed(there, ..) | Event::Answered(there, ..) if *there == replica => {
+                Some(*at)
+            }
             _ => None,
         });
-        let at = last.map_or(delay, |last| last.since(self.now).max(delay));
-        self.schedule(at, Event::Executed(replica, ran));
+        last.map_or(delay, |last| last.since(self.now).max(delay))
     }
 
-    /// Every pair of ledgers agrees on their common prefix, has no gap, and ran nothing twice.
+    /// Every pair of ledgers agrees where both have an entry, none has a gap but where a state was
+    /// taken over, and none ran anything twice.
     pub(crate) fn check_ledgers(&self) {
-        let ledgers = self.members.iter().map(|member| &member.ledger);
-        let longest = ledgers.max_by_key(|ledger| ledger.len()).expect("members");
+        let mut all: BTreeMap<Seq, &Entry> = BTreeMap::new();
         for member in &self.members {
             let mut ran = BTreeSet::new();
-            for (place, (seq, _, ids)) in member.ledger.iter().enumerate() {
-                assert_eq!(seq.0, place as u64 + 1, "a gap in the order");
-                ids.iter().for_each(|id| assert!(ran.insert(*id), "{id:?} ran twice"));
+            let mut last = Seq(0);
+            for (seq, entry) in &member.ledger {
+                let closed = member.restored.contains(&Seq(seq.0 - 1));
+                assert!(*seq == last.next() || closed, "a gap in the order before {seq}");
+                entry.1.iter().for_each(|id| assert!(ran.insert(*id), "{id:?} ran twice"));
+                assert_eq!(all.entry(*seq).or_insert(entry), &entry, "ledgers disagree at {seq}");
+                last = *seq;
             }
-            assert_eq!(longest[..member.ledger.len()], member.ledger, "ledgers disagree");
         }
+    }
+
+    /// The root of a replica's state.
+    pub(crate) fn root(&self, replica: usize) -> StateRoot {
+        self.members[replica].state.root()
+    }
+
+    /// Bytes of a replica's state, as parts.
+    pub(crate) fn state_size(&self, replica: usize) -> u64 {
+        self.members[replica].state.size()
     }
 
     /// Requests run at a replica.
     pub(crate) fn ran(&self, replica: usize) -> usize {
-        self.members[replica].ledger.iter().map(|(_, _, ids)| ids.len()).sum()
+        self.members[replica].ledger.values().map(|(_, ids)| ids.len()).sum()
     }
 }
 

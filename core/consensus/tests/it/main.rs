@@ -3,8 +3,10 @@
 
 mod agreement;
 mod bounds;
+mod cells;
 mod checkpoints;
 mod cluster;
+mod disk;
 mod failover;
 mod gate;
 mod lab;
@@ -12,6 +14,7 @@ mod new_view;
 mod repair;
 mod requests;
 mod state;
+mod transfer;
 mod view_change;
 mod views;
 mod wire;

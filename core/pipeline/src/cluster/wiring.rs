@@ -258,8 +258,9 @@ where
         // See the crate's invariant for the three capacities that are not `capacity`.
         let window = self.config.engine.window as usize + 1;
         let (to_order, verified) = bounded(capacity);
-        let (to_execute, committed) = bounded(window);
-        let (results, executed) = bounded(window);
+        let tasks = 2 * window + STATE_WORK_MAX;
+        let (to_execute, committed) = bounded(tasks);
+        let (results, executed) = bounded(tasks);
         let (to_egress, outgoing) = bounded(capacity);
         let (own_back, own) = bounded(capacity + 2);
         let clock = self.cluster.clock;

@@ -1,10 +1,10 @@
-//! Execute: committed batches on the application, in order.
+//! Execute: committed batches on the application, and what the engine asks of its state, in order.
 
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
-use quorumark_application::{Application, run};
-use quorumark_consensus::engine::{Executed, Execution};
+use quorumark_application::{Application, run, serve};
+use quorumark_consensus::engine::{Executed, Execution, StateAnswer, StateWork};
 use quorumark_consensus::types::ReplicaId;
 
 use super::Clock;
@@ -12,13 +12,31 @@ use crate::events::CommitEvent;
 use crate::link::{receive, send};
 use crate::metrics::{Counts, Stopwatch};
 
+/// What the engine asks of the application.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Execute a batch.
+    Execute(Execution),
+    /// Serve or change the state.
+    State(StateWork),
+}
+
+/// What comes of a [`Task`].
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// A batch was executed.
+    Executed(Executed),
+    /// The state was served or changed.
+    State(StateAnswer),
+}
+
 /// Owns the application. Results go back to the engine first, then the observer hears of them.
 pub(crate) struct Execute<A> {
     pub(crate) replica: ReplicaId,
     pub(crate) application: A,
     pub(crate) clock: Clock,
-    pub(crate) committed: Receiver<Execution>,
-    pub(crate) results: Sender<Executed>,
+    pub(crate) committed: Receiver<Task>,
+    pub(crate) results: Sender<Outcome>,
     /// `None` once nobody observes.
     pub(crate) events: Option<Sender<Vec<CommitEvent>>>,
     /// Closed when the cluster stops.
@@ -37,21 +55,36 @@ impl<A: Application> Execute<A> {
             let mut events = Vec::new();
             let (mut batches, mut items) = (0, 0);
             let mut next = Some(first);
-            while let Some(execution) = next {
+            while let Some(task) = next {
                 batches += 1;
-                items += execution.fresh.len();
-                let executed = run(&mut self.application, &execution);
-                // An engine that is gone has no use for results; an observer still has.
-                let _ = send(&self.results, executed, watch);
-                if self.events.is_some() {
-                    events.push(self.event(&execution));
+                match task {
+                    Task::Execute(execution) => {
+                        items += execution.fresh.len();
+                        events.extend(self.execute(&execution, watch));
+                    }
+                    // Durability is `none` here: what waits for the journal waits for nothing.
+                    Task::State(work) => {
+                        if let Some(answer) = serve(&mut self.application, work) {
+                            let _ = send(&self.results, Outcome::State(answer), watch);
+                        }
+                    }
                 }
                 let more = batches < EVENTS_MAX;
                 next = more.then(|| self.committed.try_recv().ok()).flatten();
             }
-            self.publish(events, watch);
+            if !events.is_empty() {
+                self.publish(events, watch);
+            }
             watch.worked(items);
         }
+    }
+
+    /// Executes a batch; what the observer is told of it, if there is one.
+    fn execute(&mut self, execution: &Execution, watch: &mut Stopwatch) -> Option<CommitEvent> {
+        let executed = run(&mut self.application, execution);
+        // An engine that is gone has no use for results; an observer still has.
+        let _ = send(&self.results, Outcome::Executed(executed), watch);
+        self.events.is_some().then(|| self.event(execution))
     }
 
     /// Tells the observer, and waits for it as long as the cluster runs: it is part of what is

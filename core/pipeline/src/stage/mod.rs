@@ -8,7 +8,7 @@ mod recall;
 mod verify;
 
 pub(crate) use egress::{ClientLink, Egress, Outgoing};
-pub(crate) use execute::Execute;
+pub(crate) use execute::{Execute, Outcome, Task};
 pub(crate) use ingress::Ingress;
 pub(crate) use order::{Inputs, Order};
 pub(crate) use recall::Recall;

@@ -1,11 +1,11 @@
 //! Order: one thread owns the engine; everything else is message passing.
 
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
-use quorumark_consensus::engine::{Engine, Executed, Execution, Input, Outbox, Output};
+use quorumark_consensus::engine::{Engine, Input, Outbox, Output};
 use quorumark_consensus::types::Instant;
 use quorumark_primitives::signed::Verified;
 
-use super::{Clock, Outgoing};
+use super::{Clock, Outcome, Outgoing, Task};
 use crate::link::{Closed, receive, send};
 use crate::metrics::{Counts, Stopwatch};
 
@@ -15,7 +15,7 @@ pub(crate) struct Order<E: Engine> {
     pub(crate) engine: E,
     pub(crate) clock: Clock,
     pub(crate) inputs: Inputs<E::Message>,
-    pub(crate) execute: Sender<Execution>,
+    pub(crate) execute: Sender<Task>,
     pub(crate) egress: Sender<Vec<Outgoing<E::Message>>>,
     /// Where the engine's counters go when the cluster stops.
     pub(crate) report: Sender<E::Counters>,
@@ -26,7 +26,7 @@ pub(crate) struct Order<E: Engine> {
 pub(crate) struct Inputs<M> {
     pub(crate) verified: Receiver<Vec<Verified<M>>>,
     pub(crate) own: Receiver<Vec<Verified<M>>>,
-    pub(crate) executed: Receiver<Executed>,
+    pub(crate) executed: Receiver<Outcome>,
 }
 
 impl<E: Engine> Order<E> {
@@ -64,7 +64,7 @@ struct Core<E: Engine> {
     now: Instant,
     out: Outbox<E::Message>,
     /// `None` once the replica stops: nothing more is executed then.
-    execute: Option<Sender<Execution>>,
+    execute: Option<Sender<Task>>,
     egress: Sender<Vec<Outgoing<E::Message>>>,
 }
 
@@ -92,9 +92,9 @@ impl<E: Engine> Core<E> {
         while let Some(own) = ready(&inputs.own)? {
             taken += self.feed(own);
         }
-        while let Some(executed) = ready(&inputs.executed)? {
+        while let Some(outcome) = ready(&inputs.executed)? {
             taken += 1;
-            self.handle(Input::Executed(executed));
+            self.came_back(outcome);
         }
         if let Some(batch) = ready(&inputs.verified)? {
             watch.took(inputs.verified.len());
@@ -113,28 +113,38 @@ impl<E: Engine> Core<E> {
         count
     }
 
+    fn came_back(&mut self, outcome: Outcome) {
+        self.handle(match outcome {
+            Outcome::Executed(executed) => Input::Executed(executed),
+            Outcome::State(answer) => Input::State(answer),
+        });
+    }
+
     fn handle(&mut self, input: Input<E::Message>) {
         self.engine.handle(self.now, input, &mut self.out);
     }
 
     fn hand_on(&mut self, watch: &mut Stopwatch) -> Result<(), Closed> {
         let mut outgoing = Vec::new();
-        for output in self.out.drain() {
+        let mut out = std::mem::take(&mut self.out);
+        for output in out.drain() {
             match output {
                 // Durability is `none` here: engines keep no journal, and nothing waits for one.
                 Output::Persist { .. } => {}
                 Output::Say { to, message, .. } => outgoing.push(Outgoing::Say { to, message }),
                 Output::Relay { to, message, .. } => outgoing.push(Outgoing::Relay { to, message }),
                 Output::Reply { replies, .. } => outgoing.push(Outgoing::Reply(replies)),
-                Output::Execute(execution) => {
-                    if let Some(execute) = &self.execute {
-                        send(execute, execution, watch)?;
-                    }
-                }
+                Output::Execute(execution) => self.order(Task::Execute(execution), watch)?,
+                Output::State(work) => self.order(Task::State(work), watch)?,
                 Output::Evidence(_) => Counts::add(&watch.counts().evidence_found, 1),
             }
         }
+        self.out = out;
         if outgoing.is_empty() { Ok(()) } else { send(&self.egress, outgoing, watch) }
+    }
+
+    fn order(&self, task: Task, watch: &mut Stopwatch) -> Result<(), Closed> {
+        self.execute.as_ref().map_or(Ok(()), |execute| send(execute, task, watch))
     }
 
     /// Waits until there is input, a timeout is due, or a neighbour is gone.
@@ -162,8 +172,8 @@ impl<E: Engine> Core<E> {
             if self.hand_on(watch).is_err() {
                 break;
             }
-            let Some(executed) = receive(&inputs.executed, watch) else { break };
-            self.handle(Input::Executed(executed));
+            let Some(outcome) = receive(&inputs.executed, watch) else { break };
+            self.came_back(outcome);
             watch.worked(1);
         }
         drop(self.egress);

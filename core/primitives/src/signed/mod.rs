@@ -91,6 +91,8 @@ pub enum Domain {
     NextView = 13,
     /// Asks for bodies or state that a replica misses.
     Fetch = 14,
+    /// Gives a part of a state, or the list of its parts, to whoever asked.
+    State = 15,
 }
 
 /// Which protocol a signature belongs to.

@@ -1,0 +1,593 @@
+//! Fetching a state that messages cannot bring this replica up to (PBFT 4.3; TOCS'02 5.3).
+//!
+//! It begins with a certificate: a quorum signed a checkpoint that this replica cannot reach from
+//! its log, or can no longer hope to. From then on nothing more is executed until the state is here.
+//!
+//! 1. *Manifest*: one peer lists the digests of all parts. It is good if it hashes to the certified
+//!    digest, whoever sent it.
+//! 2. *Compare*: parts that this replica has already are not fetched.
+//! 3. *Parts*: several peers at once send one part each, in slices. A part that does not have its
+//!    digest came from one peer alone; that peer is asked no more in this transfer.
+//! 4. *Restore*: the application takes the parts over, and the replica goes on from the checkpoint.
+//!
+//! When f + 1 peers no longer keep the checkpoint, or do not answer, the target moves to the newest
+//! that is certified; f faulty ones cannot move it. Verified parts stay, and count again where the
+//! new manifest has the same digests.
+//!
+//! Bounds: one flight a peer and [`FLIGHTS_MAX`] in all, each at most a part; verified parts at most
+//! a state; one vote a replica for checkpoints beyond reach; a question a peer that failed waits
+//! twice as long for the next, up to sixteen times.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+use quorumark_primitives::Digest;
+use quorumark_primitives::signed::Signed;
+
+use super::certificate::{CheckpointCertificate, Voucher};
+use super::message::{Checkpoint, Message};
+use super::replica::Pbft;
+use super::state_message::{FetchState, PART_BYTES_MAX, Tree, Wanted};
+use crate::client_table::ClientTable;
+use crate::committee::Committee;
+use crate::engine::{Outbox, Output, Recipients};
+use crate::parts::{Cut, StateRoot};
+use crate::types::{Instant, ReplicaId, Seq};
+
+/// The most questions on their way at once.
+const FLIGHTS_MAX: usize = 8;
+/// How often a question is asked again before another peer is asked.
+const TRIES_MAX: u32 = 3;
+/// By how much a peer's failures can lengthen its pause.
+const PAUSE_FACTOR_MAX: u32 = 16;
+/// Statuses said in vain after which messages are given up.
+const VAIN_STATUSES_MAX: u64 = 4;
+
+/// The asking side of a transfer.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    peers: Vec<Peer>,
+    round: u64,
+    /// By replica, its highest vote for a checkpoint further ahead than anything is kept.
+    beyond: Vec<Option<Signed<Checkpoint>>>,
+    /// The highest certified checkpoint that this replica knows of and has not executed.
+    newest: Option<CheckpointCertificate>,
+    /// Since it knows of one: what it had executed when it last moved on, and how many statuses it
+    /// had said by then.
+    moved_on: Option<(Seq, u64)>,
+    pub(super) target: Option<Target>,
+    verified: BTreeMap<(Tree, u32), (Digest, Bytes)>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Peer {
+    /// It sent a piece that it could not have had.
+    bad: bool,
+    /// It did not have the target's state, or did not answer.
+    gone: bool,
+    failures: u32,
+    not_before: Instant,
+}
+
+/// What is being fetched.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) certificate: CheckpointCertificate,
+    pub(super) step: Step,
+    flights: Vec<Flight>,
+}
+
+/// How far a transfer is.
+#[derive(Debug)]
+pub(super) enum Step {
+    Manifest,
+    Compare { manifest: Manifest, asked: bool },
+    Parts { manifest: Manifest, missing: BTreeSet<(Tree, u32)> },
+    Restore { table: ClientTable, application: StateRoot },
+}
+
+/// A manifest that hashes to the certified digest.
+#[derive(Debug, Clone)]
+pub(super) struct Manifest {
+    pub(super) application: Listed,
+    pub(super) clients: Listed,
+}
+
+/// One tree of it.
+#[derive(Debug, Clone)]
+pub(super) struct Listed {
+    pub(super) cut: Cut,
+    pub(super) state: StateRoot,
+    pub(super) digests: Vec<Digest>,
+}
+
+impl Manifest {
+    pub(super) fn tree(&self, tree: Tree) -> &Listed {
+        match tree {
+            Tree::Application => &self.application,
+            Tree::Clients => &self.clients,
+        }
+    }
+
+    fn digest(&self, (tree, nth): (Tree, u32)) -> Option<Digest> {
+        self.tree(tree).digests.get(nth as usize).copied()
+    }
+}
+
+/// A question that was asked of a peer.
+#[derive(Debug)]
+struct Flight {
+    peer: ReplicaId,
+    wanted: Wanted,
+    /// What came of the part so far.
+    bytes: Vec<u8>,
+    total: Option<u64>,
+    deadline: Instant,
+    tries: u32,
+}
+
+impl Target {
+    fn new(certificate: CheckpointCertificate) -> Target {
+        Target { certificate, step: Step::Manifest, flights: Vec::new() }
+    }
+}
+
+impl Transfer {
+    pub(super) fn new(committee: Committee) -> Transfer {
+        Transfer {
+            peers: committee.members().map(|_| Peer::default()).collect(),
+            round: 0,
+            beyond: committee.members().map(|_| None).collect(),
+            newest: None,
+            moved_on: None,
+            target: None,
+            verified: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a state is being fetched: nothing is executed meanwhile.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.target.is_some()
+    }
+
+    /// Takes a vote for a checkpoint that is further ahead than anything is kept; the certificate,
+    /// once a quorum of the replicas' highest votes is equal.
+    pub(super) fn cast(
+        &mut self,
+        vote: Signed<Checkpoint>,
+        committee: Committee,
+    ) -> Option<CheckpointCertificate> {
+        let place = self.beyond.get_mut(usize::from(vote.body.replica.0))?;
+        if place.is_some_and(|kept| kept.body.seq >= vote.body.seq) {
+            return None;
+        }
+        *place = Some(vote);
+        let Checkpoint { seq, state, .. } = vote.body;
+        let equal = self.beyond.iter().flatten();
+        let equal = equal.filter(|kept| kept.body.seq == seq && kept.body.state == state);
+        let votes = equal.take(committee.quorum());
+        let votes: Vec<_> = votes
+            .map(|kept| Voucher { replica: kept.body.replica, signature: kept.signature })
+            .collect();
+        let enough = votes.len() == committee.quorum();
+        enough.then_some(CheckpointCertificate { seq, state, votes })
+    }
+
+    fn is_flying(&self, peer: ReplicaId) -> bool {
+        let flights = self.target.iter().flat_map(|target| &target.flights);
+        flights.into_iter().any(|flight| flight.peer == peer)
+    }
+
+    fn peer_mut(&mut self, peer: ReplicaId) -> Option<&mut Peer> {
+        self.peers.get_mut(usize::from(peer.0))
+    }
+
+    /// The peer to ask next: one that has not failed before one that has, and in turn.
+    fn pick(&self, me: ReplicaId, now: Instant) -> Option<ReplicaId> {
+        let count = self.peers.len() as u64;
+        let free = (0u16..).map(ReplicaId).zip(&self.peers).filter(|(id, peer)| {
+            *id != me && !peer.bad && peer.not_before <= now && !self.is_flying(*id)
+        });
+        let turn = |id: ReplicaId| (u64::from(id.0) + count - self.round % count) % count;
+        free.min_by_key(|(id, peer)| (peer.gone, peer.failures, turn(*id))).map(|(id, _)| id)
+    }
+
+    /// What is still to be asked: of the parts those that are on no flight.
+    fn next_wanted(&self) -> Option<Wanted> {
+        let target = self.target.as_ref()?;
+        match &target.step {
+            Step::Manifest => target.flights.is_empty().then_some(Wanted::Manifest),
+            Step::Parts { missing, .. } => {
+                let flying = |part: &(Tree, u32)| {
+                    target.flights.iter().any(|flight| flight.part() == Some(*part))
+                };
+                let next = missing.iter().find(|part| !flying(part));
+                next.map(|(tree, nth)| Wanted::Slice { tree: *tree, nth: *nth, offset: 0 })
+            }
+            Step::Compare { .. } | Step::Restore { .. } => None,
+        }
+    }
+
+    /// When a question has been out too long, or a peer may be asked again.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let target = self.target.as_ref()?;
+        let due = target.flights.iter().map(|flight| flight.deadline).min();
+        let waits = self.next_wanted().is_some() && target.flights.len() < FLIGHTS_MAX;
+        let usable = (0u16..).map(ReplicaId).zip(&self.peers);
+        let usable = usable.filter(|(id, peer)| waits && !peer.bad && !self.is_flying(*id));
+        let rested = usable.map(|(_, peer)| peer.not_before).filter(|at| *at > Instant::START);
+        due.into_iter().chain(rested.min()).min()
+    }
+}
+
+impl Flight {
+    fn part(&self) -> Option<(Tree, u32)> {
+        match self.wanted {
+            Wanted::Manifest => None,
+            Wanted::Slice { tree, nth, .. } => Some((tree, nth)),
+        }
+    }
+}
+
+impl Pbft {
+    /// Takes notice of a certified checkpoint; fetches its state, if messages cannot bring this
+    /// replica there. A certificate that is not valid, or tells nothing new, changes nothing.
+    pub(super) fn consider_state(
+        &mut self,
+        certificate: &CheckpointCertificate,
+        out: &mut Outbox<Message>,
+    ) {
+        // The verifier has checked the signatures; who signed, and how many, is checked here.
+        if !certificate.is_valid(self.config.committee, self.config.checkpoint_interval) {
+            self.counters.messages_improper += 1;
+            return;
+        }
+        let known = self.transfer.newest.as_ref().map_or(self.cursor.executed, |newest| newest.seq);
+        if certificate.seq > known.max(self.cursor.executed) {
+            let is_news = self.transfer.newest.replace(certificate.clone()).is_none();
+            if is_news {
+                // There is something to ask for: it is asked for soon.
+                self.watch.progressed(self.now, &self.config);
+            }
+            self.transfer_state(out);
+        }
+    }
+
+    /// Does what is to be done next of a transfer, if there is one.
+    pub(super) fn transfer_state(&mut self, out: &mut Outbox<Message>) {
+        self.begin_transfer();
+        if !self.transfer.is_under_way() {
+            return;
+        }
+        self.expire_flights(out);
+        self.ask_for_own_digests(out);
+        while let Some(wanted) = self.transfer.next_wanted() {
+            let flying = self.transfer.target.as_ref().map_or(0, |target| target.flights.len());
+            let Some(peer) = self.transfer.pick(self.config.replica, self.now) else { break };
+            if flying >= FLIGHTS_MAX {
+                break;
+            }
+            let (bytes, total) = (Vec::new(), None);
+            let flight = Flight { peer, wanted, bytes, total, deadline: self.now, tries: 0 };
+            self.ask(flight, out);
+        }
+        self.forgive_when_alone();
+        self.restore_when_whole(out);
+    }
+
+    fn begin_transfer(&mut self) {
+        let Some(newest) = &self.transfer.newest else { return };
+        if newest.seq <= self.cursor.executed {
+            (self.transfer.newest, self.transfer.moved_on) = (None, None);
+            return;
+        }
+        // Peers keep what was ordered down to a window below their stable checkpoint; what this
+        // replica lacks first is then gone, or does not come although it has asked long enough.
+        let gone = newest.seq > self.cursor.executed.plus(self.config.window);
+        let now = (self.cursor.executed, self.counters.statuses_said);
+        let at = self.transfer.moved_on.filter(|(executed, _)| *executed == now.0);
+        if at.is_none() {
+            self.transfer.moved_on = Some(now);
+        }
+        let in_vain = at.is_some_and(|(_, said)| now.1 - said >= VAIN_STATUSES_MAX);
+        if (gone || in_vain) && !self.transfer.is_under_way() {
+            self.counters.transfers_begun += 1;
+            let fresh = Transfer::new(self.config.committee).peers;
+            self.transfer.peers = fresh;
+            self.transfer.target = Some(Target::new(newest.clone()));
+        }
+    }
+
+    /// Sends a question, for the first time or again.
+    fn ask(&mut self, mut flight: Flight, out: &mut Outbox<Message>) {
+        let Some(target) = &mut self.transfer.target else { return };
+        self.transfer.round = self.now.0.max(self.transfer.round.saturating_add(1));
+        flight.deadline = self.now + self.config.status_interval * (2 << flight.tries.min(3));
+        flight.tries += 1;
+        let body = FetchState {
+            round: self.transfer.round,
+            peer: flight.peer,
+            seq: target.certificate.seq,
+            wanted: flight.wanted,
+            replica: self.config.replica,
+        };
+        let to = Recipients::One(flight.peer);
+        target.flights.push(flight);
+        let after = self.journal.position();
+        let message = Message::FetchState(Signed::blank(body));
+        out.push(Output::Say { to, message, after });
+    }
+
+    /// Asks again what was not answered in time, or gives the peer a rest.
+    fn expire_flights(&mut self, out: &mut Outbox<Message>) {
+        let Some(target) = &mut self.transfer.target else { return };
+        let now = self.now;
+        let (late, waiting) = core::mem::take(&mut target.flights)
+            .into_iter()
+            .partition::<Vec<_>, _>(|flight| flight.deadline <= now);
+        target.flights = waiting;
+        for flight in late {
+            if flight.tries < TRIES_MAX {
+                self.ask(flight, out);
+            } else {
+                self.failed(flight.peer);
+            }
+        }
+    }
+
+    /// A peer does not have what was asked for, or does not say so.
+    pub(super) fn failed(&mut self, peer: ReplicaId) {
+        let (interval, now) = (self.config.status_interval, self.now);
+        if let Some(peer) = self.transfer.peer_mut(peer) {
+            peer.gone = true;
+            let factor = 1 << peer.failures.min(PAUSE_FACTOR_MAX.ilog2());
+            peer.failures += 1;
+            peer.not_before = now + interval * factor;
+        }
+        let gone = self.transfer.peers.iter().filter(|peer| peer.gone).count();
+        let (Some(target), Some(newest)) = (&self.transfer.target, &self.transfer.newest) else {
+            return;
+        };
+        // One of f + 1 is honest, and answers what it can.
+        let enough = gone >= self.config.committee.weak_quorum();
+        let can_move = !matches!(target.step, Step::Restore { .. });
+        if enough && can_move && newest.seq > target.certificate.seq {
+            self.counters.transfers_moved += 1;
+            self.transfer.target = Some(Target::new(newest.clone()));
+            for peer in &mut self.transfer.peers {
+                (peer.gone, peer.failures, peer.not_before) = (false, 0, Instant::START);
+            }
+        }
+    }
+
+    /// A peer has what it is asked for.
+    fn answered(&mut self, peer: ReplicaId) {
+        if let Some(peer) = self.transfer.peer_mut(peer) {
+            (peer.gone, peer.failures) = (false, 0);
+        }
+    }
+
+    /// A peer sent what it could not have had: it is asked no more in this transfer.
+    pub(super) fn blame(&mut self, peer: ReplicaId) {
+        self.counters.state_pieces_bad += 1;
+        if let Some(peer) = self.transfer.peer_mut(peer) {
+            peer.bad = true;
+        }
+    }
+
+    /// The replicas that sent bad pieces in the present transfer, or the last one.
+    pub fn blamed(&self) -> impl Iterator<Item = ReplicaId> {
+        let peers = (0u16..).map(ReplicaId).zip(&self.transfer.peers);
+        peers.filter(|(_, peer)| peer.bad).map(|(id, _)| id)
+    }
+
+    /// The checkpoint whose state is being fetched.
+    pub fn fetching(&self) -> Option<Seq> {
+        self.transfer.target.as_ref().map(|target| target.certificate.seq)
+    }
+
+    /// More than f peers were found bad: the fault is here, or they are more than can be tolerated.
+    /// Nobody is left to ask, so all are asked again after a rest.
+    fn forgive_when_alone(&mut self) {
+        let me = usize::from(self.config.replica.0);
+        let others = || (0..).zip(&self.transfer.peers).filter(|(id, _)| *id != me);
+        if others().next().is_none() || others().any(|(_, peer)| !peer.bad) {
+            return;
+        }
+        let rest: Duration = self.config.status_interval * PAUSE_FACTOR_MAX;
+        for peer in &mut self.transfer.peers {
+            (peer.bad, peer.not_before) = (false, self.now + rest);
+        }
+    }
+
+    /// Takes the flight that waits for this answer of a peer, if there is one.
+    fn landed(
+        &mut self,
+        peer: ReplicaId,
+        seq: Seq,
+        answers: impl Fn(&Wanted) -> bool,
+    ) -> Option<Flight> {
+        let target = self.transfer.target.as_mut()?;
+        let waits = |flight: &Flight| flight.peer == peer && answers(&flight.wanted);
+        let place = target.flights.iter().position(waits)?;
+        (target.certificate.seq == seq).then(|| target.flights.swap_remove(place))
+    }
+
+    /// A peer says that it keeps the checkpoint no longer.
+    pub(super) fn on_gone(&mut self, peer: ReplicaId, seq: Seq, part: (Tree, u32)) {
+        let answers = |wanted: &Wanted| match wanted {
+            Wanted::Manifest => true,
+            Wanted::Slice { tree, nth, .. } => (*tree, *nth) == part,
+        };
+        if self.landed(peer, seq, answers).is_some() {
+            self.failed(peer);
+        }
+    }
+
+    /// The list of the parts comes from the peer that was asked; it must hash to what a quorum
+    /// signed.
+    pub(super) fn on_listed(&mut self, peer: ReplicaId, seq: Seq, manifest: Option<Manifest>) {
+        if self.landed(peer, seq, |wanted| *wanted == Wanted::Manifest).is_none() {
+            self.counters.state_pieces_unasked += 1;
+            return;
+        }
+        let Some(target) = &mut self.transfer.target else { return };
+        match manifest {
+            Some(manifest) if self.config.digest_of(seq, &manifest) == target.certificate.state => {
+                target.step = Step::Compare { manifest, asked: false };
+            }
+            _ => self.blame(peer),
+        }
+    }
+
+    /// A slice of a part comes from the peer that was asked for it.
+    pub(super) fn on_slice(
+        &mut self,
+        peer: ReplicaId,
+        seq: Seq,
+        piece: (Tree, u32, u64),
+        total: u64,
+        bytes: &Bytes,
+        out: &mut Outbox<Message>,
+    ) {
+        let (tree, nth, offset) = piece;
+        let asked = Wanted::Slice { tree, nth, offset };
+        let Some(mut flight) = self.landed(peer, seq, |wanted| *wanted == asked) else {
+            self.counters.state_pieces_unasked += 1;
+            return;
+        };
+        self.counters.state_bytes_fetched += bytes.len() as u64;
+        let end = offset.saturating_add(bytes.len() as u64);
+        let fits = flight.total.is_none_or(|first| first == total)
+            && (1..=PART_BYTES_MAX).contains(&total)
+            && !bytes.is_empty()
+            && end <= total;
+        if !fits {
+            return self.blame(peer);
+        }
+        self.answered(peer);
+        flight.bytes.extend_from_slice(bytes);
+        if end < total {
+            flight.total = Some(total);
+            flight.wanted = Wanted::Slice { tree, nth, offset: end };
+            flight.tries = 0;
+            return self.ask(flight, out);
+        }
+        self.take_part(peer, (tree, nth), Bytes::from(flight.bytes));
+    }
+
+    /// A whole part: it has its digest, or its sender is to blame.
+    fn take_part(&mut self, peer: ReplicaId, part: (Tree, u32), bytes: Bytes) {
+        let Some(target) = &mut self.transfer.target else { return };
+        let Step::Parts { manifest, missing } = &mut target.step else { return };
+        let Some(expected) = manifest.digest(part) else { return };
+        let (cut, seq) = (manifest.tree(part.0).cut, target.certificate.seq);
+        let found = match part.0 {
+            Tree::Application => cut.digest_of(part.1, &bytes),
+            Tree::Clients => {
+                let window = self.config.client_window;
+                crate::client_table::digest_of(cut, part.1, &bytes, seq, window)
+            }
+        };
+        if found != Ok(expected) {
+            return self.blame(peer);
+        }
+        missing.remove(&part);
+        self.counters.state_parts_fetched += 1;
+        self.transfer.verified.insert(part, (expected, bytes));
+    }
+
+    /// What this replica has already need not be fetched. Its own digests are those of a state that
+    /// does not change: all that was handed to execution is back, and no more is handed out.
+    fn ask_for_own_digests(&mut self, out: &mut Outbox<Message>) {
+        let is_idle = self.cursor.is_idle();
+        if let Some(Target { step: Step::Compare { asked, .. }, .. }) = &mut self.transfer.target
+            && !*asked
+            && is_idle
+        {
+            *asked = true;
+            out.push(Output::State(crate::engine::StateWork::Digests { at: None }));
+        }
+    }
+
+    /// The digests of this replica's own application state: what differs is to be fetched.
+    pub(super) fn on_own_digests(&mut self, found: Option<(u64, Vec<Digest>)>) {
+        let clients = self.clients.part_digests(None);
+        let Some(target) = &mut self.transfer.target else { return };
+        let Step::Compare { manifest, asked: true } = &target.step else { return };
+        let manifest = manifest.clone();
+        let mut missing = BTreeSet::new();
+        for (tree, own) in [(Tree::Application, found), (Tree::Clients, clients)] {
+            let listed = manifest.tree(tree);
+            let own = own.unwrap_or_default();
+            // Equal digests are equal leaves; they stand at the same place if the cut is the same.
+            let alike = Cut::new(own.0).is_some_and(|cut| cut.level() == listed.cut.level());
+            let own = if alike { own.1 } else { Vec::new() };
+            let differs = |nth: &u32| own.get(*nth as usize) != listed.digests.get(*nth as usize);
+            missing.extend((0..listed.cut.parts()).filter(differs).map(|nth| (tree, nth)));
+        }
+        // What was verified for an earlier target counts where the digest is still the same.
+        self.transfer.verified.retain(|part, (digest, _)| {
+            missing.contains(part) && manifest.digest(*part) == Some(*digest)
+        });
+        missing.retain(|part| !self.transfer.verified.contains_key(part));
+        target.step = Step::Parts { manifest, missing };
+    }
+
+    /// Every part is here: the application takes over its own, the client table is made.
+    fn restore_when_whole(&mut self, out: &mut Outbox<Message>) {
+        let Some(target) = &mut self.transfer.target else { return };
+        let Step::Parts { manifest, missing } = &target.step else { return };
+        if !missing.is_empty() {
+            return;
+        }
+        let seq = target.certificate.seq;
+        let (mut parts, mut clients) = (Vec::new(), BTreeMap::new());
+        for ((tree, nth), (_, bytes)) in core::mem::take(&mut self.transfer.verified) {
+            match tree {
+                Tree::Application => parts.push((nth, bytes)),
+                Tree::Clients => drop(clients.insert(nth, bytes)),
+            }
+        }
+        let state = manifest.application.state;
+        match self.clients.restored(seq, manifest.clients.state, &clients) {
+            Some(table) => {
+                target.step = Step::Restore { table, application: state };
+                let work = crate::engine::StateWork::Restore { seq, state, parts };
+                out.push(Output::State(work));
+            }
+            None => self.give_up(),
+        }
+    }
+
+    /// The certified state does not fit this replica: it is set up differently. It tries again with
+    /// the next checkpoint that it hears of.
+    pub(super) fn give_up(&mut self) {
+        self.counters.transfers_failed += 1;
+        (self.transfer.target, self.transfer.newest) = (None, None);
+        self.transfer.verified.clear();
+    }
+
+    /// The application is at the target: the replica goes on from there.
+    pub(super) fn on_restored(&mut self, seq: Seq, done: bool, out: &mut Outbox<Message>) {
+        let step = self.transfer.target.take();
+        let Some(Target { certificate, step: Step::Restore { table, application }, .. }) = step
+        else {
+            self.transfer.target = step;
+            return;
+        };
+        if !done || certificate.seq != seq {
+            return self.give_up();
+        }
+        assert!(self.cursor.is_idle(), "nothing is executed while a state is fetched");
+        self.clients = table;
+        self.counters.transfers_finished += 1;
+        let old_high = self.log.high();
+        self.stand_at(&certificate, application);
+        self.record_stable(seq, out);
+        self.take_up(old_high.max(seq), out);
+        self.hand_out(out);
+    }
+}
