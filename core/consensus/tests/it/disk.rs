@@ -17,6 +17,8 @@ pub(crate) enum Held {
 #[derive(Default)]
 pub(crate) struct Disk {
     records: Vec<Record>,
+    /// Records of this life that were left out.
+    cut: u64,
     durable: u64,
     held: VecDeque<(Position, Held)>,
     /// The mutant: it lets out what still has to wait.
@@ -26,12 +28,12 @@ pub(crate) struct Disk {
 impl Disk {
     pub(crate) fn write(&mut self, position: Position, record: Record) {
         self.records.push(record);
-        assert_eq!(self.records.len() as u64, position.0, "positions rise by one");
+        assert_eq!(self.written(), position.0, "positions rise by one");
     }
 
     /// Whether something may happen at once; else it is held.
     pub(crate) fn hold(&mut self, after: Position, held: Held) -> Option<Held> {
-        assert!(after.0 <= self.records.len() as u64, "it waits for a record that was written");
+        assert!(after.0 <= self.written(), "it waits for a record that was written");
         if self.hasty || (self.durable >= after.0 && self.held.is_empty()) {
             return Some(held);
         }
@@ -51,9 +53,33 @@ impl Disk {
 
     /// Power fails: what is durable is all there is.
     pub(crate) fn fail(&mut self) -> Vec<Record> {
-        self.records.truncate(self.durable as usize);
+        self.records.truncate((self.durable - self.cut) as usize);
         self.held.clear();
+        (self.cut, self.durable) = (0, self.records.len() as u64);
         self.records.clone()
+    }
+
+    fn written(&self) -> u64 {
+        self.cut + self.records.len() as u64
+    }
+
+    /// Leaves out what the last durable checkpoint makes superfluous.
+    pub(crate) fn cut(&mut self) {
+        let durable = (self.durable - self.cut) as usize;
+        let stable = self.records[..durable].iter().rposition(|r| matches!(r, Record::Stable(_)));
+        let Some(last) = stable else { return };
+        let Record::Stable(record) = self.records[last].clone() else { unreachable!() };
+        let mut nth = 0;
+        let before = self.records.len();
+        self.records.retain(|record_here| {
+            nth += 1;
+            nth > last || record_here.outlives(record.certificate.seq)
+        });
+        self.cut += (before - self.records.len()) as u64;
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
     }
 
     /// The checkpoint that a restart begins from.

@@ -260,6 +260,9 @@ pub(crate) struct Lab {
     pub sync_us: (u64, u64),
     /// Every vote that was sent: by whom, of what kind, view and sequence number, for what.
     pub votes: BTreeMap<(ReplicaId, &'static str, View, Seq), Digest>,
+    /// Votes that contradict an earlier one of the same replica.
+    pub contradictions: Vec<String>,
+    shape: Shape,
     settings: Box<dyn Fn(&mut Config)>,
 }
 
@@ -322,6 +325,8 @@ impl Lab {
             twist: Box::new(|_, _| None),
             sync_us: (0, 3_000),
             votes: BTreeMap::new(),
+            contradictions: Vec::new(),
+            shape,
             keys,
             settings: Box::new(set),
         }
@@ -440,17 +445,23 @@ impl Lab {
     /// Runs for a span of virtual time.
     pub(crate) fn run(&mut self, span: Duration) {
         let end = self.now + span;
-        while let Some(at) = self.next_instant().filter(|at| *at <= end) {
-            self.now = self.now.max(at);
-            match self.events.first_key_value() {
-                Some(((due, _), _)) if *due <= self.now => {
-                    let (_, event) = self.events.pop_first().unwrap();
-                    self.deliver(event);
-                }
-                _ => self.time_out(),
-            }
+        while self.next_instant().is_some_and(|at| at <= end) {
+            self.step();
         }
         self.now = end;
+    }
+
+    /// One thing happens: the next.
+    pub(crate) fn step(&mut self) {
+        let Some(at) = self.next_instant() else { return };
+        self.now = self.now.max(at);
+        match self.events.first_key_value() {
+            Some(((due, _), _)) if *due <= self.now => {
+                let (_, event) = self.events.pop_first().unwrap();
+                self.deliver(event);
+            }
+            _ => self.time_out(),
+        }
     }
 
     /// Runs until every request asked so far has f + 1 equal replies, sending unanswered ones
@@ -544,6 +555,27 @@ impl Lab {
         self.handle(ReplicaId(replica as u16), Input::Recovered(records));
     }
 
+    /// A replica loses its disk, and starts from nothing.
+    pub(crate) fn lose_disk(&mut self, replica: usize) {
+        let member = &mut self.members[replica];
+        (member.disk, member.state) = (Disk::default(), Cells::new(self.shape));
+        self.restart(replica);
+    }
+
+    /// Leaves out of a journal what it need no longer hold.
+    pub(crate) fn cut_journal(&mut self, replica: usize) {
+        self.members[replica].disk.cut();
+    }
+
+    pub(crate) fn journal_len(&self, replica: usize) -> usize {
+        self.members[replica].disk.len()
+    }
+
+    /// The network becomes good.
+    pub(crate) fn calm(&mut self) {
+        self.network = Network::GOOD;
+    }
+
     /// From now on a replica's disk lets out what still has to wait.
     pub(crate) fn be_hasty(&mut self, replica: usize) {
         self.members[replica].disk.hasty = true;
@@ -626,10 +658,7 @@ impl Lab {
         }
     }
 
-    /// Notes a vote that leaves its replica.
-    ///
-    /// # Panics
-    /// When it contradicts one that left before.
+    /// Notes a vote that leaves its replica, and whether it contradicts one that left before.
     fn note_vote(&mut self, from: ReplicaId, message: &Message) {
         let (kind, view, seq, digest) = match message {
             Message::PrePrepare(vote, _) if vote.body.replica == from => {
@@ -643,7 +672,9 @@ impl Lab {
             _ => return,
         };
         let first = *self.votes.entry((from, kind, view, seq)).or_insert(digest);
-        assert_eq!(first, digest, "{from} contradicts its {kind} of {view} {seq}");
+        if first != digest {
+            self.contradictions.push(format!("{from} contradicts its {kind} of {view} {seq}"));
+        }
     }
 
     fn serve(&mut self, replica: ReplicaId, work: StateWork) {
@@ -718,6 +749,15 @@ impl Lab {
                 assert_eq!(all.entry(*seq).or_insert(entry), &entry, "ledgers disagree at {seq}");
                 last = *seq;
             }
+        }
+    }
+
+    /// Whatever is answered to a request, by whomever and however often, it was executed once.
+    pub(crate) fn check_replies(&self) {
+        for (id, by_replica) in &self.replies {
+            let mut all = by_replica.values().flatten().map(|reply| (reply.seq, &reply.result));
+            let first = all.next();
+            assert!(all.all(|reply| Some(reply) == first), "{id:?} has two answers");
         }
     }
 
