@@ -423,7 +423,7 @@ impl Engine for Pbft {
             self.patience_ends(),
             self.fetch.next(),
             self.next_forward(),
-            self.transfer.deadline(),
+            self.transfer.deadline(self.config.replica),
         ];
         others.into_iter().flatten().chain([self.watch.next_status]).min()
     }

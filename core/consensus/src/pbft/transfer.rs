@@ -211,12 +211,13 @@ impl Transfer {
     }
 
     /// When a question has been out too long, or a peer may be asked again.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self, me: ReplicaId) -> Option<Instant> {
         let target = self.target.as_ref()?;
         let due = target.flights.iter().map(|flight| flight.deadline).min();
         let waits = self.next_wanted().is_some() && target.flights.len() < FLIGHTS_MAX;
         let usable = (0u16..).map(ReplicaId).zip(&self.peers);
-        let usable = usable.filter(|(id, peer)| waits && !peer.bad && !self.is_flying(*id));
+        let usable =
+            usable.filter(|(id, peer)| waits && *id != me && !peer.bad && !self.is_flying(*id));
         let rested = usable.map(|(_, peer)| peer.not_before).filter(|at| *at > Instant::START);
         due.into_iter().chain(rested.min()).min()
     }
@@ -262,6 +263,7 @@ impl Pbft {
             return;
         }
         self.expire_flights(out);
+        self.end_if_overtaken();
         self.ask_for_own_digests(out);
         while let Some(wanted) = self.transfer.next_wanted() {
             let flying = self.transfer.target.as_ref().map_or(0, |target| target.flights.len());
@@ -297,6 +299,16 @@ impl Pbft {
             let fresh = Transfer::new(self.config.committee).peers;
             self.transfer.peers = fresh;
             self.transfer.target = Some(Target::new(newest.clone()));
+        }
+    }
+
+    /// What was in execution when the transfer began may have brought this replica there.
+    fn end_if_overtaken(&mut self) {
+        let executed = self.cursor.executed;
+        let is_there = |target: &Target| target.certificate.seq <= executed;
+        if self.transfer.target.as_ref().is_some_and(is_there) {
+            self.transfer.target = None;
+            self.transfer.verified.clear();
         }
     }
 

@@ -510,6 +510,9 @@ impl Lab {
             let due = self.members[replica].engine.next_timeout();
             if due.is_some_and(|at| at <= self.now) {
                 self.handle(ReplicaId(replica as u16), Input::Timeout);
+                let next = self.members[replica].engine.next_timeout();
+                let (now, engine) = (self.now, &self.members[replica].engine);
+                assert!(next.is_none_or(|at| at > now), "always due at {now:?}: {engine:#?}");
             }
         }
     }

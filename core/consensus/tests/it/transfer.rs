@@ -8,7 +8,7 @@ use quorumark_consensus::pbft::{
     Checkpoint, CheckpointCertificate, FetchState, Message, StateManifest, StateSlice, Voucher,
     Wanted,
 };
-use quorumark_consensus::{Engine, Input, Output, ReplicaId, Seq};
+use quorumark_consensus::{Engine, Input, Output, ReplicaId, Seq, View};
 use quorumark_primitives::Digest;
 use quorumark_primitives::signed::{ClientAuth, Signed};
 
@@ -22,6 +22,7 @@ fn small(config: &mut quorumark_consensus::pbft::Config) {
     config.window = 8;
     config.checkpoint_interval = 2;
     config.status_interval = Duration::from_millis(40);
+    config.view_timeout = Duration::from_millis(400);
 }
 
 /// Has this many batches executed, or more, one wave of requests after the other.
@@ -306,4 +307,29 @@ fn a_question_that_is_replayed_or_for_another_is_not_answered() {
         lab.run(Duration::from_millis(20));
         assert_eq!(sent(&lab), answers, "round {round} to {peer}");
     }
+}
+
+#[test]
+fn pbft_4_4_a_replica_whose_transfer_ends_after_the_new_view_enters_it_without_another_message() {
+    let mut lab = behind(4, 11, Shape::SMALL, 60);
+    lab.stop(0);
+    let mut new_views = 0;
+    lab.lose = Box::new(move |_, to, message| match message {
+        // The primary's NEW-VIEW comes once, and the state only after it.
+        Message::NewView(_) if to.0 == 3 => {
+            new_views += 1;
+            new_views > 1
+        }
+        Message::StateSlice(_) if to.0 == 3 => new_views == 0,
+        _ => false,
+    });
+    // With replica 0 gone, the other three are a quorum: nothing goes on without replica 3.
+    for timestamp in 100..104 {
+        (0..CLIENTS).for_each(|client| drop(lab.ask(client, timestamp, 1)));
+    }
+    lab.run_until_answered(100);
+    let engine = lab.engine(3);
+    assert_eq!(engine.counters().transfers_finished, 1);
+    assert!(engine.is_active() && engine.view() > View(0));
+    lab.check_ledgers();
 }
