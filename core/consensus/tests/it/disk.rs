@@ -21,7 +21,7 @@ pub(crate) struct Disk {
     cut: u64,
     durable: u64,
     held: VecDeque<(Position, Held)>,
-    /// The mutant: it lets out what still has to wait.
+    /// The mutant: it lets out words that still have to wait.
     pub hasty: bool,
 }
 
@@ -34,7 +34,8 @@ impl Disk {
     /// Whether something may happen at once; else it is held.
     pub(crate) fn hold(&mut self, after: Position, held: Held) -> Option<Held> {
         assert!(after.0 <= self.written(), "it waits for a record that was written");
-        if self.hasty || (self.durable >= after.0 && self.held.is_empty()) {
+        let lets_out = self.hasty && !matches!(held, Held::State(_));
+        if lets_out || (self.durable >= after.0 && self.held.is_empty()) {
             return Some(held);
         }
         self.held.push_back((after, held));

@@ -11,6 +11,7 @@ mod failover;
 mod gate;
 mod lab;
 mod new_view;
+mod one;
 mod recovery;
 mod repair;
 mod requests;
