@@ -31,6 +31,7 @@ mod new_view;
 mod recovery;
 mod repair;
 mod replica;
+mod restore;
 mod serving;
 mod state_message;
 mod timer;

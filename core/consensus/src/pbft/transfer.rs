@@ -53,12 +53,12 @@ pub(super) struct Transfer {
     /// By replica, its highest vote for a checkpoint further ahead than anything is kept.
     beyond: Vec<Option<Signed<Checkpoint>>>,
     /// The highest certified checkpoint that this replica knows of and has not executed.
-    newest: Option<CheckpointCertificate>,
+    pub(super) newest: Option<CheckpointCertificate>,
     /// Since it knows of one: what it had executed when it last moved on, and how many statuses it
     /// had said by then.
     moved_on: Option<(Seq, u64)>,
     pub(super) target: Option<Target>,
-    verified: BTreeMap<(Tree, u32), (Digest, Bytes)>,
+    pub(super) verified: BTreeMap<(Tree, u32), (Digest, Bytes)>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -546,60 +546,5 @@ impl Pbft {
         });
         missing.retain(|part| !self.transfer.verified.contains_key(part));
         target.step = Step::Parts { manifest, missing };
-    }
-
-    /// Every part is here: the application takes over its own, the client table is made.
-    fn restore_when_whole(&mut self, out: &mut Outbox<Message>) {
-        let Some(target) = &mut self.transfer.target else { return };
-        let Step::Parts { manifest, missing } = &target.step else { return };
-        if !missing.is_empty() {
-            return;
-        }
-        let seq = target.certificate.seq;
-        let (mut parts, mut clients) = (Vec::new(), BTreeMap::new());
-        for ((tree, nth), (_, bytes)) in core::mem::take(&mut self.transfer.verified) {
-            match tree {
-                Tree::Application => parts.push((nth, bytes)),
-                Tree::Clients => drop(clients.insert(nth, bytes)),
-            }
-        }
-        let state = manifest.application.state;
-        match self.clients.restored(seq, manifest.clients.state, &clients) {
-            Some(table) => {
-                target.step = Step::Restore { table, application: state };
-                let work = crate::engine::StateWork::Restore { seq, state, parts };
-                out.push(Output::State(work));
-            }
-            None => self.give_up(),
-        }
-    }
-
-    /// The certified state does not fit this replica: it is set up differently. It tries again with
-    /// the next checkpoint that it hears of.
-    pub(super) fn give_up(&mut self) {
-        self.counters.transfers_failed += 1;
-        (self.transfer.target, self.transfer.newest) = (None, None);
-        self.transfer.verified.clear();
-    }
-
-    /// The application is at the target: the replica goes on from there.
-    pub(super) fn on_restored(&mut self, seq: Seq, done: bool, out: &mut Outbox<Message>) {
-        let step = self.transfer.target.take();
-        let Some(Target { certificate, step: Step::Restore { table, application }, .. }) = step
-        else {
-            self.transfer.target = step;
-            return;
-        };
-        if !done || certificate.seq != seq {
-            return self.give_up();
-        }
-        assert!(self.cursor.is_idle(), "nothing is executed while a state is fetched");
-        self.clients = table;
-        self.counters.transfers_finished += 1;
-        let old_high = self.log.high();
-        self.stand_at(&certificate, application);
-        self.record_stable(seq, out);
-        self.take_up(old_high.max(seq), out);
-        self.hand_out(out);
     }
 }

@@ -18,6 +18,8 @@ use rand::{RngExt, SeedableRng};
 
 use crate::cells::{Cells, Shape, result_of};
 use crate::disk::{Disk, Held};
+pub(crate) use crate::network::Network;
+use crate::network::{Loss, Twist};
 pub(crate) use crate::one::{CLIENTS, Keys, One, judge, receive, run_batch};
 
 /// One replica of a lab, with a state machine that hashes everything it executes.
@@ -45,19 +47,6 @@ enum Event {
     Executed(ReplicaId, u32, Executed),
     Answered(ReplicaId, u32, StateAnswer),
     Synced(ReplicaId, u32, Position),
-}
-
-/// How the network treats a message.
-#[derive(Clone, Copy)]
-pub(crate) struct Network {
-    pub delay_us: (u64, u64),
-    pub loss: f64,
-    pub duplicate: f64,
-}
-
-impl Network {
-    pub(crate) const GOOD: Network = Network { delay_us: (100, 2_000), loss: 0.0, duplicate: 0.0 };
-    pub(crate) const BAD: Network = Network { delay_us: (100, 9_000), loss: 0.1, duplicate: 0.1 };
 }
 
 /// A committee and its network.
@@ -95,11 +84,6 @@ pub(crate) struct Lab {
     shape: Shape,
     settings: Box<dyn Fn(&mut Config)>,
 }
-
-/// Says whether a message from one replica to another is lost.
-type Loss = Box<dyn FnMut(ReplicaId, ReplicaId, &Message) -> bool>;
-/// Says what a replica sends in place of a message.
-type Twist = Box<dyn FnMut(ReplicaId, &Message) -> Option<Message>>;
 
 impl Lab {
     pub(crate) fn new(

@@ -10,6 +10,7 @@ mod disk;
 mod failover;
 mod gate;
 mod lab;
+mod network;
 mod new_view;
 mod one;
 mod recovery;
