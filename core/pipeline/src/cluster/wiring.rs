@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 use quorumark_application::Application;
-use quorumark_consensus::engine::{Engine, Execution};
+use quorumark_consensus::engine::{Engine, STATE_WORK_MAX};
 use quorumark_consensus::types::ReplicaId;
 use quorumark_primitives::signed::{ClientAuth, Verified, Verifier};
 
@@ -20,7 +20,7 @@ use crate::metrics::{Meter, StageKind, Stopwatch, Work};
 use crate::port::ClientPort;
 use crate::protocol::Protocol;
 use crate::stage::{
-    ClientLink, Clock, Egress, Execute, Ingress, Inputs, Order, Outgoing, Recall, Verify,
+    ClientLink, Clock, Egress, Execute, Ingress, Inputs, Order, Outgoing, Recall, Task, Verify,
 };
 use crate::tcp::{self, Hello, WhenFull};
 use crate::thread::Thread;
@@ -324,7 +324,7 @@ where
         id: ReplicaId,
         engine: E,
         inputs: Inputs<E::Message>,
-        execute: Sender<Execution>,
+        execute: Sender<Task>,
         egress: Sender<Vec<Outgoing<E::Message>>>,
     ) -> io::Result<()> {
         let (report, reported) = bounded(1);
