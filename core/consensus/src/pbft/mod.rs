@@ -1,6 +1,6 @@
-//! Practical Byzantine Fault Tolerance (Castro and Liskov, OSDI'99; TOCS'02), the normal case:
-//! agreement with batching and pipelining over the window, checkpoints, exactly-once execution and
-//! the repair of lost messages.
+//! Practical Byzantine Fault Tolerance (Castro and Liskov, OSDI'99; TOCS'02): agreement with batching
+//! and pipelining over the window, checkpoints, exactly-once execution, the view change and the
+//! repair of lost messages.
 //!
 //! Deviations from the paper, each with its reason:
 //! - Every protocol message is signed (OSDI'99, not the MAC variant of 4.5): certificates are shown
@@ -12,6 +12,11 @@
 //!   that sequence number although execution runs on another thread.
 //! - The log is cut a window below the stable checkpoint, not at it, so that a replica that lags by
 //!   less than a window catches up by messages.
+//! - A NEW-VIEW holds the VIEW-CHANGEs of V whole, and bodies are fetched by digest.
+//! - For starting the timer of a view, VIEW-CHANGEs for later ones count: only the one of the highest
+//!   view is kept of each replica.
+//! - A committed batch goes to a replica of another view with its commit certificate, so that state
+//!   transfer is for what no log holds any more.
 //! - Retransmission is asked for by status messages (TOCS'02 5.2), one bounded message a period.
 
 use quorumark_primitives::signed::ProtocolId;

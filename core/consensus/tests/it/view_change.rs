@@ -488,6 +488,40 @@ fn votes_of_a_view_that_was_left_do_not_count_in_the_next() {
 }
 
 #[test]
+fn votes_of_an_earlier_view_never_count_in_a_later_one() {
+    for n in 4..=10 {
+        let mut one = one(n, 2);
+        let (body, digest) = batch(&mut one, 1);
+        let v = quorum_with(&mut one, 3, &[]);
+        let opens = new_view(&mut one, 3, v);
+        one.receive(&opens);
+        let signed = pre_prepare_in(&mut one, 3, 1, digest);
+        let outputs = one.hear(Message::PrePrepare(signed, body));
+        one.settle(outputs);
+        for replica in (0..n).filter(|id| *id != 3) {
+            assert!(one.hear(prepare(1, digest, replica)).is_empty(), "n = {n}");
+        }
+    }
+}
+
+#[test]
+fn a_request_whose_proposal_came_to_nothing_waits_again() {
+    for sealed_late in [false, true] {
+        let mut one = one(4, 0);
+        let proposed = one.ask(0, 1);
+        assert_eq!(says(&proposed, "pre-prepare"), 1);
+        (1..3).for_each(|id| drop(hear_view_change(&mut one, 1, id)));
+        assert_eq!((one.engine.view(), one.engine.waiting()), (View(1), 0));
+        if sealed_late {
+            one.settle(proposed);
+        } else {
+            one.ask(0, 1);
+        }
+        assert_eq!(one.engine.waiting(), 1, "sealed late: {sealed_late}");
+    }
+}
+
+#[test]
 fn what_is_executed_is_agreed_again_in_a_new_view_and_not_executed_again() {
     for n in 4..=10 {
         let mut one = one(n, 2);
