@@ -136,6 +136,15 @@ pub const ROWS: &[Row] = &[
         ],
     ),
     row(
+        "signature::attack",
+        &[
+            numbers("size", &[1024], &[256]),
+            numbers("signers", &[4], &[256]),
+            numbers("invalid_per_1024", &[1], &[0, 10, 102, 512]),
+            names("path", &["auto", "equation", "single"]),
+        ],
+    ),
+    row(
         "merkle::root",
         &[
             numbers("leaves", &[1024, 1 << 16], &[16, 1 << 13]),

@@ -7,7 +7,7 @@ use core::hint::black_box;
 use core::time::Duration;
 
 use ed25519_dalek::{Signer as _, SigningKey, Verifier as _, VerifyingKey, verify_batch};
-use quorumark_primitives::ed25519::{self, BatchVerifier, SecretKey, Signature};
+use quorumark_primitives::ed25519::{self, BatchVerifier, SecretKey, Signature, VerifyMethod};
 use quorumark_report::Metrics;
 
 use super::kernel::{Kernel, KernelSession, Tally};
@@ -56,12 +56,12 @@ impl Scenario for Operation {
             }
         };
         let message = MESSAGE_MIN..=MESSAGE_MAX;
-        let path = "whose code is measured; auto is ours, dalek the stock crate's";
+        let path = "how; auto: tables for known keys, else one equation; dalek: the stock crate";
         let mut parameters = vec![
             Parameter::integer("size", "signatures", 1..=SIZE_MAX, 256, size),
             Parameter::integer("signers", "keys", 1..=SIGNERS_MAX, 4, "keys, used in turn"),
             Parameter::size("message", message, 64, "bytes of one message"),
-            Parameter::choice("path", ["auto", "dalek"], path),
+            Parameter::choice("path", self.paths().iter().copied(), path),
         ];
         let (duration, warmup) = (Duration::from_millis(400), Duration::from_millis(100));
         parameters.extend(run_parameters(duration, warmup, 5));
@@ -79,14 +79,33 @@ impl Scenario for Operation {
         let signers = fixture::signers(random, parameters.count("signers").min(count));
         let messages =
             fixture::signed_messages(random, &signers, count, parameters.size("message"));
-        let ours = parameters.choice("path") == "auto";
+        let path = parameters.choice("path");
+        let ours = path != "dalek";
+        let size = if *self == Operation::Verify { 1 } else { size };
         Ok(match self {
             Operation::Sign => Box::new(KernelSession(Sign::new(signers, messages, seed, ours))),
-            Operation::Verify => Box::new(KernelSession(Verify::new(messages, 1, seed, ours))),
-            Operation::BatchVerify => {
-                Box::new(KernelSession(Verify::new(messages, size, seed, ours)))
+            Operation::Verify | Operation::BatchVerify => {
+                let verifier = verifier(seed).with_method(method(path));
+                Box::new(KernelSession(Verify::new(messages, size, verifier, ours)))
             }
         })
+    }
+}
+
+impl Operation {
+    fn paths(self) -> &'static [&'static str] {
+        match self {
+            Operation::Sign => &["auto", "dalek"],
+            Operation::Verify | Operation::BatchVerify => &["auto", "equation", "single", "dalek"],
+        }
+    }
+}
+
+fn method(path: &str) -> VerifyMethod {
+    match path {
+        "equation" => VerifyMethod::Equation,
+        "single" => VerifyMethod::Single,
+        _ => VerifyMethod::Auto,
     }
 }
 
@@ -189,7 +208,12 @@ struct Verify {
 }
 
 impl Verify {
-    fn new(messages: Vec<SignedMessage>, size: usize, seed: u64, ours: bool) -> Verify {
+    fn new(
+        messages: Vec<SignedMessage>,
+        size: usize,
+        verifier: BatchVerifier,
+        ours: bool,
+    ) -> Verify {
         let stock = |one: &SignedMessage| {
             let key = VerifyingKey::from_bytes(&one.key.0).expect("a signer's key is a point");
             (key, ed25519_dalek::Signature::from_bytes(&one.signature.0))
@@ -197,7 +221,7 @@ impl Verify {
         Verify {
             ours,
             size,
-            verifier: verifier(seed),
+            verifier,
             stock: messages.iter().map(stock).collect(),
             messages,
             verdicts: Vec::new(),

@@ -66,7 +66,7 @@ fn every_kernel_scenario_gives_the_metrics_of_the_contract() {
 
 #[test]
 fn every_path_rule_and_thread_count_passes_its_checks() {
-    let cases: [(&str, &[&str]); 9] = [
+    let cases: [(&str, &[&str]); 11] = [
         ("hash/sha256d", &["path=portable"]),
         ("hash/sha256d", &["size=80B"]),
         ("hash/blake3", &["size=16B"]),
@@ -75,6 +75,8 @@ fn every_path_rule_and_thread_count_passes_its_checks() {
         ("merkle/proof", &["rule=rfc6962", "leaves=1"]),
         ("pow/miner", &["path=portable", "threads=1"]),
         ("signature/batch-verify", &["path=dalek", "size=3"]),
+        ("signature/batch-verify", &["path=equation", "size=16"]),
+        ("signature/verify", &["path=single", "size=8"]),
         ("signature/sign", &["path=dalek", "signers=3"]),
     ];
     for (name, settings) in cases {

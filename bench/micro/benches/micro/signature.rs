@@ -3,7 +3,8 @@
 //! Timed: `sign`, from a message to the signature under an expanded key. `verify`, one signature
 //! under a key that is already decompressed. `batch_verify`, from messages, keys and signatures as
 //! bytes to the verdicts, hashing included, by a verifier that has seen the keys before. `bisect`,
-//! the same with some signatures spoiled and named. `mac_tag`, one tag of a message.
+//! the same with some signatures spoiled and named. `attack`, what a share of invalid signatures
+//! (per 1024) makes a batch cost by each of our paths. `mac_tag`, one tag of a message.
 //!
 //! The path `dalek` is ed25519-dalek's, with its keys decompressed and its signatures parsed
 //! beforehand. It decides by another rule (see `primitives::ed25519`) and is a yardstick only.
@@ -15,7 +16,9 @@ use ed25519_dalek::{Signature, Verifier, VerifyingKey, verify_batch};
 use quorumark_micro::Id;
 use quorumark_micro::fixtures::message;
 use quorumark_micro::fixtures::signatures::{SignedMessage, secret, signed, spoil, verify};
-use quorumark_primitives::ed25519::{BatchVerifier, PreparedKey, verify_single};
+use quorumark_primitives::ed25519::{
+    BatchVerifier, PreparedKey, TABLE_BATCHES, VerifyMethod, verify_single,
+};
 use quorumark_primitives::mac::MacKey;
 
 use crate::suite::{Bench, Routine};
@@ -26,6 +29,7 @@ pub(crate) const ROUTINES: &[Routine] = &[
     ("signature::verify", verify_one),
     ("signature::batch_verify", batch_verify),
     ("signature::bisect", bisect),
+    ("signature::attack", attack),
 ];
 
 const ONE: Throughput = Throughput::Elements(1);
@@ -105,7 +109,23 @@ fn bisect(id: &Id, bench: Bench<'_, '_>) {
     bench.measure(Throughput::Elements(size as u64), fixture, Own::verify);
 }
 
-/// A batch and this project's verifier, which has verified it once.
+fn attack(id: &Id, bench: Bench<'_, '_>) {
+    let size = id.number("size");
+    let invalid = size * id.number("invalid_per_1024") / 1024;
+    let method = match id.text("path") {
+        "equation" => VerifyMethod::Equation,
+        "single" => VerifyMethod::Single,
+        _ => VerifyMethod::Auto,
+    };
+    let fixture = || {
+        let mut messages = signed(size, id.number("signers"), 64);
+        let spoiled = if invalid == 0 { Vec::new() } else { spoil(&mut messages, invalid) };
+        Own::with_method(method, messages, &spoiled)
+    };
+    bench.measure(Throughput::Elements(size as u64), fixture, Own::verify);
+}
+
+/// A batch and this project's verifier, which has verified it before.
 struct Own {
     verifier: BatchVerifier,
     messages: Vec<SignedMessage>,
@@ -114,9 +134,14 @@ struct Own {
 
 impl Own {
     fn new(messages: Vec<SignedMessage>, spoiled: &[usize]) -> Own {
-        let verifier = BatchVerifier::new([9; 32]);
+        Own::with_method(VerifyMethod::default(), messages, spoiled)
+    }
+
+    fn with_method(method: VerifyMethod, messages: Vec<SignedMessage>, spoiled: &[usize]) -> Own {
+        let verifier = BatchVerifier::new([9; 32]).with_method(method);
         let mut own = Own { verifier, messages, verdicts: Vec::new() };
-        own.verify();
+        // So often that the keys have earned their tables.
+        (0..=TABLE_BATCHES).for_each(|_| own.verify());
         for (place, verdict) in own.verdicts.iter().enumerate() {
             assert_eq!(*verdict, !spoiled.contains(&place), "the verdict on signature {place}");
         }

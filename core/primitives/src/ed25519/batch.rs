@@ -1,4 +1,4 @@
-//! Batch verification: one equation for many signatures.
+//! Batch verification: fixed tables for keys that are seen often, one equation for the rest.
 //!
 //! For signatures `i` under keys `A_i`, with `z_i` of 128 random bits, all are accepted when
 //!
@@ -21,10 +21,14 @@
 //! probability.
 //!
 //! # Policy
-//! - Up to three signatures take the single path, so a batch of one is never slower.
+//! - A key that is seen in many batches gets a table while there is memory for it (see `tables`),
+//!   and its signatures are verified by it, each with a verdict of its own (see `tabled`).
+//! - Of the rest, up to three signatures take the single path, so a batch of one is never slower.
 //! - Any other number is one multiscalar multiplication per group of [`BATCH_SIGNATURES_MAX`];
 //!   beyond that size the cost per signature no longer falls.
 //! - A group whose sum does not vanish is bisected, which names the bad ones (see `bisect`).
+//!
+//! The function that decides stands in `policy`; [`VerifyMethod`] chooses one path for all.
 //!
 //! The points are ours (see `lanes`): commitments are decompressed four at a time, and the sum is
 //! Pippenger's in four lanes.
@@ -36,10 +40,13 @@ use std::collections::HashMap;
 
 use curve25519_dalek::edwards::CompressedEdwardsY;
 
-use super::bisect::{Residues, SINGLES_MAX, Term};
+use super::bisect::{Residues, Term};
 use super::equation::{challenge, holds, response};
 use super::lanes::{Backend, backend};
 use super::point::decompress4;
+use super::policy::{Plan, Shape, VerifyMethod};
+use super::tabled::Tabled;
+use super::tables::{KeyTables, TABLE_BYTES_MAX};
 use super::{KeyCache, PreparedKey, PublicKey, Signature};
 use crate::wire::FRAME_BYTES_MAX;
 
@@ -62,6 +69,8 @@ pub struct VerifyCounters {
     pub equations: u64,
     /// Signatures that were checked one by one.
     pub singles: u64,
+    /// Signatures that were checked by their key's table.
+    pub tabled: u64,
     /// Times that a failing group was split in two.
     pub bisections: u64,
 }
@@ -74,6 +83,7 @@ impl VerifyCounters {
         self.batches += other.batches;
         self.equations += other.equations;
         self.singles += other.singles;
+        self.tabled += other.tabled;
         self.bisections += other.bisections;
     }
 }
@@ -84,11 +94,18 @@ impl VerifyCounters {
 pub struct BatchVerifier {
     seed: [u8; 32],
     backend: Backend,
+    method: VerifyMethod,
     cache: KeyCache,
+    tables: KeyTables,
     slots: HashMap<PublicKey, Option<u32>>,
     keys: Vec<PreparedKey>,
+    /// Per key, the place of its table.
+    places: Vec<Option<u32>>,
     queued: usize,
+    /// Signatures under keys with a table.
+    tabled_terms: Vec<Term>,
     terms: Vec<Term>,
+    tabled: Tabled,
     residues: Residues,
     counters: VerifyCounters,
 }
@@ -100,11 +117,16 @@ impl BatchVerifier {
         BatchVerifier {
             seed,
             backend: backend(),
+            method: VerifyMethod::default(),
             cache: KeyCache::default(),
+            tables: KeyTables::new(TABLE_BYTES_MAX),
             slots: HashMap::new(),
             keys: Vec::new(),
+            places: Vec::new(),
             queued: 0,
+            tabled_terms: Vec::new(),
             terms: Vec::new(),
+            tabled: Tabled::default(),
             residues: Residues::new(backend().kernels()),
             counters: VerifyCounters::default(),
         }
@@ -113,6 +135,22 @@ impl BatchVerifier {
     /// The same verifier with another backend. No verdict depends on it.
     pub fn with_backend(self, backend: Backend) -> BatchVerifier {
         BatchVerifier { backend, residues: Residues::new(backend.kernels()), ..self }
+    }
+
+    /// The same verifier by another method.
+    pub fn with_method(self, method: VerifyMethod) -> BatchVerifier {
+        BatchVerifier { method, ..self }
+    }
+
+    /// The same verifier with room for so many bytes of tables instead of [`TABLE_BYTES_MAX`]. Its
+    /// keys have to earn them anew.
+    pub fn with_table_bytes_max(self, bytes: usize) -> BatchVerifier {
+        BatchVerifier { tables: KeyTables::new(bytes), ..self }
+    }
+
+    /// Bytes that the tables of keys take now.
+    pub fn table_bytes(&self) -> usize {
+        self.tables.bytes()
     }
 
     /// Signatures queued.
@@ -143,46 +181,64 @@ impl BatchVerifier {
         if let Some((s, slot)) = response(signature).zip(self.slot(key)) {
             let commitment = CompressedEdwardsY(signature.commitment());
             let k = challenge(&commitment, key, parts);
-            self.terms.push(Term { position, key: slot, s, k, commitment });
+            let term = Term { position, key: slot, s, k, commitment };
+            match self.places[slot as usize] {
+                Some(_) => self.tabled_terms.push(term),
+                None => self.terms.push(term),
+            }
         }
     }
 
     /// Drops what was queued after the first `length` signatures.
     pub fn truncate(&mut self, length: usize) {
         self.queued = self.queued.min(length);
-        let kept = self.terms.partition_point(|term| (term.position as usize) < length);
-        self.terms.truncate(kept);
+        for terms in [&mut self.terms, &mut self.tabled_terms] {
+            terms.truncate(terms.partition_point(|term| (term.position as usize) < length));
+        }
     }
 
-    /// Verifies everything queued together and empties the queue. `verdicts` is overwritten with
-    /// one verdict per signature, in the order of the queue.
+    /// Verifies everything queued and empties the queue. `verdicts` is overwritten with one verdict
+    /// per signature, in the order of the queue.
     pub fn verify(&mut self, verdicts: &mut Vec<bool>) {
-        self.begin(verdicts);
-        match self.terms.as_slice() {
-            [] => {}
-            terms if terms.len() <= SINGLES_MAX => self.verify_terms_singly(verdicts),
-            _ => self.verify_together(verdicts),
-        }
-        self.finish(verdicts);
+        self.verify_by(self.method, verdicts);
     }
 
     /// As [`BatchVerifier::verify`], each signature by itself. The verdicts are the same.
     pub fn verify_each(&mut self, verdicts: &mut Vec<bool>) {
+        self.verify_by(VerifyMethod::Single, verdicts);
+    }
+
+    fn verify_by(&mut self, method: VerifyMethod, verdicts: &mut Vec<bool>) {
         self.begin(verdicts);
-        self.verify_terms_singly(verdicts);
+        let shape = Shape { tabled: self.tabled_terms.len(), others: self.terms.len() };
+        let Plan { by_tables, by_equation } = method.plan(shape);
+        if by_tables {
+            self.verify_by_tables(verdicts);
+        } else {
+            self.terms.append(&mut self.tabled_terms);
+        }
+        if by_equation {
+            self.verify_together(verdicts);
+        } else {
+            self.verify_terms_singly(verdicts);
+        }
         self.finish(verdicts);
     }
 
     fn slot(&mut self, key: &PublicKey) -> Option<u32> {
         *self.slots.entry(*key).or_insert_with(|| {
-            let prepared = self.cache.get(key)?;
+            let (prepared, batches) = self.cache.get_counted(key)?;
+            let kernels = self.backend.kernels();
+            let tables = self.method.builds_tables().then_some(&mut self.tables);
+            self.places.push(tables.and_then(|tables| tables.place(prepared, batches, kernels)));
             self.keys.push(*prepared);
             Some(self.keys.len() as u32 - 1)
         })
     }
 
     fn begin(&mut self, verdicts: &mut Vec<bool>) {
-        assert!(self.terms.len() <= self.queued, "every term was queued");
+        let terms = self.terms.len() + self.tabled_terms.len();
+        assert!(terms <= self.queued, "every term was queued");
         verdicts.clear();
         verdicts.resize(self.queued, false);
     }
@@ -195,8 +251,22 @@ impl BatchVerifier {
         self.counters.batches += u64::from(!verdicts.is_empty());
         self.queued = 0;
         self.terms.clear();
+        self.tabled_terms.clear();
+        self.tables.end_batch();
         self.keys.clear();
+        self.places.clear();
         self.slots.clear();
+    }
+
+    fn verify_by_tables(&mut self, verdicts: &mut [bool]) {
+        let (tables, places) = (&self.tables, &self.places);
+        let table = |term: &Term| {
+            let place = places[term.key as usize];
+            tables.table(place.expect("terms with a table are listed apart"))
+        };
+        let kernels = self.backend.kernels();
+        self.tabled.verify(kernels, &self.tabled_terms, table, verdicts);
+        self.counters.tabled += self.tabled_terms.len() as u64;
     }
 
     fn verify_terms_singly(&mut self, verdicts: &mut [bool]) {
@@ -261,20 +331,24 @@ fn next_weight(weights: &mut blake3::OutputReader) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ed25519::SecretKey;
+    use crate::ed25519::{KEY_TABLE_BYTES, SecretKey, TABLE_BATCHES};
 
     /// A verifier with `count` signatures queued, those at `bad` spoiled.
     fn queued(count: usize, signers: usize, bad: &[usize]) -> BatchVerifier {
+        let mut verifier = BatchVerifier::new([3; 32]);
+        queue(&mut verifier, count, signers, bad);
+        verifier
+    }
+
+    fn queue(verifier: &mut BatchVerifier, count: usize, signers: usize, bad: &[usize]) {
         let secrets: Vec<SecretKey> =
             (0..signers).map(|i| SecretKey::from_seed(&[i as u8 + 1; 32])).collect();
-        let mut verifier = BatchVerifier::new([3; 32]);
         for i in 0..count {
             let secret = &secrets[i % signers];
             let mut signature = secret.sign(&(i as u64).to_le_bytes());
             signature.0[32] ^= u8::from(bad.contains(&i));
             verifier.queue(&secret.public(), &[&(i as u64).to_le_bytes()], &signature);
         }
-        verifier
     }
 
     #[test]
@@ -310,6 +384,55 @@ mod tests {
         assert_eq!(verdicts, [true]);
         let counters = verifier.counters();
         assert_eq!((counters.singles, counters.equations), (1, 0));
+    }
+
+    /// Verifies batches of `count` until the keys have their tables, then one with `bad` ones.
+    fn with_tables(method: VerifyMethod, count: usize, bad: &[usize]) -> BatchVerifier {
+        let mut verifier = BatchVerifier::new([4; 32]).with_method(method);
+        let mut verdicts = Vec::new();
+        for _ in 0..TABLE_BATCHES {
+            queue(&mut verifier, count, 4, &[]);
+            verifier.verify(&mut verdicts);
+        }
+        verifier.counters = VerifyCounters::default();
+        queue(&mut verifier, count, 4, bad);
+        verifier.verify(&mut verdicts);
+        let named: Vec<usize> = (0..count).filter(|i| !verdicts[*i]).collect();
+        assert_eq!(named, bad);
+        verifier
+    }
+
+    #[test]
+    fn often_seen_keys_are_verified_by_tables_and_a_bad_signature_costs_its_neighbours_nothing() {
+        for count in [1, 2, 3, 4, 5, 7, 64] {
+            let verifier = with_tables(VerifyMethod::Auto, count, &[count - 1]);
+            let counters = verifier.counters();
+            assert_eq!((counters.tabled, counters.singles), (count as u64, 0));
+            assert_eq!(counters.equations, 0);
+            assert_eq!(verifier.table_bytes(), KEY_TABLE_BYTES * count.min(4));
+        }
+    }
+
+    #[test]
+    fn a_method_without_tables_builds_none() {
+        for method in [VerifyMethod::Equation, VerifyMethod::Single] {
+            let verifier = with_tables(method, 8, &[3]);
+            assert_eq!((verifier.counters().tabled, verifier.table_bytes()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn without_memory_for_tables_the_equation_verifies() {
+        let mut verifier = queued(16, 4, &[]).with_table_bytes_max(2 * KEY_TABLE_BYTES);
+        let mut verdicts = Vec::new();
+        for _ in 0..=TABLE_BATCHES {
+            verifier.verify(&mut verdicts);
+            queue(&mut verifier, 16, 4, &[5]);
+        }
+        verifier.verify(&mut verdicts);
+        assert!((0..16).all(|i| verdicts[i] == (i != 5)));
+        assert_eq!(verifier.table_bytes(), 2 * KEY_TABLE_BYTES, "two of four keys have a table");
+        assert!(verifier.counters().tabled > 0 && verifier.counters().equations > 0);
     }
 
     #[test]

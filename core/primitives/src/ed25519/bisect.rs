@@ -16,6 +16,7 @@ use super::equation::holds;
 use super::lanes::Kernels;
 use super::multiscalar::Multiscalar;
 use super::point::{Affine, Extended, Niels};
+use super::policy::SINGLES_MAX;
 use super::prepared::halves_of;
 use super::{PreparedKey, VerifyCounters};
 
@@ -27,9 +28,6 @@ const BUDGET_GROUPS: usize = 3;
 /// What a sum costs however few its terms, in terms: the doublings and the buckets. Measured on Zen
 /// 3 with AVX2 a sum costs about 95 us and 4.5 us a term.
 const SUM_OVERHEAD_TERMS: usize = 20;
-
-/// The most signatures that are cheaper one by one, at 33 us each, than in one sum.
-pub(super) const SINGLES_MAX: usize = 3;
 
 /// The weighted residues of one batch, and the buffers of their sums.
 #[derive(Debug)]

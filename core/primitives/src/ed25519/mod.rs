@@ -21,18 +21,24 @@ mod field;
 mod lanes;
 mod multiscalar;
 mod point;
+mod policy;
 mod prepared;
 mod secret;
 mod self_check;
+mod table;
+mod tabled;
+mod tables;
 
 use core::fmt;
 
 pub use batch::{BATCH_SIGNATURES_MAX, BatchVerifier, QUEUE_SIGNATURES_MAX, VerifyCounters};
 pub use equation::verify_single;
 pub use lanes::{Backend, BackendError, backend};
+pub use policy::VerifyMethod;
 pub use prepared::{KEY_CACHE_CAPACITY, KeyCache, PreparedKey};
 pub use secret::SecretKey;
 pub use self_check::self_check;
+pub use tables::{KEY_TABLE_BYTES, TABLE_BATCHES, TABLE_BYTES_MAX};
 
 use crate::wire::{Decode, Encode, Reader, WireError};
 

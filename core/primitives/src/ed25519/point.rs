@@ -90,7 +90,6 @@ impl Affine {
         Niels::packed([self.y.add(&self.x), self.y.sub(&self.x), xy2d])
     }
 
-    #[cfg(test)]
     /// The encoding of RFC 8032, 5.1.2: `y`, and the lowest bit of `x` on top.
     pub(super) fn to_bytes(self) -> [u8; 32] {
         let mut bytes = self.y.to_bytes();

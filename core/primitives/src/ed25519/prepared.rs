@@ -6,7 +6,7 @@ use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 
 use super::PublicKey;
 use super::lanes::backend;
-use super::point::{Niels, decompress4, to_affine};
+use super::point::{Extended, Niels, decompress4, to_affine};
 
 /// Keys that a [`KeyCache`] holds: at about 500 bytes each, 8 MiB.
 pub const KEY_CACHE_CAPACITY: usize = 16_384;
@@ -41,6 +41,11 @@ impl PreparedKey {
         &self.negated
     }
 
+    /// The point `-A`, in our coordinates.
+    pub(super) fn negated_point(&self) -> Extended {
+        Extended::IDENTITY.add_niels(&self.halves[0], false)
+    }
+
     /// The points `-A` and `-2^128 A`.
     pub(super) fn halves(&self) -> &[Niels; 2] {
         &self.halves
@@ -63,9 +68,16 @@ pub(super) fn halves_of(encoding: &[u8; 32]) -> Option<[Niels; 2]> {
 /// costs one decompression again. Keys that do not decompress are remembered as such.
 #[derive(Debug)]
 pub struct KeyCache {
-    entries: HashMap<PublicKey, Option<PreparedKey>>,
+    entries: HashMap<PublicKey, Entry>,
     capacity: usize,
     prepared: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: Option<PreparedKey>,
+    /// How often the key was asked for.
+    batches: u32,
 }
 
 impl Default for KeyCache {
@@ -86,14 +98,20 @@ impl KeyCache {
 
     /// The prepared form of `public`; `None` when it does not decompress.
     pub fn get(&mut self, public: &PublicKey) -> Option<&PreparedKey> {
+        self.get_counted(public).map(|(key, _)| key)
+    }
+
+    /// As [`KeyCache::get`], and how often the key was asked for since it is held.
+    pub(super) fn get_counted(&mut self, public: &PublicKey) -> Option<(&PreparedKey, u32)> {
         if self.entries.len() >= self.capacity && !self.entries.contains_key(public) {
             self.entries.clear();
         }
         let entry = self.entries.entry(*public).or_insert_with(|| {
             self.prepared += 1;
-            PreparedKey::new(public)
+            Entry { key: PreparedKey::new(public), batches: 0 }
         });
-        entry.as_ref()
+        entry.batches = entry.batches.saturating_add(1);
+        Some((entry.key.as_ref()?, entry.batches))
     }
 
     /// Keys held.

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::ed25519::{
     BatchVerifier, KEY_CACHE_CAPACITY, PublicKey, QUEUE_SIGNATURES_MAX, Signature, VerifyCounters,
+    VerifyMethod,
 };
 use crate::mac::Authenticator;
 use crate::wire::FRAME_BYTES_MAX;
@@ -39,9 +40,12 @@ pub enum ClientAuth {
 /// By which path signatures are verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum VerifyPath {
-    /// One equation for many signatures.
+    /// All signatures of a batch together: by tables for keys that are seen often, by one equation
+    /// for the rest. See [`VerifyMethod::Auto`].
     #[default]
     Batch,
+    /// One equation for many signatures, and no tables; the verdicts are the same.
+    Equation,
     /// Each signature by itself; the verdicts are the same.
     Single,
     /// ed25519-dalek's `verify`, for comparison only: it decides by another rule, and replicas that
@@ -127,7 +131,17 @@ impl Verifier {
 
     /// The same verifier by another path.
     pub fn with_path(self, path: VerifyPath) -> Verifier {
-        Verifier { path, ..self }
+        let method = match path {
+            VerifyPath::Batch | VerifyPath::DalekSingle => VerifyMethod::Auto,
+            VerifyPath::Equation => VerifyMethod::Equation,
+            VerifyPath::Single => VerifyMethod::Single,
+        };
+        Verifier { path, batch: self.batch.with_method(method), ..self }
+    }
+
+    /// Bytes that the tables of often seen keys take now.
+    pub fn table_bytes(&self) -> usize {
+        self.batch.table_bytes()
     }
 
     /// Counts since the start.
@@ -150,7 +164,7 @@ impl Verifier {
     ) {
         while !items.is_empty() {
             let count = self.collect(items);
-            self.verify_queue();
+            self.batch.verify(&mut self.verdicts);
             let mut before = Note::default();
             for (nth, item) in items.drain(..count).enumerate() {
                 let note = self.notes[nth];
@@ -186,13 +200,6 @@ impl Verifier {
         self.counters.macs_verified += macs as u64;
         self.counters.macs_invalid += self.macs_missed.len() as u64;
         self.notes.len()
-    }
-
-    fn verify_queue(&mut self) {
-        match self.path {
-            VerifyPath::Single => self.batch.verify_each(&mut self.verdicts),
-            VerifyPath::Batch | VerifyPath::DalekSingle => self.batch.verify(&mut self.verdicts),
-        }
     }
 
     /// The verdict on one value, whose claims lie between the ends of `before` and of `note`.

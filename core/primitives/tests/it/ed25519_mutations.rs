@@ -124,6 +124,8 @@ fn mutations(backend: Backend, seed: u64) {
         }
         done += size;
     }
+    let counters = verifier.counters();
+    assert!(counters.tabled > 0 && counters.equations > 0, "both paths were taken: {counters:?}");
     assert!(valid > done / 3 && valid < done * 3 / 4, "both verdicts are common");
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // the functions beside the tests as well
 
+mod allocations;
 mod ed25519;
 mod ed25519_mutations;
 mod hash;

@@ -45,6 +45,9 @@ impl Term<'_> {
     pub(super) const NOTHING: Term<'static> = Term { point: &Niels::IDENTITY, negative: false };
 }
 
+/// For each place of 64, the first eight multiples of a point times that place's weight.
+pub(super) type SecretRows = [[Niels; 8]; 64];
+
 /// The kernels of one backend.
 pub(super) struct Kernels {
     name: &'static str,
@@ -55,6 +58,10 @@ pub(super) struct Kernels {
     pub(super) accumulate: fn(&mut Quad, &[[Term<'_>; 4]]),
     /// Adds four points to four points.
     pub(super) add: fn(&mut Quad, &Quad),
+    /// Adds, for each row, the multiple that its digit from -8 to 8 asks for, the rows dealt to the
+    /// lanes in turn. In constant time: every entry of a row is read, and none is branched on.
+    /// `None` where there is no such kernel.
+    pub(super) accumulate_secret: Option<fn(&mut Quad, &SecretRows, &[i8; 64])>,
 }
 
 /// Every backend that this build holds, the fastest first.
@@ -179,7 +186,6 @@ impl Quad {
     }
 
     /// The sum over the lanes.
-    #[cfg(test)]
     pub(super) fn sum(&self) -> Extended {
         let [a, b, c, d] = [0, 1, 2, 3].map(|lane| self.lane(lane));
         a.add(&b).add(&c.add(&d))

@@ -3,8 +3,14 @@
 use super::super::field::Fe;
 use super::{Kernels, Quad, Term};
 
-pub(super) static KERNELS: Kernels =
-    Kernels { name: "portable", supported: || true, pow_p58, accumulate, add };
+pub(super) static KERNELS: Kernels = Kernels {
+    name: "portable",
+    supported: || true,
+    pow_p58,
+    accumulate,
+    add,
+    accumulate_secret: None,
+};
 
 fn pow_p58(elements: &mut [Fe; 4]) {
     *elements = elements.map(|element| element.pow_p58());

@@ -8,8 +8,8 @@
 //! "Reduced" limbs are below `2^26` and `2^25`, the second and the sixth by up to `2^17` more. A
 //! product takes a right factor with even limbs below `3 * 2^26` and odd ones below `3 * 2^25`, for
 //! nineteen times a limb has to fit into 32 bits, and a left factor with limbs below `2^28` and
-//! `2^27`. Then each column is below `1494 * 2^52 < 2^63`. Each method says what it takes and gives,
-//! in multiples of the reduced bound.
+//! `2^27`. Then each column is below `1494 * 2^52 < 2^63`. Each method says what it takes and
+//! gives, in multiples of the reduced bound.
 
 use core::arch::asm;
 use core::arch::x86_64::{

@@ -11,7 +11,7 @@ use std::is_x86_feature_detected;
 use self::element::Element;
 use self::point::Points;
 use super::super::field::Fe;
-use super::{Coordinate, Kernels, Quad, Term, put, take};
+use super::{Coordinate, Kernels, Quad, SecretRows, Term, put, take};
 
 pub(super) static KERNELS: Kernels = Kernels {
     name: "avx2",
@@ -29,6 +29,10 @@ pub(super) static KERNELS: Kernels = Kernels {
         // SAFETY: as above.
         unsafe { add(sums, others) }
     },
+    accumulate_secret: Some(|sums, rows, digits| {
+        // SAFETY: as above.
+        unsafe { accumulate_secret(sums, rows, digits) }
+    }),
 };
 
 #[target_feature(enable = "avx2")]
@@ -46,7 +50,10 @@ fn pow_p58(elements: &mut [Fe; 4]) {
 #[target_feature(enable = "avx2")]
 fn accumulate(sums: &mut Quad, steps: &[[Term<'_>; 4]]) {
     let mut points = Points::load(sums);
-    for step in steps {
+    for (nth, step) in steps.iter().enumerate() {
+        if let Some(next) = steps.get(nth + 1) {
+            point::prefetch(next);
+        }
         points.add_terms(step);
     }
     points.store(sums);
@@ -56,5 +63,14 @@ fn accumulate(sums: &mut Quad, steps: &[[Term<'_>; 4]]) {
 fn add(sums: &mut Quad, others: &Quad) {
     let mut points = Points::load(sums);
     points.add(&Points::load(others));
+    points.store(sums);
+}
+
+#[target_feature(enable = "avx2")]
+fn accumulate_secret(sums: &mut Quad, rows: &SecretRows, digits: &[i8; 64]) {
+    let mut points = Points::load(sums);
+    for (rows, digits) in rows.as_chunks::<4>().0.iter().zip(digits.as_chunks::<4>().0) {
+        points.add_secret(rows, digits);
+    }
     points.store(sums);
 }
