@@ -9,7 +9,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use quorumark_harness::parameter::suggestion;
 use quorumark_harness::scenario;
 
-use crate::cmd::{check, completions, doctor, list, merkle, mine, report, run, tour, verify};
+use crate::cmd::{
+    check, completions, decode, doctor, list, merkle, mine, report, run, sim, tour, verify,
+};
 use crate::refused::Refused;
 use crate::terminal::TerminalArgs;
 
@@ -27,8 +29,10 @@ Exit codes:
   4    inconclusive: the machine was busy, the load was not offered, or nothing was checked
   6    a known-answer check failed
   10   safety violated
+  11   liveness violated
   12   panic
-  13   a proof was rejected
+  13   a proof or bytes were rejected
+  14   a pass where a violation was expected, or too few operations
   130  interrupted; what was measured so far is kept";
 
 /// Measures and tunes the hot paths of blockchain consensus on the machine in front of you.
@@ -62,6 +66,10 @@ pub(crate) enum Command {
     Mine(mine::MineArgs),
     /// Merkle roots and inclusion proofs
     Merkle(merkle::MerkleArgs),
+    /// Run a scenario of faults in the simulator, and judge it
+    Sim(sim::SimArgs),
+    /// Decode one hostile input from standard input
+    Decode(decode::DecodeArgs),
     /// Check whether a history of key-value clients is linearizable
     Check(check::CheckArgs),
     /// Render records: a table, an HTML page, Markdown

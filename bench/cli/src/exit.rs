@@ -29,10 +29,14 @@ pub(crate) enum Exit {
     KnownAnswer = 6,
     /// Safety was violated.
     Unsafe = 10,
+    /// Liveness was violated.
+    Stuck = 11,
     /// A panic, anywhere.
     Panicked = 12,
-    /// A well-formed proof does not hold.
+    /// A well-formed proof does not hold, or bytes are no value.
     Rejected = 13,
+    /// A pass where a violation was expected, or too few operations.
+    Unexpected = 14,
     /// Ctrl-C; what was measured so far is kept.
     Interrupted = 130,
 }

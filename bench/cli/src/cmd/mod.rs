@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod decode;
 pub(crate) mod doctor;
 pub(crate) mod list;
 pub(crate) mod merkle;
@@ -9,6 +10,7 @@ pub(crate) mod mine;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod sim;
 pub(crate) mod tour;
 pub(crate) mod verify;
 
@@ -40,6 +42,8 @@ pub(crate) fn dispatch(invocation: Invocation) -> anyhow::Result<Exit> {
         Some(Command::Merkle(args)) => merkle::merkle(&args, &terminal),
         Some(Command::Check(args)) => check::check(&args, &terminal),
         Some(Command::Report(args)) => report::report(&args, &terminal),
+        Some(Command::Sim(args)) => sim::sim(&args, &terminal),
+        Some(Command::Decode(args)) => decode::decode(&args, &terminal),
         Some(Command::Schema) => schema::schema(&terminal),
         Some(Command::Completions(args)) => completions::completions(&args, &terminal),
     }

@@ -9,4 +9,5 @@ mod mine;
 mod program;
 mod refusals;
 mod run;
+mod sim;
 mod surface;

@@ -29,6 +29,7 @@ mod checkpoint;
 mod config;
 mod early;
 mod execution;
+mod inspect;
 mod journal;
 mod log;
 mod message;

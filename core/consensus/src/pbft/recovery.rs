@@ -187,8 +187,11 @@ impl Pbft {
         for seq in plan.min_s.0 + 1..=plan.max_s.0 {
             self.advance(Seq(seq), out);
         }
-        self.fetch.begin(self.now);
-        self.fetch_bodies(out);
+        // One that still lacks the state asks for bodies once it enters the view.
+        if self.active {
+            self.fetch.begin(self.now);
+            self.fetch_bodies(out);
+        }
     }
 
     /// Says again what the view that it is in can use.

@@ -7,7 +7,7 @@ use ed25519_dalek::{Signature as DalekSignature, Verifier as _, VerifyingKey};
 
 use super::{
     Claimed, Context, Domain, KeyDirectory, Refusal, ReplicaSessions, Signed, Signer, Statement,
-    Verified,
+    Verified, stand_in,
 };
 use crate::ed25519::{
     BatchVerifier, KEY_CACHE_CAPACITY, PublicKey, QUEUE_SIGNATURES_MAX, Signature, VerifyCounters,
@@ -51,6 +51,8 @@ pub enum VerifyPath {
     /// ed25519-dalek's `verify`, for comparison only: it decides by another rule, and replicas that
     /// use it together with others can be split.
     DalekSingle,
+    /// Stand-in signatures of a simulation, see [`super::stand_in`]. No measured run takes it.
+    StandIn,
 }
 
 /// Exact counts of a gate's work since it was made.
@@ -132,7 +134,7 @@ impl Verifier {
     /// The same verifier by another path.
     pub fn with_path(self, path: VerifyPath) -> Verifier {
         let method = match path {
-            VerifyPath::Batch | VerifyPath::DalekSingle => VerifyMethod::Auto,
+            VerifyPath::Batch | VerifyPath::DalekSingle | VerifyPath::StandIn => VerifyMethod::Auto,
             VerifyPath::Equation => VerifyMethod::Equation,
             VerifyPath::Single => VerifyMethod::Single,
         };
@@ -181,7 +183,8 @@ impl Verifier {
         let mut macs = 0;
         for item in items {
             let first_signature = self.batch.len();
-            let mut claims = Claims { first_signature, macs: 0, refusal: None, gate: self };
+            let mut claims =
+                Claims { first_signature, macs: 0, checked: 0, refusal: None, gate: self };
             item.claims(&mut claims);
             let refusal = claims.refusal;
             macs += claims.macs;
@@ -239,6 +242,8 @@ pub struct Claims<'a> {
     gate: &'a mut Verifier,
     first_signature: usize,
     macs: usize,
+    /// Signatures that were checked as they were listed.
+    checked: usize,
     refusal: Option<Refusal>,
 }
 
@@ -264,10 +269,22 @@ impl Claims<'_> {
         };
         let prefix = gate.context.prefix(B::DOMAIN, signer);
         gate.message.clear();
+        if gate.path == VerifyPath::StandIn {
+            gate.message.extend_from_slice(&prefix);
+        }
         body.encode(&mut gate.message);
-        if gate.path != VerifyPath::DalekSingle {
-            gate.batch.queue(key, &[&prefix, &gate.message], signature);
-        } else if !gate.yardstick.accepts(key, &prefix, &mut gate.message, signature) {
+        let accepted = match gate.path {
+            VerifyPath::Batch | VerifyPath::Equation | VerifyPath::Single => {
+                gate.batch.queue(key, &[&prefix, &gate.message], signature);
+                return;
+            }
+            VerifyPath::DalekSingle => {
+                gate.yardstick.accepts(key, &prefix, &mut gate.message, signature)
+            }
+            VerifyPath::StandIn => stand_in::accepts(key, &gate.message, signature),
+        };
+        self.checked += 1;
+        if !accepted {
             self.note(Refusal::Signature);
         }
     }
@@ -307,7 +324,7 @@ impl Claims<'_> {
 
     fn is_full(&mut self) -> bool {
         let queued = self.gate.batch.len() - self.first_signature;
-        let full = queued + self.macs >= CLAIMS_MAX;
+        let full = queued + self.macs + self.checked >= CLAIMS_MAX;
         if full {
             self.note(Refusal::TooManyClaims);
         }

@@ -32,6 +32,7 @@ mod directory;
 mod gate;
 mod sealer;
 mod session;
+pub mod stand_in;
 
 use core::ops::Deref;
 

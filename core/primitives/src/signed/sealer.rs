@@ -1,5 +1,6 @@
 //! The way of a replica's own statements: signed here, and verified for having been.
 
+use super::stand_in::StandInKey;
 use super::{Context, Signed, Signer, Statement, Verified};
 use crate::ed25519::{SecretKey, Signature};
 
@@ -14,15 +15,28 @@ pub trait Sealable {
 pub struct Sealer {
     context: Context,
     signer: Signer,
-    key: SecretKey,
+    hand: Hand,
     message: Vec<u8>,
     signatures: u64,
+}
+
+/// With what it signs.
+#[derive(Debug)]
+enum Hand {
+    Ed25519(SecretKey),
+    StandIn(StandInKey),
 }
 
 impl Sealer {
     /// A sealer that signs as `signer` with `key`.
     pub fn new(context: Context, signer: Signer, key: SecretKey) -> Sealer {
-        Sealer { context, signer, key, message: Vec::new(), signatures: 0 }
+        Sealer { context, signer, hand: Hand::Ed25519(key), message: Vec::new(), signatures: 0 }
+    }
+
+    /// A sealer of a simulation, see [`super::stand_in`].
+    pub fn stand_in(context: Context, signer: Signer, secret: &[u8; 32]) -> Sealer {
+        let hand = Hand::StandIn(StandInKey::new(context, secret, signer));
+        Sealer { context, signer, hand, message: Vec::new(), signatures: 0 }
     }
 
     /// Who it signs as.
@@ -45,7 +59,10 @@ impl Sealer {
         self.message.extend_from_slice(&self.context.prefix(B::DOMAIN, self.signer));
         body.encode(&mut self.message);
         self.signatures += 1;
-        self.key.sign(&self.message)
+        match &self.hand {
+            Hand::Ed25519(key) => key.sign(&self.message),
+            Hand::StandIn(key) => key.sign(&self.message),
+        }
     }
 
     /// Signs a statement in place.

@@ -1,4 +1,4 @@
-//! Histories, traces and their checkers, seen from outside.
+//! Histories, traces and their checkers, scenarios and their runs, seen from outside.
 
 #![allow(clippy::unwrap_used, reason = "functions that prepare a test may fail where it fails")]
 
@@ -10,6 +10,8 @@ mod generator;
 mod history;
 mod model;
 mod properties;
+mod runs;
+mod scenarios;
 mod store;
 mod trace;
 mod verdicts;

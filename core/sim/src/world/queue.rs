@@ -1,0 +1,111 @@
+//! What is still to happen, in the order of time.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use bytes::Bytes;
+
+/// Something that will happen.
+#[derive(Debug)]
+pub(super) enum Due {
+    /// A frame reaches a replica.
+    Deliver {
+        /// The node it reaches.
+        node: u16,
+        /// Who sent it.
+        from: Sender,
+        /// What.
+        frame: Bytes,
+    },
+    /// A reply reaches a client.
+    Reply {
+        /// The client.
+        client: u32,
+        /// The replica that sent it.
+        from: u16,
+        /// What.
+        frame: Bytes,
+    },
+    /// A node's timer may be due.
+    Timer { node: u16 },
+    /// The oldest batch that a node executes is done.
+    Executed { node: u16, incarnation: u32 },
+    /// A node's journal is durable as far as its oldest write.
+    Durable { node: u16, incarnation: u32 },
+    /// A client submits its next operation.
+    Submit { client: u32 },
+    /// A client waits too long for an answer.
+    Retry { client: u32, timestamp: u64 },
+    /// An event of the scenario begins.
+    Begin { event: u32 },
+    /// An event of the scenario ends.
+    End { event: u32 },
+    /// A crashed replica starts again.
+    Restart { replica: u16 },
+    /// The behaviours of a replica begin or end.
+    Turn { liar: u32 },
+    /// Network faults, crashes and clock faults end.
+    Gst,
+    /// A Byzantine replica sends something that it held back, or made up.
+    Late { node: u16, to: u16, frame: Bytes },
+}
+
+/// Who sent a frame to a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sender {
+    Replica(u16),
+    Client(u32),
+}
+
+/// The events to come. Equal times keep the order in which they were set.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    heap: BinaryHeap<Entry>,
+    order: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: u64,
+    order: u64,
+    due: Due,
+}
+
+impl Queue {
+    /// Lets something happen at `at`.
+    pub(super) fn push(&mut self, at: u64, due: Due) {
+        self.order += 1;
+        self.heap.push(Entry { at, order: self.order, due });
+    }
+
+    /// The next thing to happen, and when.
+    pub(super) fn pop(&mut self) -> Option<(u64, Due)> {
+        self.heap.pop().map(|entry| (entry.at, entry.due))
+    }
+
+    /// Things to happen.
+    pub(super) fn len(&self) -> usize {
+        self.heap.len()
+    }
+}
+
+impl Ord for Entry {
+    /// The heap gives the greatest first: the earliest is the greatest.
+    fn cmp(&self, other: &Entry) -> Ordering {
+        (other.at, other.order).cmp(&(self.at, self.order))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Entry) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Entry) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Entry {}
