@@ -16,6 +16,7 @@ pub mod committee;
 pub mod engine;
 pub mod pbft;
 pub mod range;
+pub mod recording;
 pub mod request;
 pub mod types;
 

@@ -256,11 +256,7 @@ impl Authentic<SignedRequest> {
 impl Authentic<Arc<Batch>> {
     /// A verified batch all of whose requests this replica could check.
     pub fn by_own_check(batch: &Arc<Batch>) -> Option<Authentic<Arc<Batch>>> {
-        batch
-            .requests
-            .iter()
-            .all(SignedRequest::is_checked)
-            .then(|| Authentic(Arc::clone(batch)))
+        batch.requests.iter().all(SignedRequest::is_checked).then(|| Authentic(Arc::clone(batch)))
     }
 
     /// A batch that `vouchers` distinct replicas signed for: with a weak quorum, one of them is

@@ -6,9 +6,11 @@
 //! - [`trace`] is what happened in a run, event by event, with its hash.
 //! - [`history`] is what the clients of a key-value run did and saw, in memory and as a file.
 //! - [`linearizability`] says whether one store could have answered so.
+//! - [`replay`] runs again what a live replica's engine was told, and compares what it says.
 
 #![forbid(unsafe_code)]
 
 pub mod history;
 pub mod linearizability;
+pub mod replay;
 pub mod trace;

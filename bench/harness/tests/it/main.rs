@@ -4,4 +4,5 @@ mod load;
 mod oracle;
 mod pbft_pipeline;
 mod records;
+mod replay;
 mod scenarios;

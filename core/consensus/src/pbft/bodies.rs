@@ -93,11 +93,7 @@ impl Pbft {
     }
 
     /// Answers a peer with the bodies that are here.
-    pub(super) fn on_fetch(
-        &mut self,
-        fetch: &Signed<FetchStatement>,
-        out: &mut Outbox<Message>,
-    ) {
+    pub(super) fn on_fetch(&mut self, fetch: &Signed<FetchStatement>, out: &mut Outbox<Message>) {
         let (peer, round) = (fetch.body.replica, fetch.body.round);
         if peer == self.config.replica
             || !self.watch.may_answer_fetch(peer, round, self.now, &self.config)
@@ -105,9 +101,8 @@ impl Pbft {
             return;
         }
         let mut budget = ANSWER_BATCHES * self.config.batch_bytes_max;
-        let known = |digest: &Digest| {
-            self.log.slots().find_map(|(_, slot)| slot.body(*digest)).cloned()
-        };
+        let known =
+            |digest: &Digest| self.log.slots().find_map(|(_, slot)| slot.body(*digest)).cloned();
         let mut bodies: Vec<Arc<Batch>> = fetch.body.digests.iter().filter_map(known).collect();
         bodies.retain(|batch| match budget.checked_sub(batch_bytes(batch)) {
             Some(rest) => {

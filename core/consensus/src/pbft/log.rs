@@ -250,8 +250,7 @@ impl Slot {
         }
         let shown = self.prepared.as_ref().map(PreparedCertificate::digest);
         if self.bodies.len() > BODIES_MAX
-            && let Some(oldest) =
-                self.bodies.iter().position(|body| Some(body.digest()) != shown)
+            && let Some(oldest) = self.bodies.iter().position(|body| Some(body.digest()) != shown)
         {
             self.bodies.remove(oldest);
         }

@@ -286,9 +286,8 @@ impl Claimed for Message {
     /// A proposal with a request whose MAC entry for this replica is bad is kept, marked: f + 1
     /// replicas may vouch for it, or a certificate does. A bare request with a bad entry is refused.
     fn forgive_mac(&mut self, nth: usize) -> bool {
-        let (Message::PrePrepare(_, batch)
-        | Message::Body(batch)
-        | Message::Committed(_, batch)) = self
+        let (Message::PrePrepare(_, batch) | Message::Body(batch) | Message::Committed(_, batch)) =
+            self
         else {
             return false;
         };

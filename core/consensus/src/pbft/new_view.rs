@@ -47,8 +47,7 @@ impl Pbft {
         view_changes.sort_by_key(|change| change.body().replica);
         let plan = Plan::of(&view_changes);
         let pre_prepares = plan.pre_prepares(self.view, me);
-        let pre_prepares =
-            pre_prepares.map(quorumark_primitives::signed::Signed::blank).collect();
+        let pre_prepares = pre_prepares.map(quorumark_primitives::signed::Signed::blank).collect();
         let body = NewViewBody { view: self.view, view_changes, pre_prepares, replica: me };
         let new_view = Arc::new(NewView::blank(body));
         debug_assert!(new_view.plan(&self.config).is_some(), "an own new-view is valid");

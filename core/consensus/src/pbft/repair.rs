@@ -18,9 +18,7 @@ use quorumark_primitives::signed::Signed;
 use super::agreement::batch_bytes;
 use super::config::Config;
 use super::log::{Committed, Offer, Slot, Stage};
-use super::message::{
-    Message, STATUS_SLOTS_MAX, SlotStatus, Status, StatusStatement, ViewPhase,
-};
+use super::message::{Message, STATUS_SLOTS_MAX, SlotStatus, Status, StatusStatement, ViewPhase};
 use super::replica::Pbft;
 use crate::engine::{Outbox, Recipients};
 use crate::types::{Instant, ReplicaId, Seq};
@@ -61,8 +59,7 @@ impl Answered {
 
 impl Watch {
     pub(super) fn new(config: &Config) -> Watch {
-        let nobody =
-            || Answered { by_peer: (0..config.committee.n()).map(|_| None).collect() };
+        let nobody = || Answered { by_peer: (0..config.committee.n()).map(|_| None).collect() };
         let next_status = Instant::START + config.status_interval;
         Watch { next_status, attempt: 0, statuses: nobody(), fetches: nobody() }
     }

@@ -355,8 +355,7 @@ impl Engine for Pbft {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let can_propose =
-            self.active && self.is_primary() && self.proposed < self.log.high();
+        let can_propose = self.active && self.is_primary() && self.proposed < self.log.high();
         let linger = if can_propose { self.batcher.deadline() } else { None };
         let others = [linger, self.patience_ends(), self.fetch.next(), self.next_forward()];
         others.into_iter().flatten().chain([self.watch.next_status]).min()

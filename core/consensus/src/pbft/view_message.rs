@@ -187,8 +187,7 @@ impl NewView {
     /// The certificate because of which O names `digest` at `seq`; a null has none.
     pub(super) fn certificate(&self, seq: Seq, digest: Digest) -> Option<&PreparedCertificate> {
         let prepared = self.body.view_changes.iter().flat_map(|change| &change.body.prepared);
-        let mut named =
-            prepared.filter(|proof| proof.seq() == seq && proof.digest() == digest);
+        let mut named = prepared.filter(|proof| proof.seq() == seq && proof.digest() == digest);
         named.next()
     }
 }
@@ -229,11 +228,7 @@ impl Plan {
     }
 
     /// O: the pre-prepares that `primary` has to say in `view`.
-    pub fn pre_prepares(
-        &self,
-        view: View,
-        primary: ReplicaId,
-    ) -> impl Iterator<Item = PrePrepare> {
+    pub fn pre_prepares(&self, view: View, primary: ReplicaId) -> impl Iterator<Item = PrePrepare> {
         let seqs = (self.min_s.0 + 1..=self.max_s.0).map(Seq);
         seqs.zip(&self.digests).map(move |(seq, digest)| PrePrepare {
             view,

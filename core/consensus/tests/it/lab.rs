@@ -501,7 +501,10 @@ impl Lab {
             }
             Output::Evidence(evidence) => {
                 let accused = usize::from(evidence.replica.0);
-                assert!(self.faulty.contains(&accused), "an honest replica is accused: {evidence:?}");
+                assert!(
+                    self.faulty.contains(&accused),
+                    "an honest replica is accused: {evidence:?}"
+                );
                 self.accused.insert(accused);
             }
         }
