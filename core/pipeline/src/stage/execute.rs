@@ -21,7 +21,7 @@ pub(crate) struct Execute<A> {
     pub(crate) results: Sender<Executed>,
     /// `None` once nobody observes.
     pub(crate) events: Option<Sender<Vec<CommitEvent>>>,
-    /// Closed when the cluster stops.
+    /// Closed when the replica stops.
     pub(crate) stop: Receiver<()>,
 }
 
