@@ -29,7 +29,7 @@ pub fn simd() -> IndexMap<String, String> {
     let paths = [
         ("sha256", sha256::path().name()),
         ("blake3", blake3_path()),
-        ("ed25519", ed25519::backend()),
+        ("ed25519", ed25519::backend().name()),
     ];
     paths.map(|(kernel, path)| (kernel.to_owned(), path.to_owned())).into_iter().collect()
 }

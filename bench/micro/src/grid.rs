@@ -156,8 +156,10 @@ pub const ROWS: &[Row] = &[
     row("pow::scan", &[numbers("nonces", &[1 << 13], &[]), PATHS]),
     row("pow::mine", &[numbers("nonces", &[1 << 17], &[]), THREADS, FASTEST_PATH]),
     row("wire::encode", &[SMALL_MESSAGES]),
+    row("wire::encode", &[LARGE_MESSAGES]),
     row("wire::encode", &[PRE_PREPARE, BATCHES]),
     row("wire::decode", &[SMALL_MESSAGES]),
+    row("wire::decode", &[LARGE_MESSAGES]),
     row("wire::decode", &[PRE_PREPARE, BATCHES]),
     row("pbft::pre_prepare", &[REPLICAS, numbers("batch_size", &[64], &[1, 512])]),
     row("pbft::prepare", &[REPLICAS, numbers("batch_size", &[64], &[1])]),
@@ -176,8 +178,9 @@ pub const ROWS: &[Row] = &[
 ];
 
 const SMALL_MESSAGES: Axis =
-    names("message", &["request", "prepare", "commit", "checkpoint", "status", "reply"]);
-const PRE_PREPARE: Axis = names("message", &["pre-prepare"]);
+    names("message", &["request", "prepare", "commit", "checkpoint", "status", "fetch", "reply"]);
+const LARGE_MESSAGES: Axis = names("message", &["view-change", "new-view"]);
+const PRE_PREPARE: Axis = names("message", &["pre-prepare", "body", "committed"]);
 const BATCHES: Axis = numbers("batch_size", &[1, 64], &[8, 512]);
 const REPLICAS: Axis = numbers("n", &[4, 7, 16, 31], &[10, 64]);
 

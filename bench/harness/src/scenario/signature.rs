@@ -100,7 +100,7 @@ fn figures(tally: &Tally, metrics: &mut Metrics) {
 }
 
 fn path_name(ours: bool) -> Option<(&'static str, String)> {
-    let path = if ours { ed25519::backend() } else { "ed25519-dalek" };
+    let path = if ours { ed25519::backend().name() } else { "ed25519-dalek" };
     Some(("ed25519", path.to_owned()))
 }
 

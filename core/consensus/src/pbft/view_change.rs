@@ -8,6 +8,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::bodies::Fetch;
 use super::journal::Record;
 use super::message::{Message, ViewPhase};
 use super::replica::Pbft;
@@ -141,6 +142,7 @@ impl Pbft {
             return;
         }
         self.active = false;
+        self.fetch = Fetch::default();
         let quorum = self.config.committee.quorum();
         self.log.slots_mut().for_each(|(_, slot)| slot.leave(quorum));
         self.batcher.disorder();

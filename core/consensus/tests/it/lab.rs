@@ -239,6 +239,8 @@ pub(crate) struct Lab {
     pub trace: Digest,
     /// What the network loses besides what it draws.
     pub lose: Loss,
+    /// How much longer what a replica sends takes.
+    pub slow: BTreeMap<ReplicaId, Duration>,
     /// Replicas for which tests speak; nobody else may be accused.
     pub faulty: BTreeSet<usize>,
     /// Replicas that were accused.
@@ -278,6 +280,7 @@ impl Lab {
             asked: Vec::new(),
             trace: Digest::ZERO,
             lose: Box::new(|_, _, _| false),
+            slow: BTreeMap::new(),
             faulty: BTreeSet::new(),
             accused: BTreeSet::new(),
             said_commits: BTreeMap::new(),
@@ -343,6 +346,10 @@ impl Lab {
     }
 
     fn transmit(&mut self, to: ReplicaId, message: &Message) {
+        self.transmit_late(to, message, Duration::ZERO);
+    }
+
+    fn transmit_late(&mut self, to: ReplicaId, message: &Message, late: Duration) {
         if self.members[usize::from(to.0)].cut_off {
             return;
         }
@@ -351,7 +358,7 @@ impl Lab {
             if !self.random.random_bool(self.network.loss) {
                 let (low, high) = self.network.delay_us;
                 let delay = Duration::from_micros(self.random.random_range(low..=high));
-                self.schedule(delay, Event::Arrive(to, message.clone()));
+                self.schedule(late + delay, Event::Arrive(to, message.clone()));
             }
         }
     }
@@ -412,13 +419,14 @@ impl Lab {
             }
             unanswered.iter().for_each(|request| self.ask_all(request));
         }
-        for (id, member) in self.members.iter().enumerate() {
-            let (engine, counters) = (&member.engine, member.engine.counters());
-            let (view, active, low) = (engine.view(), engine.is_active(), engine.stable());
+        let stand = |member: &Member| {
+            let engine = &member.engine;
+            let (view, active, stable) = (engine.view(), engine.is_active(), engine.stable());
             let (executed, awaits) = (engine.executed(), engine.awaited_state());
-            eprintln!("r{id}: {view} {active} {low} {executed} {awaits:?} {counters:?}");
-        }
-        panic!("{} requests stay unanswered", self.unanswered().len());
+            format!("{view} {active} {stable} {executed} {awaits:?} {:?}", engine.counters())
+        };
+        let stands: Vec<String> = self.members.iter().map(stand).collect();
+        panic!("{} requests stay unanswered: {stands:#?}", self.unanswered().len());
     }
 
     pub(crate) fn unanswered(&self) -> Vec<SignedRequest> {
@@ -524,7 +532,8 @@ impl Lab {
                 Recipients::Others => to != from,
             };
             if addressed && !(self.lose)(from, to, message) {
-                self.transmit(to, message);
+                let late = self.slow.get(&from).copied().unwrap_or_default();
+                self.transmit_late(to, message, late);
             }
         }
     }

@@ -55,6 +55,6 @@ pub(super) fn holds(
 }
 
 /// Whether a point is zero but for its small-order component.
-pub(super) fn vanishes(point: &EdwardsPoint) -> bool {
+fn vanishes(point: &EdwardsPoint) -> bool {
     point.mul_by_cofactor().is_identity()
 }

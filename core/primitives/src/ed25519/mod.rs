@@ -14,7 +14,13 @@
 
 mod batch;
 mod bisect;
+#[cfg(test)]
+mod cross_check;
 mod equation;
+mod field;
+mod lanes;
+mod multiscalar;
+mod point;
 mod prepared;
 mod secret;
 mod self_check;
@@ -23,6 +29,7 @@ use core::fmt;
 
 pub use batch::{BATCH_SIGNATURES_MAX, BatchVerifier, QUEUE_SIGNATURES_MAX, VerifyCounters};
 pub use equation::verify_single;
+pub use lanes::{Backend, BackendError, backend};
 pub use prepared::{KEY_CACHE_CAPACITY, KeyCache, PreparedKey};
 pub use secret::SecretKey;
 pub use self_check::self_check;
@@ -50,16 +57,6 @@ impl Signature {
     pub(crate) fn response(&self) -> [u8; 32] {
         core::array::from_fn(|i| self.0[32 + i])
     }
-}
-
-/// The name of the point arithmetic that runs here, for the record of a run: curve25519-dalek picks
-/// it by the CPU at run time, unless a build chooses one by `curve25519_dalek_backend`.
-pub fn backend() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        return "curve25519-dalek avx2";
-    }
-    "curve25519-dalek serial"
 }
 
 macro_rules! byte_string {

@@ -1,7 +1,7 @@
 //! The published edge cases, singly and in random batches.
 
 use quorumark_primitives::ed25519::{
-    BatchVerifier, PreparedKey, PublicKey, SecretKey, Signature, verify_single,
+    Backend, BatchVerifier, PreparedKey, PublicKey, SecretKey, Signature, backend, verify_single,
 };
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -132,15 +132,19 @@ fn the_yardstick_decides_by_another_rule() {
 }
 
 /// Deals all cases into batches of random size again and again; each of them also repeats one of
-/// its cases. Every verdict has to be that of the case alone.
+/// its cases. Every verdict has to be that of the case alone; each eighth deal is the portable
+/// backend's.
 fn random_compositions(seed: u64, deals: usize) {
+    let backends = [backend(), Backend::PORTABLE];
     let cases = every_case();
     let expected = verdicts(&cases, Case::single);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut verifier = BatchVerifier::new([seed as u8; 32]);
+    let with = |backend| BatchVerifier::new([seed as u8; 32]).with_backend(backend);
+    let mut verifiers = backends.map(with);
     let mut found = Vec::new();
     let mut deck: Vec<usize> = (0..cases.len()).collect();
-    for _ in 0..deals {
+    for deal in 0..deals {
+        let verifier = &mut verifiers[usize::from(deal % 8 == 0)];
         deck.shuffle(&mut rng);
         let mut rest = deck.as_slice();
         while !rest.is_empty() {
@@ -148,7 +152,7 @@ fn random_compositions(seed: u64, deals: usize) {
             let (dealt, after) = rest.split_at(size);
             let repeated = dealt[rng.random_range(0..size)];
             let batch = || dealt.iter().copied().chain([repeated]);
-            batch().for_each(|i| cases[i].queue(&mut verifier));
+            batch().for_each(|i| cases[i].queue(verifier));
             verifier.verify(&mut found);
             for (place, i) in batch().enumerate() {
                 assert_eq!(found[place], expected[i], "case {i}, seed {seed}, batch {dealt:?}");

@@ -11,7 +11,8 @@
 //!   "Testing for linearizability", CCPE 2017, it has the memory of the pairs (operations ordered,
 //!   value) that lead nowhere. What only reads the value that is there is ordered at once, without
 //!   alternative: wherever else it stood it could stand here too.
-//! - An operation without answer may have taken effect at any moment after its start, or never.
+//! - An operation without answer may have taken effect at any moment after its start, or never. It
+//!   is tried last, and only where another operation waits for what it writes.
 //! - Of two operations where one's answer and the other's start bear the same time, neither is
 //!   before the other: such a pair never decides a verdict by the clock's resolution.
 //!
@@ -45,7 +46,7 @@ pub struct Budget {
 impl Default for Budget {
     /// Some seconds on a present machine, and a quarter of a gibibyte.
     fn default() -> Budget {
-        Budget { steps_max: 20_000_000, memory_bytes_max: 256 << 20 }
+        Budget { steps_max: 50_000_000, memory_bytes_max: 256 << 20 }
     }
 }
 

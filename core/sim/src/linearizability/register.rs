@@ -37,6 +37,15 @@ enum Effect {
     Swaps(Option<Value>, Value),
 }
 
+/// What an act waits for in the search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    /// That the key holds this.
+    Value(Value),
+    /// That the key holds something else than it does.
+    Other,
+}
+
 /// A call with an effect.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Act {
@@ -79,6 +88,23 @@ impl Act {
             Effect::Reads(_) | Effect::Differs(_) => true,
             Effect::Swaps(expected, value) => expected == Some(value),
             Effect::Writes(_) => false,
+        }
+    }
+
+    /// The value that the key holds after it, if it writes one.
+    pub(super) fn written(&self) -> Option<Value> {
+        match self.effect {
+            Effect::Reads(_) | Effect::Differs(_) => None,
+            Effect::Writes(value) | Effect::Swaps(_, value) => Some(value),
+        }
+    }
+
+    /// What another act could write so that this one can happen next.
+    pub(super) fn wants(&self, state: State) -> Option<Want> {
+        match self.effect {
+            Effect::Reads(value) | Effect::Swaps(value, _) => value.map(Want::Value),
+            Effect::Differs(value) if state == State::Holds(value) => Some(Want::Other),
+            Effect::Differs(_) | Effect::Writes(_) => None,
         }
     }
 
@@ -164,14 +190,11 @@ fn without_idle(mut acts: Vec<Act>) -> Vec<Act> {
             };
         }
         let before = acts.len();
-        acts.retain(|act| match act.effect {
-            Effect::Writes(value) | Effect::Swaps(_, value) => {
-                let value = Some(value);
-                // Every value but the one that a failed swap expected explains its failure.
-                let explains = denied.iter().any(|denied| *denied != value);
-                act.must || explains || seen.contains(&value)
-            }
-            Effect::Reads(_) | Effect::Differs(_) => true,
+        acts.retain(|act| {
+            let value = act.written();
+            // Every value but the one that a failed swap expected explains its failure.
+            let explains = denied.iter().any(|denied| *denied != value);
+            act.must || explains || seen.contains(&value)
         });
         // A swap that went may have been the last to see some value.
         if acts.len() == before {

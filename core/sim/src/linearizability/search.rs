@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::Budget;
 use super::events::{Event, Events, Node};
 use super::ordered::Ordered;
-use super::register::{Register, State};
+use super::register::{Register, State, Want};
+use crate::history::Value;
 
 /// How a search ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,10 +116,20 @@ impl Search<'_> {
             self.choose(rank, self.state, true);
             return Ok(true);
         }
-        let mut cursor = cursor;
+        let (mut cursor, mut wants) = (cursor, None);
         while let Some(rank) = self.candidate(cursor) {
             steps.take().then_some(()).ok_or(Spent)?;
-            if let Some(next) = self.register.acts()[rank].apply(self.state) {
+            let act = &self.register.acts()[rank];
+            let is_of_use = if act.must() {
+                true
+            } else {
+                let wants = match &mut wants {
+                    Some(wants) => wants,
+                    none => none.insert(self.wants(steps)?),
+                };
+                act.written().is_some_and(|value| wants.are_met_by(value))
+            };
+            if let Some(next) = act.apply(self.state).filter(|_| is_of_use) {
                 self.choose(rank, next, false);
                 if self.dead_ends.is_new(&self.ordered, self.state) {
                     return Ok(true);
@@ -142,6 +153,31 @@ impl Search<'_> {
             node = self.events.after(node);
         }
         Ok(None)
+    }
+
+    /// What the acts that can come next wait for.
+    ///
+    /// An act that may be left out can be followed at once by one that waited for what it wrote.
+    /// Of the orders there are, take the one with the fewest such acts: what follows one of them
+    /// and does not heed the value makes it idle, and a failed swap that the value before did not
+    /// hinder could as well stand before it.
+    fn wants(&self, steps: &mut Steps) -> Result<Wants, Spent> {
+        let mut wants = Wants::default();
+        let first_end = self.events.end(self.ordered.front());
+        for mut node in [self.events.first_must(), self.events.first_may()] {
+            while let Event::Start(rank) = self.events.event(node)
+                && node < first_end
+            {
+                steps.take().then_some(()).ok_or(Spent)?;
+                match self.register.acts()[rank].wants(self.state) {
+                    Some(Want::Value(value)) => _ = wants.values.insert(value),
+                    Some(Want::Other) => wants.other = true,
+                    None => {}
+                }
+                node = self.events.after(node);
+            }
+        }
+        Ok(wants)
     }
 
     /// The act at `cursor` or, where no more of its list can come next, of the list after it. What
@@ -183,6 +219,20 @@ impl Search<'_> {
                 return Some(self.events.after(self.events.start(choice.rank)));
             }
         }
+    }
+}
+
+/// What acts wait for.
+#[derive(Debug, Default)]
+struct Wants {
+    values: BTreeSet<Value>,
+    /// Whether one waits for any other value than the one that is there.
+    other: bool,
+}
+
+impl Wants {
+    fn are_met_by(&self, value: Value) -> bool {
+        self.other || self.values.contains(&value)
     }
 }
 

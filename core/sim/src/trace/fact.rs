@@ -109,6 +109,11 @@ facts! {
 }
 
 impl Fact {
+    /// The fact as JSON: an object of one field, which is named after the fact.
+    pub fn json(&self) -> Value {
+        self.to_json()
+    }
+
     /// Whether it is one of the many facts of single messages, which a written trace may leave out.
     pub fn is_network(&self) -> bool {
         matches!(self, Fact::Delivered(_) | Fact::Dropped(_))

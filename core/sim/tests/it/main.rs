@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "functions that prepare a test may fail where it fails")]
 
 mod agreement;
+mod breaks;
+mod checks;
+mod corners;
 mod generator;
 mod history;
+mod model;
 mod properties;
 mod store;
 mod trace;

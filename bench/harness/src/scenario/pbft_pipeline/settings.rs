@@ -89,6 +89,7 @@ fn load_parameters() -> Vec<Parameter> {
 
 fn stage_parameters() -> Vec<Parameter> {
     let linger = Duration::ZERO..=Duration::from_secs(10);
+    let patience = Duration::from_millis(1)..=Duration::from_secs(600);
     let batch = BATCH_REQUESTS_MAX as u64;
     let interval = "sequence numbers between checkpoints; at most half of the window";
     let verify = "path of verification; dalek-single decides by another rule, for comparison";
@@ -116,12 +117,14 @@ fn stage_parameters() -> Vec<Parameter> {
         Parameter::choice("verify", ["batch", "single", "dalek-single"], verify),
         Parameter::integer("window", "seqs", 2..=65_536, high, "between low and high watermark"),
         Parameter::integer("checkpoint_interval", "seqs", 1..=32_768, kept, interval),
+        Parameter::duration("view_timeout", patience, engine.view_timeout, PATIENCE),
         Parameter::integer("queue_capacity_batches", "batches", 1..=65_536, queued, queue),
         Parameter::integer("inbox_capacity_batches", "flushes", 1..=65_536, inboxed, inbox),
         Parameter::choice("pin", ["none", "by-replica"], "threads of a replica on one core each"),
     ]
 }
 
+const PATIENCE: &str = "how long a backup waits for its oldest request before it leaves the view";
 const LINGER: &str = "how long the oldest request of a batch waits for company";
 
 impl Settings {
@@ -246,6 +249,7 @@ fn cluster(parameters: &ParameterSet) -> Result<ClusterConfig, ParameterError> {
     }
     config.engine.batch_size_max = parameters.count("batch_size_max");
     config.engine.batch_linger = parameters.duration("batch_linger");
+    config.engine.view_timeout = parameters.duration("view_timeout");
     config.engine.window = parameters.integer("window");
     config.engine.checkpoint_interval = parameters.integer("checkpoint_interval");
     // In flight are at most half a window for each client: see the generator.

@@ -1,0 +1,100 @@
+//! Agreement: one digest per sequence number, and one per view of it.
+
+use quorumark_consensus::types::{ReplicaId, View};
+use quorumark_primitives::Digest;
+
+use super::Checker;
+use super::finding::{Exhibit, Findings, Violation};
+use super::reference::{Comparison, FACTS_KEPT, Reference};
+use super::ring::Ring;
+use super::run::{Run, Seen};
+use crate::trace::{Committed, Fact, Said, VoteKind};
+
+/// Views of one sequence number whose votes are compared; above it the lowest is forgotten.
+const VIEWS_MAX: usize = 16;
+
+/// No two honest replicas commit different batches at one sequence number, and none of them vote to
+/// commit different batches in one view of it: PBFT 4.2, "the replicas agree on a total order for
+/// the requests within a view", and 4.4 across views.
+#[derive(Debug)]
+pub(super) struct Agreement {
+    committed: Reference,
+    /// The first commit vote of each view.
+    votes: Ring<Vec<(View, Digest, Exhibit)>>,
+}
+
+impl Default for Agreement {
+    fn default() -> Agreement {
+        Agreement { committed: Reference::default(), votes: Ring::new(FACTS_KEPT) }
+    }
+}
+
+impl Checker for Agreement {
+    fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
+        match &seen.event.fact {
+            Fact::Committed(it) if run.is_honest(it.replica) => {
+                match self.committed.compare(it.seq.0, &it.digest, || seen.exhibit()) {
+                    Comparison::First => {}
+                    Comparison::Equal => found.held(),
+                    Comparison::Forgotten => found.skip(),
+                    Comparison::Differs(first) => {
+                        found.decide(false, || fork(it, first, seen.exhibit()));
+                    }
+                }
+            }
+            Fact::Said(it) if it.kind == VoteKind::Commit && run.is_honest(it.replica) => {
+                self.vote(it, seen, found);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Agreement {
+    fn vote(&mut self, vote: &Said, seen: &Seen<'_>, found: &mut Findings) {
+        let Some(place) = self.votes.place(vote.seq.0) else { return found.skip() };
+        let views = place.get_or_insert_default();
+        match views.iter().find(|(view, ..)| *view == vote.view) {
+            Some((_, digest, first)) => found.decide(*digest == vote.digest, || {
+                let who = voter(first).into_iter().chain([vote.replica]).collect();
+                let Said { view, seq, .. } = vote;
+                let what = format!("in {view} of {seq} two batches are prepared");
+                Violation::shown_by(vec![first.clone(), seen.exhibit()], who, what)
+            }),
+            None => {
+                if views.len() == VIEWS_MAX {
+                    views.remove(0);
+                }
+                views.push((vote.view, vote.digest, seen.exhibit()));
+            }
+        }
+    }
+}
+
+/// Two commits at one sequence number: the signatures of both certificates are the evidence, and who
+/// signed both in one view is named.
+fn fork(second: &Committed, first: Option<Box<Exhibit>>, exhibit: Exhibit) -> Violation {
+    let mut replicas = vec![second.replica];
+    let Committed { seq, digest, .. } = second;
+    let mut what = format!("{seq} is committed as {digest:?} and as another batch");
+    if let Some(Fact::Committed(first)) = first.as_ref().map(|first| &first.fact) {
+        replicas.push(first.replica);
+        what = format!("{seq} is committed as {:?} and as {digest:?}", first.digest);
+        let both = first.certificate.iter().filter(|(signer, _)| {
+            first.view == second.view && second.certificate.iter().any(|(other, _)| other == signer)
+        });
+        let both: Vec<String> = both.map(|(signer, _)| signer.to_string()).collect();
+        if !both.is_empty() {
+            what = format!("{what}; both signed by {} in {}", both.join(", "), second.view);
+        }
+    }
+    let evidence = first.map(|first| *first).into_iter().chain([exhibit]).collect();
+    Violation::shown_by(evidence, replicas, what)
+}
+
+fn voter(exhibit: &Exhibit) -> Option<ReplicaId> {
+    match &exhibit.fact {
+        Fact::Said(said) => Some(said.replica),
+        _ => None,
+    }
+}

@@ -1,0 +1,127 @@
+//! No double vote: what a replica has said, it does not contradict, not even after a restart.
+
+use quorumark_consensus::types::View;
+use quorumark_primitives::Digest;
+
+use super::Checker;
+use super::finding::{Exhibit, Findings, Violation};
+use super::ring::Ring;
+use super::run::{Run, Seen};
+use crate::trace::{Fact, Said, VoteKind};
+
+/// Windows of sequence numbers whose votes are remembered, from each replica's highest one: it votes
+/// within one window of its stable checkpoint, which lies at most two below.
+const WINDOWS_KEPT: u64 = 3;
+/// The most sequence numbers, however large the window is.
+const SEQS_MAX: u64 = 4096;
+/// Views whose view-changes and new-views are remembered, from each replica's highest one.
+const VIEWS_KEPT: usize = 64;
+/// Votes of one replica that are remembered at one sequence number or view; above it the first are
+/// forgotten. Three a view for some twenty views.
+const VOTES_MAX: usize = 64;
+
+/// At most one digest for each kind of vote, view and sequence number, of every honest replica; and
+/// no new vote in a view that the replica has left (PBFT 4.4: from its VIEW-CHANGE on a replica
+/// accepts nothing of earlier views but checkpoints, view-changes and new-views).
+#[derive(Debug)]
+pub(super) struct NoDoubleVote {
+    voters: Vec<Voter>,
+}
+
+/// What one replica said.
+#[derive(Debug)]
+struct Voter {
+    by_seq: Ring<Vec<Vote>>,
+    by_view: Ring<Vec<Vote>>,
+    /// The highest view that it has asked for.
+    asked: Option<(View, Exhibit)>,
+}
+
+#[derive(Debug)]
+struct Vote {
+    kind: VoteKind,
+    view: View,
+    /// Of HotStuff's votes the phase; otherwise 0.
+    phase: u64,
+    digest: Digest,
+    told: Exhibit,
+}
+
+impl NoDoubleVote {
+    pub(super) fn new(run: &Run) -> NoDoubleVote {
+        let seqs = (WINDOWS_KEPT * run.header.window).clamp(64, SEQS_MAX) as usize;
+        let voter =
+            || Voter { by_seq: Ring::new(seqs), by_view: Ring::new(VIEWS_KEPT), asked: None };
+        NoDoubleVote { voters: (0..run.n()).map(|_| voter()).collect() }
+    }
+}
+
+impl Checker for NoDoubleVote {
+    fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
+        let Fact::Said(said) = &seen.event.fact else { return };
+        if !run.is_honest(said.replica) {
+            return;
+        }
+        let voter = self.voters.get_mut(usize::from(said.replica.0));
+        voter.expect("an honest replica is a member").hear(said, seen, found);
+    }
+}
+
+impl Voter {
+    fn hear(&mut self, said: &Said, seen: &Seen<'_>, found: &mut Findings) {
+        let (ring, number, phase) = match said.kind {
+            VoteKind::ViewChange | VoteKind::NewView | VoteKind::Proposal => {
+                (&mut self.by_view, said.view.0, 0)
+            }
+            VoteKind::Vote => (&mut self.by_view, said.view.0, said.seq.0),
+            VoteKind::PrePrepare | VoteKind::Prepare | VoteKind::Commit | VoteKind::Checkpoint => {
+                (&mut self.by_seq, said.seq.0, 0)
+            }
+        };
+        let Some(place) = ring.place(number) else { return found.skip() };
+        let votes = place.get_or_insert_default();
+        let same =
+            |vote: &&Vote| vote.kind == said.kind && vote.view == said.view && vote.phase == phase;
+        if let Some(first) = votes.iter().find(same) {
+            return found
+                .decide(first.digest == said.digest, || contradiction(said, &first.told, seen));
+        }
+        let Said { kind, view, digest, .. } = *said;
+        if votes.len() == VOTES_MAX {
+            votes.remove(0);
+        }
+        votes.push(Vote { kind, view, phase, digest, told: seen.exhibit() });
+        self.stay(said, seen, found);
+    }
+
+    /// A vote that was not said before belongs to no view that was left.
+    fn stay(&mut self, said: &Said, seen: &Seen<'_>, found: &mut Findings) {
+        let bound = matches!(
+            said.kind,
+            VoteKind::PrePrepare | VoteKind::Prepare | VoteKind::Commit | VoteKind::ViewChange
+        );
+        let asked = self.asked.as_ref().filter(|(view, _)| bound && said.view < *view);
+        found.decide(asked.is_none(), || {
+            let evidence = asked.map(|(_, told)| told.clone()).into_iter().chain([seen.exhibit()]);
+            let Said { replica, view, .. } = said;
+            let what = format!("{replica} votes in {view}, which it had left");
+            Violation::shown_by(evidence.collect(), vec![*replica], what)
+        });
+        if said.kind == VoteKind::ViewChange
+            && self.asked.as_ref().is_none_or(|(view, _)| *view < said.view)
+        {
+            self.asked = Some((said.view, seen.exhibit()));
+        }
+    }
+}
+
+fn contradiction(second: &Said, first: &Exhibit, seen: &Seen<'_>) -> Violation {
+    let Said { replica, kind, view, seq, incarnation, .. } = second;
+    let before = match &first.fact {
+        Fact::Said(first) if first.incarnation != *incarnation => ", once before a restart",
+        _ => "",
+    };
+    let kind = kind.word();
+    let what = format!("{replica} says two {kind}s that conflict in {view} at {seq}{before}");
+    Violation::shown_by(vec![first.clone(), seen.exhibit()], vec![*replica], what)
+}
