@@ -6,3 +6,4 @@ mod pbft_pipeline;
 mod records;
 mod replay;
 mod scenarios;
+mod view_change;
