@@ -19,6 +19,8 @@
 //! durable record in order as [`Input::Recovered`], with the state machine at the last stable
 //! checkpoint among them. An engine that keeps no journal says everything at [`Position::START`].
 
+mod encoding;
+
 use alloc::sync::Arc;
 use alloc::vec::{self, Vec};
 
@@ -63,7 +65,7 @@ pub trait Engine {
 }
 
 /// What a driver tells an engine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Input<M: Vocabulary> {
     /// A restart: everything durable, oldest first. The first input, if it comes at all.
     Recovered(Vec<M::Record>),
@@ -284,6 +286,11 @@ impl<M: Vocabulary> Outbox<M> {
     /// Takes every output, oldest first, and leaves the capacity.
     pub fn drain(&mut self) -> vec::Drain<'_, Output<M>> {
         self.outputs.drain(..)
+    }
+
+    /// Every output that waits, oldest first.
+    pub fn outputs(&self) -> impl Iterator<Item = &Output<M>> {
+        self.outputs.iter()
     }
 
     /// Outputs waiting.

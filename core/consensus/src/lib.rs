@@ -17,6 +17,7 @@ pub mod engine;
 pub mod parts;
 pub mod pbft;
 pub mod range;
+pub mod recording;
 pub mod request;
 pub mod types;
 

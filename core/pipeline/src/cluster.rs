@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender};
 use quorumark_application::Application;
 use quorumark_consensus::engine::Engine;
 use quorumark_consensus::pbft::{self, Pbft};
@@ -77,12 +77,25 @@ pub struct Cluster<E: Engine> {
     started: usize,
     reports: Vec<Receiver<E::Counters>>,
     /// The stages, and what carries replies.
-    threads: Vec<Thread>,
+    threads: Vec<Of<Thread>>,
     /// What carries messages to replicas over TCP; ends once its socket is shut.
-    carriers: Vec<Thread>,
-    sockets: Vec<TcpStream>,
-    /// Closing it tells ingress to stop; the rest follows by itself.
-    stop: Option<Sender<()>>,
+    carriers: Vec<Of<Thread>>,
+    sockets: Vec<Of<TcpStream>>,
+    /// By replica: closing one tells its ingress to stop; the rest follows by itself. `None` once
+    /// the replica was stopped.
+    stops: Vec<Option<Sender<()>>>,
+}
+
+/// What ends with the first of its replicas: those that a connection joins, or twice the same one.
+struct Of<T> {
+    replicas: [ReplicaId; 2],
+    part: T,
+}
+
+impl<T> Of<T> {
+    fn is_of(&self, replica: ReplicaId) -> bool {
+        self.replicas.contains(&replica)
+    }
 }
 
 impl<E: Engine> fmt::Debug for Cluster<E> {
@@ -135,8 +148,7 @@ where
         mut application: impl FnMut(ReplicaId) -> A,
     ) -> Result<(Cluster<E>, Vec<ClientPort>), StartError> {
         check_ports(ports, config.clients)?;
-        let (stop, stopped) = bounded(0);
-        let mut builder = Builder::new(config, keys, stopped, stop);
+        let mut builder = Builder::new(config, keys);
         let (wiring, client_ports) = builder.wire(ports)?;
         for (replica, wires) in wiring.into_iter().enumerate() {
             let id = ReplicaId(replica as u16);
@@ -157,15 +169,37 @@ impl<E: Engine> Cluster<E> {
         Snapshot::take(self.clock.now().0, &self.meters, self.started)
     }
 
-    /// A thread that has ended although nobody stopped the cluster: it panicked, or its input or
-    /// output is gone. What is measured from then on is not the cluster that was asked for;
-    /// [`Cluster::stop`] says what happened.
+    /// A thread that has ended although nobody stopped the cluster or its replica: it panicked, or
+    /// its input or output is gone. What is measured from then on is not the cluster that was asked
+    /// for; [`Cluster::stop`] says what happened.
     pub fn ended_early(&self) -> Option<&str> {
-        self.threads
-            .iter()
-            .chain(&self.carriers)
-            .find(|thread| thread.is_finished())
-            .map(Thread::name)
+        let mut threads = self.threads.iter().chain(&self.carriers).map(|thread| &thread.part);
+        threads.find(|thread| thread.is_finished()).map(Thread::name)
+    }
+
+    /// Stops one replica for good while the others go on, as a crash would: it takes nothing more
+    /// from that moment on, which is returned, and says only what it had in hand. What is sent to it
+    /// afterwards is gone. Its counts, and its engine's, stand in [`Cluster::stop`]'s report.
+    ///
+    /// Returns once its threads have ended: after at most an application's batch, a few times
+    /// `peer_patience`, and a second for an observer that takes no more events.
+    ///
+    /// # Errors
+    /// [`StopError`] when one of its threads had panicked.
+    ///
+    /// # Panics
+    /// When no such replica runs.
+    pub fn stop_replica(&mut self, replica: ReplicaId) -> Result<Instant, StopError> {
+        let stop = self.stops.get_mut(usize::from(replica.0)).and_then(Option::take);
+        assert!(stop.is_some(), "{replica} runs");
+        let stopped_at = self.clock.now();
+        drop(stop);
+        let stages = join(self.threads.extract_if(.., |thread| thread.is_of(replica)));
+        for socket in self.sockets.extract_if(.., |socket| socket.is_of(replica)) {
+            let _ = socket.part.shutdown(Shutdown::Both);
+        }
+        let carriers = join(self.carriers.extract_if(.., |thread| thread.is_of(replica)));
+        stages.and(carriers).map(|()| stopped_at)
     }
 
     /// Stops every thread and waits for it. What was executed is still answered, what was replied
@@ -187,26 +221,26 @@ impl<E: Engine> Cluster<E> {
         Ok(ClusterReport { replicas: replicas.collect() })
     }
 
-    /// Ingress ends when `stop` closes; then verify ends, and order takes what execute still
+    /// Ingress ends when its stop closes; then verify ends, and order takes what execute still
     /// returns; execute, egress and the carriers of replies end one after the other as their
     /// inputs close. Nothing is left to say then, and the other sockets are shut.
     fn halt(&mut self) -> Result<(), StopError> {
-        self.stop = None;
-        let stages = join(&mut self.threads);
+        self.stops.clear();
+        let stages = join(self.threads.drain(..));
         for socket in &self.sockets {
-            let _ = socket.shutdown(Shutdown::Both);
+            let _ = socket.part.shutdown(Shutdown::Both);
         }
-        let result = stages.and(join(&mut self.carriers));
+        let result = stages.and(join(self.carriers.drain(..)));
         assert!(self.threads.is_empty() && self.carriers.is_empty(), "every thread was joined");
         result
     }
 }
 
 /// Waits for every thread; the first that panicked is the error.
-fn join(threads: &mut Vec<Thread>) -> Result<(), StopError> {
+fn join(threads: impl Iterator<Item = Of<Thread>>) -> Result<(), StopError> {
     let mut first = Ok(());
-    for thread in threads.drain(..) {
-        if let Err((thread, message)) = thread.join() {
+    for thread in threads {
+        if let Err((thread, message)) = thread.part.join() {
             first = first.and(Err(StopError { thread, message }));
         }
     }

@@ -27,6 +27,12 @@
 //!   status messages repair it. Replies to clients never wait: a full client is passed over, and
 //!   asks again.
 //! - *ingress -> verify -> order* may wait, for `order` waits only for `egress`, which goes on.
+//!
+//! A replica that is stopped alone ends the same way, stage after stage, each once its input closes:
+//! `order` takes what `execute` still returns and what `egress` seals, so neither waits for it, and
+//! `egress` waits for a living peer no longer than its patience. To the others its inbox is closed:
+//! what they send there is gone at once, so nobody waits for a replica that has stopped. Over TCP the
+//! sockets to it are shut, which ends a write in progress, and the writers heed the stop of either end.
 #![forbid(unsafe_code)]
 
 pub mod cluster;

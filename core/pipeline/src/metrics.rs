@@ -78,6 +78,8 @@ pub(crate) struct Meter {
     work: Work,
     /// `/proc/self/task/<id>/schedstat` of the thread, once it runs.
     schedstat: OnceLock<String>,
+    /// What that file said when the thread ended; it is gone afterwards.
+    last: OnceLock<String>,
     items: AtomicU64,
     batches: AtomicU64,
     busy_ns: AtomicU64,
@@ -96,6 +98,7 @@ impl Meter {
             stage,
             work,
             schedstat: OnceLock::new(),
+            last: OnceLock::new(),
             items: AtomicU64::new(0),
             batches: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
@@ -117,8 +120,19 @@ impl Meter {
         }
     }
 
+    /// Notes what the kernel accounted to the calling thread; its last act.
+    pub(crate) fn retire(&self) {
+        if let Some(text) = self.scheduled() {
+            let _ = self.last.set(text);
+        }
+    }
+
+    fn scheduled(&self) -> Option<String> {
+        self.schedstat.get().and_then(|path| fs::read_to_string(path).ok())
+    }
+
     fn snapshot(&self) -> ThreadSnapshot {
-        let scheduled = self.schedstat.get().and_then(|path| fs::read_to_string(path).ok());
+        let scheduled = self.last.get().cloned().or_else(|| self.scheduled());
         let mut numbers = scheduled.iter().flat_map(|text| text.split_ascii_whitespace());
         let mut number = || numbers.next().and_then(|text| text.parse().ok());
         let (cpu_ns, runqueue_ns) = (number(), number());

@@ -21,8 +21,8 @@ pub enum PortError {
     /// The replica's inbox is full: backpressure. Nothing was sent.
     #[error("the replica's inbox is full")]
     Full,
-    /// The cluster has stopped.
-    #[error("the cluster has stopped")]
+    /// What was addressed has stopped: the replica, or for replies every replica.
+    #[error("the replica has stopped, or the whole cluster")]
     Stopped,
 }
 

@@ -155,19 +155,20 @@ fn next_frame(reader: &mut impl Read) -> io::Result<Bytes> {
     Ok(Bytes::from(frame))
 }
 
-/// Moves frames from a queue to a socket, until the queue closes, the socket fails, or `stop`
-/// closes.
+/// Moves frames from a queue to a socket, until the queue closes, the socket fails, or one of
+/// `stops` closes.
 pub(crate) fn write(
     mut stream: TcpStream,
     queue: &Receiver<Frames>,
-    stop: &Receiver<()>,
+    stops: &[Receiver<()>; 2],
     watch: &mut Stopwatch,
 ) {
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
     loop {
         let first = select! {
             recv(queue) -> frames => frames.ok(),
-            recv(stop) -> _ => None,
+            recv(stops[0]) -> _ => None,
+            recv(stops[1]) -> _ => None,
         };
         let Some(first) = first else { break };
         watch.waited();
@@ -200,7 +201,7 @@ fn gather(frames: Frames, buffer: &mut Vec<u8>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crossbeam_channel::bounded;
+    use crossbeam_channel::{bounded, never};
 
     use super::*;
     use crate::metrics::{Meter, StageKind, Work};
@@ -218,9 +219,9 @@ mod tests {
         let (dialed, accepted) = pair();
         let (queue, frames) = bounded::<Frames>(4);
         let (received, inbox) = bounded(4096);
-        let (_stop, stopped) = bounded::<()>(1);
         let sent: Vec<Bytes> = (0..300usize).map(|n| Bytes::from(vec![n as u8; n * 37])).collect();
-        let writer = std::thread::spawn(move || write(dialed, &frames, &stopped, &mut watch()));
+        let writer =
+            std::thread::spawn(move || write(dialed, &frames, &[never(), never()], &mut watch()));
         let reader = std::thread::spawn(move || {
             read(accepted, received, WhenFull::Wait, &mut watch());
         });

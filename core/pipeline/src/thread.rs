@@ -28,6 +28,7 @@ impl Thread {
                 core_affinity::set_for_current(core_affinity::CoreId { id });
             }
             body(&mut Stopwatch::new(&meter));
+            meter.retire();
         })?;
         Ok(Thread { name, handle })
     }

@@ -92,10 +92,10 @@ impl Generator {
                 break;
             }
             let more = self.launch(now);
-            let refused = !self.flush(port, now)?;
+            let refused = !self.flush(port, now);
             self.recorder.in_flight = self.in_flight();
-            self.send_second(port)?;
-            self.retransmit(port, now)?;
+            self.send_second(port);
+            self.retransmit(port, now);
             // What was refused is not offered again at once, however much more is due.
             let until = if more && !refused { now } else { self.wake(now) };
             self.receive(port, until)?;
@@ -165,9 +165,9 @@ impl Generator {
     }
 
     /// Hands the port what is there; tells whether all has left.
-    fn flush(&mut self, port: &mut impl Port, now: Instant) -> Result<bool, PortError> {
+    fn flush(&mut self, port: &mut impl Port, now: Instant) -> bool {
         if self.outgoing.frames.is_empty() {
-            return Ok(true);
+            return true;
         }
         let frames = std::mem::take(&mut self.outgoing.frames);
         let bytes: usize = frames.iter().map(Bytes::len).sum();
@@ -175,67 +175,72 @@ impl Generator {
         for (number, _) in &self.outgoing.numbers {
             self.sends.record(*number, now);
         }
-        match port.send(self.config.committee.primary(self.view), frames) {
-            Ok(()) => {
+        let primary = self.config.committee.primary(self.view);
+        let copy = self.config.client_to_all.then(|| frames.clone());
+        match port.send(primary, frames) {
+            // To one that has stopped they are lost, as on any network.
+            Ok(()) | Err((PortError::Stopped, _)) => {
                 self.recorder.report.bytes_sent += bytes as u64;
+                for backup in self.config.committee.members().filter(|one| *one != primary) {
+                    if let Some(copy) = &copy
+                        && port.send(backup, copy.clone()).is_ok()
+                    {
+                        self.recorder.report.bytes_sent += bytes as u64;
+                    }
+                }
                 self.recorder.report.sent_invalid += std::mem::take(&mut self.outgoing.invalid);
                 let again = now + self.config.retransmit_timeout;
                 for (number, intended) in self.outgoing.numbers.drain(..) {
                     self.flights.sent(number, now, again);
                     self.recorder.sent(intended, now);
                 }
-                Ok(true)
+                true
             }
             Err((PortError::Full, frames)) => {
                 self.outgoing.frames = frames;
-                Ok(false)
+                false
             }
-            Err((stopped, _)) => Err(stopped),
         }
     }
 
     /// Sends overdue requests to every replica (PBFT 4.1).
-    fn retransmit(&mut self, port: &mut impl Port, now: Instant) -> Result<(), PortError> {
+    fn retransmit(&mut self, port: &mut impl Port, now: Instant) {
         if now < self.next_retransmit_check {
-            return Ok(());
+            return;
         }
         self.next_retransmit_check = now + self.config.retransmit_timeout / 8;
         let numbers = self.flights.due(now, RETRANSMITS_MAX);
         if numbers.is_empty() {
-            return Ok(());
+            return;
         }
         // A full replica gets them the next time.
-        self.send_to_all(port, &numbers)?;
+        self.send_to_all(port, &numbers);
         self.recorder.report.retransmitted += numbers.len() as u64;
         for number in numbers {
             self.flights.sent(number, now, now + self.config.retransmit_timeout);
         }
-        Ok(())
     }
 
     /// Sends answered requests to every replica again, as a client whose replies were lost would: a
     /// replica answers from what it kept (PBFT 4.1), and must answer the same.
-    fn send_second(&mut self, port: &mut impl Port) -> Result<(), PortError> {
+    fn send_second(&mut self, port: &mut impl Port) {
         let numbers = std::mem::take(&mut self.second);
         for some in numbers.chunks(FLUSH_FRAMES_MAX) {
-            self.send_to_all(port, some)?;
+            self.send_to_all(port, some);
             self.recorder.report.sent_twice += some.len() as u64;
         }
-        Ok(())
     }
 
-    /// Sends these requests to every replica that takes them just now.
-    fn send_to_all(&mut self, port: &mut impl Port, numbers: &[u64]) -> Result<(), PortError> {
+    /// Sends these requests to every replica that takes them just now; one that has stopped never
+    /// does.
+    fn send_to_all(&mut self, port: &mut impl Port, numbers: &[u64]) {
         let frames: Vec<Bytes> = numbers.iter().map(|nth| self.requests.frame(*nth)).collect();
         let bytes: usize = frames.iter().map(Bytes::len).sum();
         for replica in self.config.committee.members() {
-            match port.send(replica, frames.clone()) {
-                Ok(()) => self.recorder.report.bytes_sent += bytes as u64,
-                Err((PortError::Full, _)) => (),
-                Err((stopped, _)) => return Err(stopped),
+            if port.send(replica, frames.clone()).is_ok() {
+                self.recorder.report.bytes_sent += bytes as u64;
             }
         }
-        Ok(())
     }
 
     /// When there is something to do even without a reply.

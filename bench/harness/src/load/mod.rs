@@ -1,7 +1,7 @@
 //! The load generator: closed and open loops of clients, on one thread.
 //!
-//! It sends a [`crate::workload::Plan`]'s requests to the primary, sends again to all after a
-//! timeout, and accepts a result at f + 1 equal authentic replies (PBFT 4.1). *Response time* counts
+//! It sends a [`crate::workload::Plan`]'s requests to the primary or to all, sends again to all after
+//! a timeout, follows the view that accepted replies tell to the primary of that view, and accepts a result at f + 1 equal authentic replies (PBFT 4.1). *Response time* counts
 //! from when a request was meant to be sent, *service time* from when it was. It takes what replies
 //! are there, sends what is due in one go, and parks when there is neither.
 
@@ -48,6 +48,10 @@ pub struct LoadConfig {
     pub retransmit_timeout: Duration,
     /// How long after the span the last results are waited for.
     pub drain_max: Duration,
+    /// Whether each request goes to every replica at once, instead of to the primary alone until its
+    /// result is overdue. The primary's inbox is what holds the load back; another replica that is
+    /// full is passed over.
+    pub client_to_all: bool,
     /// Timestamps of one client that replicas keep apart: older ones may no longer be answered.
     pub client_window: u64,
 }

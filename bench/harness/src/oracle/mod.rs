@@ -13,11 +13,13 @@ mod checks;
 pub mod commit_time;
 mod content;
 pub mod log;
+mod sightings;
 mod thread;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use quorumark_consensus::types::{ClientId, Instant, ReplicaId, Seq};
+use quorumark_consensus::types::{ClientId, Instant, ReplicaId, Seq, View};
 use quorumark_pipeline::CommitEvent;
 use quorumark_primitives::signed::{Context, KeyDirectory};
 
@@ -27,6 +29,8 @@ pub use self::checks::{Kind, NAMES};
 pub use self::commit_time::{CommitTimes, SendTimes, Window};
 use self::content::UNKNOWN;
 use self::log::Log;
+use self::sightings::FirstCommits;
+pub use self::sightings::Sightings;
 pub use self::thread::{OracleThread, OracleTime};
 use crate::scenario;
 use crate::workload::{Numbers, Plan};
@@ -39,8 +43,11 @@ const SIGNATURES_TOGETHER: usize = 4096;
 pub struct Watched {
     /// Replicas in the committee.
     pub replicas: usize,
-    /// Those of them that are not silent on purpose.
+    /// Those of them that are neither silent on purpose nor stopped.
     pub live: usize,
+    /// The replica that is stopped on purpose in the middle of the trial. What it executes until then
+    /// is checked as everybody's is; it counts neither as behind nor in commit times.
+    pub stopping: Option<ReplicaId>,
     /// What signatures bind.
     pub context: Context,
     /// The replicas' keys.
@@ -67,7 +74,9 @@ pub struct Findings {
     pub executed: u64,
     /// Executions that were not checked to the end because the log was full.
     pub unchecked: u64,
-    /// The replicas, of those that are not silent, whose last execution is behind that of others.
+    /// When each view first had an execution.
+    pub first_commits: BTreeMap<View, Instant>,
+    /// The replicas, of those that are neither silent nor stopped, whose last execution is behind that of others.
     pub behind: Vec<(ReplicaId, Seq)>,
 }
 
@@ -89,6 +98,8 @@ pub struct Oracle {
     log: Log,
     times: CommitTimes,
     checks: Checks,
+    first_commits: FirstCommits,
+    sightings: Arc<Sightings>,
 }
 
 impl Oracle {
@@ -107,11 +118,18 @@ impl Oracle {
             log: Log::default(),
             times: CommitTimes::default(),
             checks: Checks::default(),
+            first_commits: FirstCommits::default(),
+            sightings: Arc::default(),
             watched,
             plan,
             sends,
             window,
         }
+    }
+
+    /// What it has seen so far, to be looked at while it watches.
+    pub fn sightings(&self) -> Arc<Sightings> {
+        Arc::clone(&self.sightings)
     }
 
     /// Takes one execution; those of one replica in the order in which it made them.
@@ -130,6 +148,8 @@ impl Oracle {
             return;
         }
         self.last[member] = seq;
+        self.first_commits.note(event);
+        self.sightings.note(event);
         let mut numbers = std::mem::take(&mut self.numbers);
         self.take_requests(event, &mut numbers);
         self.compare(event, &numbers);
@@ -172,6 +192,9 @@ impl Oracle {
         if known || self.watched.live == 1 {
             self.checks.note(Kind::Agreement, agrees, differs);
         }
+        if self.watched.stopping == Some(event.replica) {
+            return;
+        }
         slot.times.push(Instant(event.at_ns));
         if slot.times.len() == self.watched.live {
             let mut times = std::mem::take(&mut slot.times);
@@ -196,14 +219,17 @@ impl Oracle {
             times: self.times,
             executed: self.executed.iter().map(Numbers::len).max().unwrap_or(0),
             unchecked: self.log.unchecked,
+            first_commits: self.first_commits.into_map(),
         }
     }
 
     fn behind(&self) -> Vec<(ReplicaId, Seq)> {
-        let live = &self.last[..self.watched.live];
-        let furthest = live.iter().copied().max().unwrap_or(Seq(0));
-        let replicas = (0..).map(ReplicaId).zip(live.iter().copied());
-        replicas.filter(|(_, last)| *last < furthest).collect()
+        // Silent replicas are the last ones, and the stopped one is none of them.
+        let started = self.watched.live + usize::from(self.watched.stopping.is_some());
+        let replicas = (0..).map(ReplicaId).zip(self.last.iter().copied().take(started));
+        let live = replicas.filter(|(replica, _)| Some(*replica) != self.watched.stopping);
+        let furthest = live.clone().map(|(_, last)| last).max().unwrap_or(Seq(0));
+        live.filter(|(_, last)| *last < furthest).collect()
     }
 
     fn check_sent(&mut self, sent: &Sent) {

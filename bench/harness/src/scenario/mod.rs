@@ -200,6 +200,7 @@ pub struct UnknownScenario {
 pub fn all() -> Vec<&'static dyn Scenario> {
     vec![
         &pbft_pipeline::PbftPipeline,
+        &pbft_pipeline::PbftViewChange,
         &pow::PowMiner,
         &merkle::MerkleRoot,
         &merkle::MerkleProof,

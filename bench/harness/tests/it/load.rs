@@ -131,6 +131,7 @@ fn run(server: &mut Server, pace: Loop, shares: Shares) -> LoadReport {
         retransmit_timeout: Duration::from_millis(100),
         drain_max: Duration::from_secs(1),
         client_window: 1 << 16,
+        client_to_all: false,
     };
     let interrupt = Arc::new(AtomicBool::new(false));
     let generator = Generator::new(load, requests, Arc::new(SendTimes::default()), interrupt);

@@ -4,4 +4,6 @@ mod load;
 mod oracle;
 mod pbft_pipeline;
 mod records;
+mod replay;
 mod scenarios;
+mod view_change;

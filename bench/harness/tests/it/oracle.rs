@@ -101,6 +101,7 @@ impl Forgery {
         let watched = Watched {
             replicas: N.into(),
             live: N.into(),
+            stopping: None,
             context: CONTEXT,
             directory: Arc::new(directory),
         };

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use quorumark_primitives::signed::Signed;
+use quorumark_primitives::wire::Encode;
 
 use super::certificate::{CheckpointCertificate, PreparedCertificate};
 use super::message::{Message, PrePrepare};
@@ -102,6 +103,35 @@ impl Journal {
         if self.on {
             self.position = self.position.next();
             out.push(Output::Persist { position: self.position, record: record() });
+        }
+    }
+}
+
+impl Encode for Record {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Record::Accepted(signed, batch) => {
+                out.push(0);
+                signed.encode(out);
+                batch.encode(out);
+            }
+            Record::Prepared(certificate) => {
+                out.push(1);
+                certificate.encode(out);
+            }
+            Record::View { view, active } => {
+                out.push(2);
+                view.encode(out);
+                active.encode(out);
+            }
+            Record::ViewChange(view_change) => {
+                out.push(3);
+                view_change.encode(out);
+            }
+            Record::NewView(new_view) => {
+                out.push(4);
+                new_view.encode(out);
+            }
         }
     }
 }

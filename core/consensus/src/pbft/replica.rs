@@ -74,6 +74,8 @@ pub struct Counters {
     pub views_joined: u64,
     /// VIEW-CHANGEs said.
     pub view_changes_said: u64,
+    /// Prepared certificates in them: the sizes of P.
+    pub certificates_said: u64,
     /// NEW-VIEWs said, as primary.
     pub new_views_said: u64,
     /// NEW-VIEWs of a view's primary that were not what V orders.

@@ -121,7 +121,8 @@ impl Pbft {
         self.leave_view();
         (self.view, self.new_view) = (view, None);
         let certificates = self.log.slots().filter(|(seq, _)| *seq > self.log.low());
-        let prepared = certificates.filter_map(|(_, slot)| slot.prepared.clone()).collect();
+        let prepared: Vec<_> = certificates.filter_map(|(_, slot)| slot.prepared.clone()).collect();
+        self.counters.certificates_said += prepared.len() as u64;
         let checkpoint = self.checkpoints.proof(self.log.low());
         let replica = self.config.replica;
         let body = ViewChangeBody { view, checkpoint, prepared, replica };

@@ -11,7 +11,7 @@ use quorumark_consensus::engine::{Engine, STATE_WORK_MAX};
 use quorumark_consensus::types::ReplicaId;
 use quorumark_primitives::signed::{ClientAuth, Verified, Verifier};
 
-use super::Cluster;
+use super::{Cluster, Of};
 use crate::config::{Checked, ClientAuthKind, ClusterConfig, Pinning, Transport};
 use crate::events::CommitEvent;
 use crate::keys::ClusterKeys;
@@ -29,14 +29,15 @@ use crate::thread::Thread;
 pub(super) struct Builder<'a, E: Engine> {
     config: &'a Checked<ClusterConfig>,
     keys: &'a ClusterKeys,
-    stopped: Receiver<()>,
+    /// By replica: closes when it stops.
+    stopped: Vec<Receiver<()>>,
     pub(super) cluster: Cluster<E>,
 }
 
-/// What a writer does when the cluster stops.
+/// What a writer does when a replica of its connection stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WhenStopped {
-    /// Ends at once: what it carries would not be read.
+    /// Ends at once: what it carries would not be read, or would not have been said.
     Quit,
     /// Writes until its queue closes: replies.
     Drain,
@@ -59,13 +60,9 @@ where
     E::Message: Protocol,
     E::Counters: Send,
 {
-    pub(super) fn new(
-        config: &'a Checked<ClusterConfig>,
-        keys: &'a ClusterKeys,
-        stopped: Receiver<()>,
-        stop: Sender<()>,
-    ) -> Builder<'a, E> {
+    pub(super) fn new(config: &'a Checked<ClusterConfig>, keys: &'a ClusterKeys) -> Builder<'a, E> {
         let started = config.replicas - config.silent_replicas;
+        let (stops, stopped) = (0..started).map(|_| bounded(0)).map(|(s, r)| (Some(s), r)).unzip();
         let cluster = Cluster {
             clock: Clock::start(),
             meters: Vec::new(),
@@ -74,7 +71,7 @@ where
             threads: Vec::new(),
             carriers: Vec::new(),
             sockets: Vec::new(),
-            stop: Some(stop),
+            stops,
         };
         Builder { config, keys, stopped, cluster }
     }
@@ -105,8 +102,8 @@ where
         name: &str,
         body: impl FnOnce(&mut Stopwatch) + Send + 'static,
     ) -> io::Result<()> {
-        let thread = self.spawn(stage, Work::Replica(id.0), format!("{id}-{name}"), body)?;
-        self.cluster.threads.push(thread);
+        let part = self.spawn(stage, Work::Replica(id.0), format!("{id}-{name}"), body)?;
+        self.cluster.threads.push(Of { replicas: [id, id], part });
         Ok(())
     }
 
@@ -171,10 +168,12 @@ where
     ) -> io::Result<Sender<Frames>> {
         let Some(listener) = listener else { return Ok(inbox.clone()) };
         let (dialed, accepted) = tcp::connect(listener, Hello::Replica(from as u16))?;
+        let ends = [ReplicaId(from as u16), ReplicaId(to as u16)];
         let (sender, receiver) = (Work::Replica(from as u16), Work::Replica(to as u16));
-        let queue = self.writer(sender, format!("r{from}-to-r{to}"), dialed, WhenStopped::Quit)?;
+        let name = format!("r{from}-to-r{to}");
+        let queue = self.writer(sender, ends, name, dialed, WhenStopped::Quit)?;
         let name = format!("r{to}-from-r{from}");
-        self.reader(receiver, name, accepted, inbox.clone(), WhenFull::Wait)?;
+        self.reader(receiver, ends, name, accepted, inbox.clone(), WhenFull::Wait)?;
         Ok(queue)
     }
 
@@ -189,39 +188,43 @@ where
     ) -> io::Result<(Sender<Frames>, Sender<Frames>)> {
         let Some(listener) = listener else { return Ok((to_replica.clone(), to_port.clone())) };
         let (dialed, accepted) = tcp::connect(listener, Hello::Port(port as u32))?;
+        let ends = [ReplicaId(replica as u16); 2];
         let (near, far) = (Work::PortTo(replica as u16), Work::Replica(replica as u16));
         let (p, r) = (format!("p{port}"), format!("r{replica}"));
-        let back =
-            self.writer(far, format!("{r}-to-{p}"), accepted.try_clone()?, WhenStopped::Drain)?;
-        let inbox = to_replica.clone();
-        self.reader(far, format!("{r}-from-{p}"), accepted, inbox, WhenFull::Wait)?;
-        let there =
-            self.writer(near, format!("{p}-to-{r}"), dialed.try_clone()?, WhenStopped::Quit)?;
-        self.reader(near, format!("{p}-from-{r}"), dialed, to_port.clone(), WhenFull::Drop)?;
+        let (name, stream) = (format!("{r}-to-{p}"), accepted.try_clone()?);
+        let back = self.writer(far, ends, name, stream, WhenStopped::Drain)?;
+        let (name, inbox) = (format!("{r}-from-{p}"), to_replica.clone());
+        self.reader(far, ends, name, accepted, inbox, WhenFull::Wait)?;
+        let (name, stream) = (format!("{p}-to-{r}"), dialed.try_clone()?);
+        let there = self.writer(near, ends, name, stream, WhenStopped::Quit)?;
+        let (name, inbox) = (format!("{p}-from-{r}"), to_port.clone());
+        self.reader(near, ends, name, dialed, inbox, WhenFull::Drop)?;
         Ok((there, back))
     }
 
     fn writer(
         &mut self,
         work: Work,
+        replicas: [ReplicaId; 2],
         name: String,
         stream: TcpStream,
         when_stopped: WhenStopped,
     ) -> io::Result<Sender<Frames>> {
         // Replies that find no place are dropped, and a client asks again only after a while: they
         // have the places of a port over either transport, however few an inbox has.
+        let stops = replicas.map(|replica| self.stopped[usize::from(replica.0)].clone());
         let (capacity, stopped) = match when_stopped {
-            WhenStopped::Quit => (self.config.inbox_capacity_batches, self.stopped.clone()),
-            WhenStopped::Drain => (self.config.port_capacity_batches, never()),
+            WhenStopped::Quit => (self.config.inbox_capacity_batches, stops),
+            WhenStopped::Drain => (self.config.port_capacity_batches, [never(), never()]),
         };
         let (queue, frames) = bounded(capacity);
-        self.cluster.sockets.push(stream.try_clone()?);
-        let thread = self.spawn(StageKind::Socket, work, name, move |watch| {
+        self.cluster.sockets.push(Of { replicas, part: stream.try_clone()? });
+        let part = self.spawn(StageKind::Socket, work, name, move |watch| {
             tcp::write(stream, &frames, &stopped, watch);
         })?;
         match when_stopped {
-            WhenStopped::Quit => self.cluster.carriers.push(thread),
-            WhenStopped::Drain => self.cluster.threads.push(thread),
+            WhenStopped::Quit => self.cluster.carriers.push(Of { replicas, part }),
+            WhenStopped::Drain => self.cluster.threads.push(Of { replicas, part }),
         }
         Ok(queue)
     }
@@ -229,18 +232,19 @@ where
     fn reader(
         &mut self,
         work: Work,
+        replicas: [ReplicaId; 2],
         name: String,
         stream: TcpStream,
         inbox: Sender<Frames>,
         when_full: WhenFull,
     ) -> io::Result<()> {
-        self.cluster.sockets.push(stream.try_clone()?);
-        let thread = self.spawn(StageKind::Socket, work, name, move |watch| {
+        self.cluster.sockets.push(Of { replicas, part: stream.try_clone()? });
+        let part = self.spawn(StageKind::Socket, work, name, move |watch| {
             tcp::read(stream, inbox, when_full, watch);
         })?;
         match when_full {
-            WhenFull::Wait => self.cluster.carriers.push(thread),
-            WhenFull::Drop => self.cluster.threads.push(thread),
+            WhenFull::Wait => self.cluster.carriers.push(Of { replicas, part }),
+            WhenFull::Drop => self.cluster.threads.push(Of { replicas, part }),
         }
         Ok(())
     }
@@ -268,7 +272,7 @@ where
         self.inbound(id, wires.from_replicas, wires.from_clients, &to_order)?;
         drop(to_order);
         self.order(id, engine, Inputs { verified, own, executed }, to_execute, to_egress)?;
-        let stop = self.stopped.clone();
+        let stop = self.stopped[usize::from(id.0)].clone();
         let execute = Execute { replica: id, application, clock, committed, results, events, stop };
         self.stage(StageKind::Execute, id, "execute", |watch| execute.run(watch))?;
         let egress = Egress {
@@ -298,7 +302,7 @@ where
             committee: self.config.engine.committee,
             from_replicas,
             from_clients,
-            stop: self.stopped.clone(),
+            stop: self.stopped[usize::from(id.0)].clone(),
             verify: to_verify,
             batch_max: self.config.verify_batch_max,
         };
@@ -361,8 +365,7 @@ mod tests {
             (config.inbox_capacity_batches, config.port_capacity_batches) = (1, 7);
             let config = config.check().unwrap();
             let keys = ClusterKeys::new(&config, Message::ID);
-            let (stop, stopped) = bounded(0);
-            let mut builder = Builder::<Pbft>::new(&config, &keys, stopped, stop);
+            let mut builder = Builder::<Pbft>::new(&config, &keys);
             let (wires, ports) = builder.wire(&[0..2, 2..4]).unwrap();
             let links = wires.iter().flat_map(|wires| &wires.ports);
             let places: Vec<_> = links.map(|link| link.queue.capacity()).collect();

@@ -39,7 +39,7 @@ pub(crate) struct Execute<A> {
     pub(crate) results: Sender<Outcome>,
     /// `None` once nobody observes.
     pub(crate) events: Option<Sender<Vec<CommitEvent>>>,
-    /// Closed when the cluster stops.
+    /// Closed when the replica stops.
     pub(crate) stop: Receiver<()>,
 }
 

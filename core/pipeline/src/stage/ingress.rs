@@ -17,7 +17,7 @@ pub(crate) struct Ingress<M> {
     pub(crate) committee: Committee,
     pub(crate) from_replicas: Receiver<Frames>,
     pub(crate) from_clients: Receiver<Frames>,
-    /// Closed when the cluster stops.
+    /// Closed when the replica stops.
     pub(crate) stop: Receiver<()>,
     pub(crate) verify: Sender<Vec<M>>,
     /// The most messages that are handed on at once.

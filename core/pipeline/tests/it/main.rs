@@ -6,3 +6,4 @@ mod driver;
 mod faults;
 mod normal;
 mod stop;
+mod stop_one;

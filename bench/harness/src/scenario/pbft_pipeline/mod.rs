@@ -7,6 +7,9 @@
 mod figures;
 mod settings;
 mod trial;
+mod view_change;
+
+pub(super) use view_change::PbftViewChange;
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -51,7 +54,7 @@ const METRICS: &[MetricSpec] = &[
     metric("generator_pool_bytes", "memory of the requests signed beforehand"),
     metric("oracle_cpu_us_per_tx", "CPU time of the oracle, which no other figure holds"),
     metric("allocations_per_tx", "memory allocations"),
-    metric("first_commit_after_stop_ns", "time from the primary's stop to the next commit"),
+    metric("first_commit_after_stop_ns", "of pbft/view-change alone: no primary is stopped here"),
 ];
 
 /// The whole pipeline under PBFT.
@@ -130,16 +133,21 @@ impl Session for PipelineSession {
 /// and the MACs of replies. `limit_share` holds in each of these; `yardstick_share` compares
 /// signatures, and is absent without them.
 fn floor(bench: &mut FloorBench, settings: &Settings) -> Result<Floor, RunError> {
-    let floor = bench.measure().ok_or_else(|| RunError::Failed {
-        what: "a valid signature was refused while the floor was measured".to_owned(),
-        remedy: "run `quorumark verify`".to_owned(),
-    })?;
+    let floor = measure(bench)?;
     let verify_us = match settings.cluster.client_auth {
         ClientAuthKind::Signature => floor.verify_us,
         ClientAuthKind::Mac => 2.0 * floor.reply_mac_us,
         ClientAuthKind::None => 0.0,
     };
     Ok(Floor { verify_us, ..floor })
+}
+
+/// The floor as it is measured, whatever authenticates.
+fn measure(bench: &mut FloorBench) -> Result<Floor, RunError> {
+    bench.measure().ok_or_else(|| RunError::Failed {
+        what: "a valid signature was refused while the floor was measured".to_owned(),
+        remedy: "run `quorumark verify`".to_owned(),
+    })
 }
 
 /// Sets what the floor says about the medians of the run.

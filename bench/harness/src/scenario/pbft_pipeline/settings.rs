@@ -37,9 +37,21 @@ pub(super) struct Settings {
     /// Requests a second of an open loop; `None` in a closed one.
     pub(super) rate: Option<f64>,
     pub(super) concurrency: usize,
+    pub(super) client_to_all: bool,
+    /// Whether and when the primary is stopped.
+    pub(super) stop: Option<PrimaryStop>,
     law: Law,
     workload: &'static str,
     payload: usize,
+}
+
+/// When the primary is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PrimaryStop {
+    /// How long into the measured span at the earliest.
+    pub(super) after: Duration,
+    /// How many sequence numbers above the last checkpoint are executed then; 0 for any number.
+    pub(super) prepared: u64,
 }
 
 /// Every parameter with its default.
@@ -82,6 +94,7 @@ fn load_parameters() -> Vec<Parameter> {
         Parameter::rate("rate", RATE_MAX, 0.0, rate),
         Parameter::choice("arrivals", ["constant", "poisson"], "law of an open loop's arrivals"),
         Parameter::duration("retransmit_timeout", timeout, Duration::from_secs(1), again),
+        Parameter::flag("client_to_all", false, TO_ALL),
         Parameter::share("invalid_signature_share", 0.0, invalid),
         Parameter::share("retransmit_share", 0.0, twice),
     ]
@@ -124,6 +137,7 @@ fn stage_parameters() -> Vec<Parameter> {
     ]
 }
 
+const TO_ALL: &str = "requests go to every replica at once, the mode in which protocols compare";
 const PATIENCE: &str = "how long a backup waits for its oldest request before it leaves the view";
 const LINGER: &str = "how long the oldest request of a batch waits for company";
 
@@ -145,6 +159,8 @@ impl Settings {
             },
             rate,
             concurrency: parameters.count("concurrency"),
+            client_to_all: parameters.flag("client_to_all"),
+            stop: None,
             law: match parameters.choice("arrivals") {
                 "poisson" => Law::Poisson,
                 _ => Law::Constant,
@@ -156,9 +172,26 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The same with a primary that is stopped.
+    ///
+    /// # Errors
+    /// As [`Settings::read`].
+    pub(super) fn stopping(self, stop: PrimaryStop) -> Result<Settings, ParameterError> {
+        let settings = Settings { stop: Some(stop), ..self };
+        settings.check()?;
+        Ok(settings)
+    }
+
     fn check(&self) -> Result<(), ParameterError> {
         let silent = self.cluster.silent_replicas;
         let (f, n) = (self.committee().f(), self.committee().n());
+        if self.stop.is_some() && silent >= f {
+            let names = format!("silent_replicas={silent}, replicas={n}");
+            let problem =
+                format!("{n} replicas go on with at most {f} missing, the primary is one");
+            let remedy = "choose fewer silent replicas, or at least 4 replicas".to_owned();
+            return Err(ParameterError::Conflict { names, problem, remedy });
+        }
         if silent > f {
             let names = format!("silent_replicas={silent}, replicas={n}");
             let problem = format!("{n} replicas go on with at most {f} silent ones");
@@ -190,9 +223,10 @@ impl Settings {
         self.cluster.engine.committee
     }
 
-    /// The replicas that work, for the floor: a silent one verifies nothing.
+    /// The replicas that work to the end, for the floor: a silent one verifies nothing.
     pub(super) fn live(&self) -> Replicas {
-        let live = self.cluster.replicas - self.cluster.silent_replicas;
+        let missing = self.cluster.silent_replicas + usize::from(self.stop.is_some());
+        let live = self.cluster.replicas - missing;
         Replicas { live, weak_quorum: self.committee().weak_quorum() }
     }
 

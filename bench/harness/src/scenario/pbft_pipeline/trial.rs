@@ -6,18 +6,19 @@ use std::sync::Arc;
 use std::thread;
 
 use crossbeam_channel::bounded;
-use quorumark_consensus::ClientId;
-use quorumark_consensus::Instant;
 use quorumark_consensus::pbft::{Counters, PROTOCOL, Pbft};
+use quorumark_consensus::{ClientId, Instant, ReplicaId, View};
 use quorumark_pipeline::{
     ClientAuthKind, ClientKeys, ClientPort, Cluster, ClusterKeys, ClusterReport, Snapshot,
-    StageKind,
+    StageKind, StopError,
 };
 
-use super::settings::Settings;
+use super::settings::{PrimaryStop, Settings};
 use crate::contention::Contention;
 use crate::load::{ClusterPort, Generator, LoadConfig, LoadReport, Pool, Requests};
-use crate::oracle::{Findings, Oracle, OracleThread, OracleTime, SendTimes, Watched, Window};
+use crate::oracle::{
+    Findings, Oracle, OracleThread, OracleTime, SendTimes, Sightings, Watched, Window,
+};
 use crate::scenario::Control;
 use crate::trial::RunError;
 use crate::workload::Plan;
@@ -30,6 +31,13 @@ const DRAIN_MAX: Duration = Duration::from_secs(3);
 const SETTLE_MAX: Duration = Duration::from_secs(2);
 /// How often this thread looks whether it shall go on.
 const LOOK: Duration = Duration::from_millis(5);
+/// How often it looks when the moment matters.
+const LOOK_CLOSELY: Duration = Duration::from_micros(200);
+/// How long the asked number of certificates is waited for before the primary is stopped all the
+/// same: far more than a checkpoint interval takes under load.
+const AIM_MAX: Duration = Duration::from_secs(1);
+/// The primary of view 0, the one that is stopped.
+pub(super) const FIRST_PRIMARY: ReplicaId = ReplicaId(0);
 
 /// Everything that a trial left.
 #[derive(Debug)]
@@ -45,6 +53,27 @@ pub(super) struct Outcome {
     pub(super) pool_bytes: usize,
     /// Whether every live replica had done all there was before it was stopped.
     pub(super) settled: bool,
+    /// What came of the primary's stop, where one was asked for.
+    pub(super) change: Option<Change>,
+}
+
+/// The primary's stop, and the time until something was committed without it.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// When the primary took nothing more.
+    pub(super) stopped_at: Instant,
+    /// The view that it was the primary of.
+    pub(super) view: View,
+    /// What the cluster counted from then until a commit of a later view was seen, or the window
+    /// ended.
+    pub(super) counted: Snapshot,
+}
+
+/// What was counted of a trial while its load ran.
+struct Watch {
+    spent: Snapshot,
+    cpu_share: Option<f64>,
+    change: Option<Change>,
 }
 
 /// Runs one trial of `span`. `least_us` is what a transaction costs at least.
@@ -71,7 +100,7 @@ pub(super) fn run(
     let every_client = core::slice::from_ref(&(0..plan.clients())).to_vec();
     let build = |_| state.build();
     let started = Cluster::start_pbft(&config, &keys, &every_client, Some(events), build);
-    let (cluster, ports) = started.map_err(|error| failed("start", &error))?;
+    let (mut cluster, ports) = started.map_err(|error| failed("start", &error))?;
 
     // The keys of many clients take their time: made before the load's clock starts.
     let port = port(ports, &keys, plan, &cluster)?;
@@ -81,11 +110,13 @@ pub(super) fn run(
     let sends = Arc::new(SendTimes::default());
     let watched = Watched {
         replicas: config.replicas,
-        live: config.replicas - config.silent_replicas,
+        live: settings.live().live,
+        stopping: settings.stop.map(|_| FIRST_PRIMARY),
         context: keys.context(),
         directory: Arc::clone(keys.directory()),
     };
     let oracle = Oracle::new(watched, plan.clone(), Arc::clone(&sends), window);
+    let sightings = oracle.sightings();
     let oracle = OracleThread::start(oracle, observed).map_err(|error| failed("oracle", &error))?;
     let load = LoadConfig {
         committee: settings.committee(),
@@ -94,16 +125,20 @@ pub(super) fn run(
         retransmit_timeout: settings.retransmit_timeout,
         drain_max: DRAIN_MAX,
         client_window: config.engine.client_window,
+        client_to_all: settings.client_to_all,
     };
     let interrupt = Arc::new(AtomicBool::new(false));
     let generator = Generator::new(load, requests, sends, Arc::clone(&interrupt));
     let loader = Loader::start(generator, port)?;
-    let (spent, cpu_share) = watch(&cluster, window, &interrupt, control);
+    let watched = watch(&mut cluster, settings, &sightings, window, control);
+    interrupt.store(control.interrupted(), Ordering::Relaxed);
     let load = loader.finish();
-    let settled = load.as_ref().is_ok_and(|load| settle(&cluster, load));
+    let settled = load.as_ref().is_ok_and(|load| settle(&cluster, settings, load));
     // A dead replica is why a load failed: it is told first.
     let cluster = cluster.stop().map_err(|error| failed("the cluster", &error))?;
     let load = load?;
+    let Watch { spent, cpu_share, change } =
+        watched.map_err(|error| failed("the primary", &error))?;
     let (findings, oracle_time) = oracle.finish(&load.requests);
     Ok(Outcome {
         load,
@@ -114,6 +149,7 @@ pub(super) fn run(
         cpu_share,
         pool_bytes,
         settled,
+        change,
     })
 }
 
@@ -149,20 +185,50 @@ impl Loader {
     }
 }
 
-/// Waits for the measured span to pass; returns what was counted in it, and the share of the CPU.
+/// Waits for the measured span to pass, and stops the primary within it where that is asked for.
 fn watch(
-    cluster: &Cluster<Pbft>,
+    cluster: &mut Cluster<Pbft>,
+    settings: &Settings,
+    sightings: &Sightings,
     window: Window,
-    interrupt: &AtomicBool,
     control: &Control<'_>,
-) -> (Snapshot, Option<f64>) {
+) -> Result<Watch, StopError> {
     wait(cluster, window.start, control);
     let (before, contention) = (cluster.snapshot(), Contention::now());
+    let change = match settings.stop {
+        Some(stop) => {
+            wait(cluster, window.start + stop.after, control);
+            Some(change(cluster, settings, stop, sightings, window, control)?)
+        }
+        None => None,
+    };
     wait(cluster, window.end, control);
     let spent = cluster.snapshot().since(&before);
-    let cpu_share = contention.cpu_share_since();
-    interrupt.store(control.interrupted(), Ordering::Relaxed);
-    (spent, cpu_share)
+    Ok(Watch { spent, cpu_share: contention.cpu_share_since(), change })
+}
+
+/// Stops the primary once as many sequence numbers above a checkpoint are executed as asked for, and
+/// waits for a commit of a later view.
+fn change(
+    cluster: &mut Cluster<Pbft>,
+    settings: &Settings,
+    stop: PrimaryStop,
+    sightings: &Sightings,
+    window: Window,
+    control: &Control<'_>,
+) -> Result<Change, StopError> {
+    let interval = settings.cluster.engine.checkpoint_interval;
+    let aimed = |seq: u64| stop.prepared == 0 || seq % interval == stop.prepared % interval;
+    let patience = cluster.now() + AIM_MAX;
+    while !aimed(sightings.seq().0) && cluster.now() < patience && !control.interrupted() {
+        thread::sleep(LOOK_CLOSELY);
+    }
+    let (view, before) = (sightings.view(), cluster.snapshot());
+    let stopped_at = cluster.stop_replica(FIRST_PRIMARY)?;
+    while sightings.view() <= view && cluster.now() < window.end && !control.interrupted() {
+        thread::sleep(LOOK_CLOSELY);
+    }
+    Ok(Change { stopped_at, view, counted: cluster.snapshot().since(&before) })
 }
 
 fn wait(cluster: &Cluster<Pbft>, until: Instant, control: &Control<'_>) {
@@ -179,13 +245,16 @@ fn wait(cluster: &Cluster<Pbft>, until: Instant, control: &Control<'_>) {
 /// the primary has refused what was spoilt: the counts of the whole trial are exact then. Tells
 /// whether replicas got there; one that had the whole of [`SETTLE_MAX`] for what is left of the
 /// spoilt requests, and nothing else to do, has settled as well.
-fn settle(cluster: &Cluster<Pbft>, load: &LoadReport) -> bool {
+fn settle(cluster: &Cluster<Pbft>, settings: &Settings, load: &LoadReport) -> bool {
     let deadline = cluster.now() + SETTLE_MAX;
     let accepted = load.requests.acknowledged.len();
     loop {
         let seen = cluster.snapshot();
         let refused = seen.replicas.first().map_or(0, |replica| replica.requests_refused);
-        let executed = executed(&seen);
+        let mut executed = executed(&seen);
+        if settings.stop.is_some() {
+            executed.remove(usize::from(FIRST_PRIMARY.0));
+        }
         let all = executed.iter().all(|count| *count >= accepted && *count == executed[0]);
         let last = cluster.now() >= deadline;
         if all && refused >= load.sent_invalid || last {
