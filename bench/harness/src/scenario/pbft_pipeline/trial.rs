@@ -18,6 +18,7 @@ use super::settings::Settings;
 use crate::contention::Contention;
 use crate::load::{ClusterPort, Generator, LoadConfig, LoadReport, Pool, Requests};
 use crate::oracle::{Findings, Oracle, OracleThread, OracleTime, SendTimes, Watched, Window};
+use crate::progress::Phase;
 use crate::scenario::Control;
 use crate::trial::RunError;
 use crate::workload::Plan;
@@ -62,6 +63,9 @@ pub(super) fn run(
         ClientAuthKind::Signature => settings.requests_max(span, least_us),
         ClientAuthKind::Mac | ClientAuthKind::None => 0,
     };
+    if pooled > 0 {
+        control.progress.phase(Phase::Sign { requests: pooled });
+    }
     let pool = Pool::signed(plan, &keys, pooled);
     let pool_bytes = pool.bytes();
     let requests = Requests::new(plan.clone(), config.client_auth, pool, clients(&keys, plan));
