@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use quorumark_report::store::system_words;
+/// The system's words, as messages about files that the user named hold them.
+pub(crate) use quorumark_report::store::system_words;
 
 use crate::refused::Refused;
 

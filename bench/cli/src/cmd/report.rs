@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use quorumark_harness::LATENCY_FILE;
-use quorumark_report::store::{self, system_words};
-use quorumark_report::{Point, Record, html, markdown, terminal as rendering};
+use quorumark_report::{Point, Record, html, markdown, store, terminal as rendering};
 
 use super::tour::PAGE_FILE;
 use crate::exit::Exit;
+use crate::input;
 use crate::refused::Refused;
 use crate::terminal::Terminal;
 
@@ -116,7 +116,7 @@ fn folders(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 fn write(file: &Path, text: &str) -> Result<(), Refused> {
     fs::write(file, text).map_err(|error| {
-        let problem = format!("cannot be written: {}", system_words(&error));
+        let problem = format!("cannot be written: {}", input::system_words(&error));
         Refused::new(file.display(), problem, "choose another file")
     })
 }

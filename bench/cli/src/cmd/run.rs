@@ -8,10 +8,10 @@ use clap::Args;
 use quorumark_harness::{
     Host, ParameterSet, RUNS_DIRECTORY, Run, Scenario, default_directory, scenario,
 };
-use quorumark_report::store::{self, system_words};
-use quorumark_report::{Verdict, terminal as rendering};
+use quorumark_report::{Verdict, store, terminal as rendering};
 
 use crate::exit::{self, Exit};
+use crate::input;
 use crate::interrupt;
 use crate::progress::ProgressLine;
 use crate::refused::Refused;
@@ -104,7 +104,7 @@ pub(crate) fn refuse_all_runs(folder: &Path) -> Result<(), Refused> {
 /// A folder that cannot be made is told before anything is measured.
 pub(crate) fn make_folder(folder: &Path) -> Result<(), Refused> {
     fs::create_dir_all(folder).map_err(|error| {
-        let problem = format!("cannot be made a folder: {}", system_words(&error));
+        let problem = format!("cannot be made a folder: {}", input::system_words(&error));
         Refused::new(folder.display(), problem, "choose another with --out")
     })
 }

@@ -7,13 +7,13 @@ use anyhow::Context;
 use clap::{ArgGroup, Args};
 use quorumark_chain::{Block, Txid};
 use quorumark_primitives::merkle::Rule;
-use quorumark_report::store::system_words;
 use quorumark_report::units;
 
 use super::notation::{WrittenProof, shown};
 use super::read_block;
 use crate::args::whole;
 use crate::exit::Exit;
+use crate::input;
 use crate::refused::Refused;
 use crate::terminal::Terminal;
 
@@ -86,7 +86,7 @@ fn index(args: &ProofArgs, block: &Block) -> Result<usize, Refused> {
 
 fn write(out: &Path, proof: &WrittenProof) -> Result<(), Refused> {
     fs::write(out, format!("{:#}\n", proof.to_json())).map_err(|error| {
-        let problem = format!("cannot be written: {}", system_words(&error));
+        let problem = format!("cannot be written: {}", input::system_words(&error));
         Refused::new(out.display(), problem, "choose another file with --out")
     })
 }
