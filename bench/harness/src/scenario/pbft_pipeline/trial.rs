@@ -59,14 +59,8 @@ pub(super) fn run(
 ) -> Result<Outcome, RunError> {
     let config = settings.checked(seed).map_err(|error| failed("configuration", &error))?;
     let keys = ClusterKeys::new(&config, PROTOCOL);
-    let pooled = match config.client_auth {
-        ClientAuthKind::Signature => settings.requests_max(span, least_us),
-        ClientAuthKind::Mac | ClientAuthKind::None => 0,
-    };
-    if pooled > 0 {
-        control.progress.phase(Phase::Sign { requests: pooled });
-    }
-    let pool = Pool::signed(plan, &keys, pooled);
+    let most = settings.requests_max(span, least_us);
+    let pool = signed(plan, &keys, config.client_auth, most, control);
     let pool_bytes = pool.bytes();
     let requests = Requests::new(plan.clone(), config.client_auth, pool, clients(&keys, plan));
 
@@ -119,6 +113,23 @@ pub(super) fn run(
         pool_bytes,
         settled,
     })
+}
+
+/// The requests that are signed beforehand: `most` where clients sign, none otherwise.
+fn signed(
+    plan: &Plan,
+    keys: &ClusterKeys,
+    auth: ClientAuthKind,
+    most: usize,
+    control: &Control<'_>,
+) -> Pool {
+    match auth {
+        ClientAuthKind::Signature => {
+            control.progress.phase(Phase::Sign { requests: most });
+            Pool::signed(plan, keys, most)
+        }
+        ClientAuthKind::Mac | ClientAuthKind::None => Pool::signed(plan, keys, 0),
+    }
 }
 
 fn clients(keys: &ClusterKeys, plan: &Plan) -> Vec<ClientKeys> {
