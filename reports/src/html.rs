@@ -88,6 +88,7 @@ fn answer(record: &Record, heading: bool) -> Markup {
         } @else {
             h2 { (row.what) ": " (verdict_headline(record, &row)) }
         }
+        @if row.is_marked() { p.soft { (row::CONTENDED_NOTE) } }
         @if let Some(reason) = &row.reason {
             p class=(record.verdict) { (reason) }
         }
@@ -104,7 +105,7 @@ fn answer(record: &Record, heading: bool) -> Markup {
         @if let Some(oracle) = view::oracle_line(record) {
             p { b { "Oracle: " } (oracle) }
         }
-        @for warning in view::warnings(record) {
+        @for warning in view::shown_warnings(record) {
             p.warning { b { "Warning: " } (warning.cause) "; " (warning.remedy) }
         }
     }
@@ -113,6 +114,7 @@ fn answer(record: &Record, heading: bool) -> Markup {
 /// The figure with its verdict, or the verdict alone where there is no figure.
 fn verdict_headline(record: &Record, row: &Row) -> Markup {
     html! {
+        @if row::interrupted(record) { span.inconclusive { "INTERRUPTED" } " " }
         @if record.verdict.has_result() {
             (row.result) " " (badge(record.verdict))
         } @else {
@@ -169,6 +171,9 @@ fn overview(records: &[&Record]) -> Markup {
                     }
                 }
             }
+        }
+        @if records.iter().any(|record| Row::of(record).is_marked()) {
+            p.soft { (row::CONTENDED_NOTE) }
         }
         @if let Some(first) = records.first() {
             p.soft { (view::machine_line(first)) }

@@ -10,20 +10,24 @@ use crate::{Record, view};
 /// be quoted.
 pub fn record(record: &Record) -> String {
     let row = Row::of(record);
-    let mut text = format!("## {}: {}\n\n", escape(&row.what), escape(&row.result));
+    let first = if row::interrupted(record) { "INTERRUPTED: " } else { "" };
+    let mut text = format!("## {first}{}: {}\n\n", escape(&row.what), escape(&row.result));
     text.push_str(&format!("Verdict: **{}**.", record.verdict));
     if let Some(reason) = row::reason(record) {
         text.push_str(&format!(" {}", escape(&reason)));
     }
     text.push_str("\n\n");
+    contended_note(&mut text, &[record]);
     section(&mut text, "Figures", &view::metrics(record));
     if record.verdict.has_result() {
         section(&mut text, "Where the time went", &view::stages(record));
+        note(&mut text, view::stages_note(record));
         if let Some(bottleneck) = &record.bottleneck {
             text.push_str(&format!("Bottleneck: {}\n\n", escape(bottleneck)));
         }
     }
     section(&mut text, "Trials", &view::samples(record));
+    note(&mut text, view::samples_note(record).filter(|_| !record.samples.is_empty()));
     section(&mut text, "Safety oracle", &view::oracle(record));
     warnings(&mut text, &[record]);
     section(&mut text, "Parameters", &view::config(record));
@@ -38,10 +42,11 @@ pub fn record(record: &Record) -> String {
 pub fn records(records: &[&Record]) -> String {
     let mut text = table(&Row::table(records));
     text.push('\n');
-    for record in records {
+    contended_note(&mut text, records);
+    for (record, label) in records.iter().zip(row::labels(records)) {
         if let Some(reason) = row::reason(record) {
-            let scenario = escape(&record.scenario);
-            text.push_str(&format!("- **{}**, {scenario}: {}\n", record.verdict, escape(&reason)));
+            let label = escape(&label);
+            text.push_str(&format!("- **{}**, {label}: {}\n", record.verdict, escape(&reason)));
         }
     }
     warnings(&mut text, records);
@@ -70,10 +75,20 @@ fn section(text: &mut String, title: &str, content: &Table) {
     }
 }
 
+/// What the mark behind a figure means, where one carries it.
+fn contended_note(text: &mut String, records: &[&Record]) {
+    let marked = records.iter().any(|record| Row::of(record).is_marked());
+    note(text, marked.then_some(row::CONTENDED_NOTE));
+}
+
+fn note(text: &mut String, note: Option<&str>) {
+    note.into_iter().for_each(|note| text.push_str(&format!("{}\n\n", escape(note))));
+}
+
 fn warnings(text: &mut String, records: &[&Record]) {
-    for warning in view::distinct_warnings(records) {
-        let warning = format!("{}; {}", warning.cause, warning.remedy);
-        text.push_str(&format!("- warning: {}\n", escape(&warning)));
+    for (whose, warning) in view::warning_lines(records) {
+        let of = if whose.is_empty() { whose } else { format!(", {whose}") };
+        text.push_str(&format!("- warning{}: {}\n", escape(&of), escape(&warning)));
     }
     if !text.ends_with("\n\n") {
         text.push('\n');

@@ -5,6 +5,9 @@ use crate::table::Table;
 use crate::units::{self, ABSENT};
 use crate::{Record, Verdict};
 
+/// The code of the warning that an interrupted run carries.
+pub const INTERRUPTED: &str = "interrupted";
+
 /// One record in the table of several.
 ///
 /// A run without a result ([`Verdict::has_result`]) shows its verdict in place of every figure.
@@ -29,6 +32,13 @@ pub struct Row {
     /// The command that repeats the run.
     pub reproduce: String,
 }
+
+/// What stands behind a wall-clock figure of a run most of whose samples lost the CPU.
+pub const CONTENDED_MARK: &str = " *";
+
+/// What [`CONTENDED_MARK`] means: one line below each table and headline that carries it.
+pub const CONTENDED_NOTE: &str = "* most samples lost the CPU: wall-clock figures say as much \
+    about the neighbours as about the code; CPU per op stands";
 
 /// What a family of scenarios is known by.
 struct Family {
@@ -87,24 +97,27 @@ impl Row {
         if record.verdict.has_result() {
             let shown = |name: &str| units::metric(name, record.metrics.get(name));
             row.result = headline(record).unwrap_or_else(|| ABSENT.to_owned());
-            row.p50 = shown("response_time_ns_p50");
-            row.p99 = shown("response_time_ns_p99");
+            row.p50 = marked(record, "response_time_ns_p50");
+            row.p99 = marked(record, "response_time_ns_p99");
             row.cpu = cpu_per_operation(record).unwrap_or_else(|| ABSENT.to_owned());
             row.limit_share = shown("limit_share");
         }
         row
     }
 
-    /// The table of several records. Parameters in which no two of them differ are left out, but
-    /// for the most telling one.
+    /// Whether one of its figures carries [`CONTENDED_MARK`].
+    pub fn is_marked(&self) -> bool {
+        [&self.result, &self.p50, &self.p99].iter().any(|cell| cell.ends_with(CONTENDED_MARK))
+    }
+
+    /// The table of several records, each under its [`labels`] entry.
     pub fn table(records: &[&Record]) -> Table {
         let figures = ["result", "p50", "p99", "CPU per op", "of limit"];
         let mut table = Table::new(&["what"], &figures);
         table.columns.extend(Table::new(&["verdict"], &[]).columns);
-        for record in records {
+        for (record, what) in records.iter().zip(labels(records)) {
             let row = Row::of(record);
             let verdict = row.verdict.to_string();
-            let what = what_among(record, records);
             table.push([what, row.result, row.p50, row.p99, row.cpu, row.limit_share, verdict]);
         }
         table
@@ -121,9 +134,43 @@ pub fn headline_metric(record: &Record) -> Option<&str> {
     record.verdict.has_result().then(|| known.or_else(rate).or_else(first)).flatten()
 }
 
-/// The headline figure with its unit; `None` when the record has no result.
+/// The headline figure with its unit, marked where the machine disturbed it; `None` when the
+/// record has no result.
 pub fn headline(record: &Record) -> Option<String> {
-    headline_metric(record).map(|name| units::metric(name, record.metrics.get(name)))
+    headline_metric(record).map(|name| marked(record, name))
+}
+
+/// Whether more than half of the samples lost the CPU ([`crate::Sample::contended`]).
+pub fn mostly_contended(record: &Record) -> bool {
+    let contended = record.samples.iter().filter(|sample| sample.contended).count();
+    2 * contended > record.samples.len()
+}
+
+/// Whether the run was ended before its time: what it shows is of a part of it.
+pub fn interrupted(record: &Record) -> bool {
+    record.warnings.iter().any(|warning| warning.code == INTERRUPTED)
+}
+
+/// What tells each of `records` from the others: the scenario, its most telling parameter, the
+/// number of threads where there are several, and every telling parameter in which two records of
+/// the scenario differ. Where nothing does, the row's place in the table, from 1.
+pub fn labels(records: &[&Record]) -> Vec<String> {
+    let named: Vec<String> = records.iter().map(|record| what_among(record, records)).collect();
+    let places = (1..).zip(&named);
+    let label = |(place, name): (usize, &String)| {
+        let alike = named.iter().filter(|other| *other == name).count();
+        if alike > 1 { format!("{name} (row {place})") } else { name.clone() }
+    };
+    places.map(label).collect()
+}
+
+/// A figure with its unit, and [`CONTENDED_MARK`] where it is a time on the wall clock and most
+/// samples lost the CPU.
+fn marked(record: &Record, name: &str) -> String {
+    let value = record.metrics.get(name);
+    let wall_clock = name.ends_with("_per_s") || units::is_latency_ns(name);
+    let mark = value.is_some() && wall_clock && mostly_contended(record);
+    units::metric(name, value) + if mark { CONTENDED_MARK } else { "" }
 }
 
 /// Why the verdict is not `ok`, from the reason given, the oracle or the first warning.
@@ -171,12 +218,14 @@ fn what(record: &Record) -> String {
     named(record, |_| true)
 }
 
-/// The scenario with its first telling parameter, and those that differ among `records`.
 fn what_among(record: &Record, records: &[&Record]) -> String {
     let alike = || records.iter().filter(|other| other.scenario == record.scenario);
     let first = family(record).parameters.first();
     named(record, |name| {
-        Some(&name) == first || alike().any(|o| o.config.get(name) != record.config.get(name))
+        let threads = record.config.get(name).and_then(serde_json::Value::as_u64);
+        Some(&name) == first
+            || (name == "threads" && threads > Some(1))
+            || alike().any(|o| o.config.get(name) != record.config.get(name))
     })
 }
 

@@ -19,24 +19,31 @@ pub const SERIES_FILE: &str = "samples.jsonl";
 /// The largest file that is read: 64 MiB. Records are tens of kilobytes.
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// Why a record or a time series could not be read or written.
+/// Why a record or a time series could not be read or written. Its one line holds the cause, which
+/// is therefore no `source` that an error chain would print again.
 #[derive(Debug, Error)]
 pub enum RecordError {
     /// The file could not be read.
-    #[error("{path}: cannot be read: {source}; name a run's directory or its {RECORD_FILE}")]
+    #[error(
+        "{path}: cannot be read: {}; name a run's folder or its {RECORD_FILE}",
+        system_words(.cause)
+    )]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file or its directory could not be written.
-    #[error("{path}: cannot be written: {source}; choose another directory with --out")]
+    #[error(
+        "{path}: cannot be written: {}; choose another folder with --out",
+        system_words(.cause)
+    )]
     Write {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is too large to be what it claims.
     #[error("{path}: has {bytes} bytes, at most {FILE_BYTES_MAX} are read; is it a record?")]
@@ -47,12 +54,12 @@ pub enum RecordError {
         bytes: u64,
     },
     /// The text is not JSON, or not JSON of the right shape.
-    #[error("{path}: is not a record: {source}; run the scenario again to make a new one")]
+    #[error("{path}: is not a record ({cause}); name a run's folder or its {RECORD_FILE}")]
     Shape {
-        /// The file; `line` of a time series is part of `source`.
+        /// The file.
         path: PathBuf,
         /// Where, and what was expected.
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
     /// The record was written under another schema.
     #[error(
@@ -66,15 +73,24 @@ pub enum RecordError {
         found: u64,
     },
     /// A line of a time series is not a point.
-    #[error("{path}:{line}: is not a point of a time series: {source}; delete the line")]
+    #[error("{path}:{line}: is not a point of a time series ({cause}); delete the line")]
     Point {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
         /// What was expected.
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
+}
+
+/// What the system said of a file, without Rust's error number, as part of a sentence.
+pub fn system_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_lowercase().to_string());
+    first.unwrap_or_default() + letters.as_str()
 }
 
 /// All that is read before the version is known.
@@ -100,7 +116,7 @@ impl Record {
     /// [`RecordError::Version`] for another schema version, [`RecordError::Shape`] for what is not
     /// a record. Fields that are not known are ignored.
     pub fn from_json(text: &str, path: &Path) -> Result<Record, RecordError> {
-        let shape = |source| RecordError::Shape { path: path.to_owned(), source };
+        let shape = |cause| RecordError::Shape { path: path.to_owned(), cause };
         let head: Head = serde_json::from_str(text).map_err(shape)?;
         if head.schema_version != u64::from(SCHEMA_VERSION) {
             return Err(RecordError::Version { path: path.to_owned(), found: head.schema_version });
@@ -124,9 +140,21 @@ impl Record {
         let path = dir.join(RECORD_FILE);
         fs::create_dir_all(dir)
             .and_then(|()| fs::write(&path, self.to_json()))
-            .map_err(|source| RecordError::Write { path: path.clone(), source })?;
+            .map_err(|cause| RecordError::Write { path: path.clone(), cause })?;
         Ok(path)
     }
+}
+
+/// The folders one below `dir` that hold a record, by name.
+///
+/// # Errors
+/// What the system says when `dir` cannot be listed.
+pub fn runs_below(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let folders = fs::read_dir(dir)?.flatten().map(|entry| entry.path());
+    let mut runs: Vec<PathBuf> =
+        folders.filter(|folder| folder.join(RECORD_FILE).exists()).collect();
+    runs.sort();
+    Ok(runs)
 }
 
 /// Writes `samples.jsonl` into `dir`, one point a line, and returns its path.
@@ -137,7 +165,7 @@ pub fn write_series(dir: &Path, points: &[Point]) -> Result<PathBuf, RecordError
     let path = dir.join(SERIES_FILE);
     fs::create_dir_all(dir)
         .and_then(|()| write_lines(&path, points))
-        .map_err(|source| RecordError::Write { path: path.clone(), source })?;
+        .map_err(|cause| RecordError::Write { path: path.clone(), cause })?;
     Ok(path)
 }
 
@@ -156,10 +184,10 @@ pub fn read_series(path: &Path) -> Result<Vec<Point>, RecordError> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| {
-            serde_json::from_str(line).map_err(|source| RecordError::Point {
+            serde_json::from_str(line).map_err(|cause| RecordError::Point {
                 path: path.clone(),
                 line: index + 1,
-                source,
+                cause,
             })
         })
         .collect()
@@ -175,7 +203,7 @@ fn write_lines(path: &Path, points: &[Point]) -> io::Result<()> {
 }
 
 fn read_bounded(path: &Path) -> Result<String, RecordError> {
-    let read = |source| RecordError::Read { path: path.to_owned(), source };
+    let read = |cause| RecordError::Read { path: path.to_owned(), cause };
     let bytes = fs::metadata(path).map_err(read)?.len();
     if bytes > FILE_BYTES_MAX {
         return Err(RecordError::TooLarge { path: path.to_owned(), bytes });

@@ -34,9 +34,11 @@ pub fn record(record: &Record, style: Style) -> String {
     page.section("", &view::metrics(record));
     if record.verdict.has_result() {
         page.section("where the time went", &view::stages(record));
+        page.note(view::stages_note(record));
     }
     if record.samples.len() > 1 {
         page.section("trials", &view::samples(record));
+        page.note(view::samples_note(record));
     }
     page.line("");
     page.facts(record);
@@ -49,14 +51,16 @@ pub fn record(record: &Record, style: Style) -> String {
 pub fn records(records: &[&Record], style: Style) -> String {
     let mut page = Page { text: String::new(), style };
     page.table(&Row::table(records));
+    page.contended_note(records);
     page.line("");
-    for record in records {
+    let labels = row::labels(records);
+    for (record, label) in records.iter().zip(&labels) {
         if let Some(line) = view::oracle_line(record) {
-            page.entry(&format!("oracle, {}", record.scenario), &line);
+            page.entry(&format!("oracle, {label}"), &line);
         }
     }
-    for record in records {
-        page.verdict_reason(record, &format!("{}, {}", record.verdict, record.scenario));
+    for (record, label) in records.iter().zip(&labels) {
+        page.verdict_reason(record, &format!("{}, {label}", record.verdict));
     }
     page.warnings(records);
     for record in records {
@@ -77,14 +81,29 @@ impl Page {
         let verdict =
             self.paint(&record.verdict.as_str().to_uppercase(), verdict_colour(record.verdict));
         let what = self.paint(&plain(&row.what), BOLD);
+        let first = match row::interrupted(record) {
+            true => format!("{}: {what}", self.paint("INTERRUPTED", YELLOW)),
+            false => what,
+        };
         match row::headline(record) {
             Some(headline) => {
                 let headline = self.paint(&headline, BOLD);
-                self.line(&format!("{what}: {headline}, {verdict}"));
+                self.line(&format!("{first}: {headline}, {verdict}"));
             }
-            None => self.line(&format!("{what}: {verdict}")),
+            None => self.line(&format!("{first}: {verdict}")),
         }
+        self.contended_note(&[record]);
         self.verdict_reason(record, "why");
+    }
+
+    /// What the mark behind a figure means, where one carries it.
+    fn contended_note(&mut self, records: &[&Record]) {
+        let marked = records.iter().any(|record| Row::of(record).is_marked());
+        self.note(marked.then_some(row::CONTENDED_NOTE));
+    }
+
+    fn note(&mut self, note: Option<&str>) {
+        note.into_iter().for_each(|note| self.line(note));
     }
 
     fn verdict_reason(&mut self, record: &Record, title: &str) {
@@ -107,9 +126,9 @@ impl Page {
 
     fn warnings(&mut self, records: &[&Record]) {
         let title = self.paint("warning", YELLOW);
-        for warning in view::distinct_warnings(records) {
-            let text = plain(&format!("{}; {}", warning.cause, warning.remedy));
-            self.line(&format!("{title}: {text}"));
+        for (whose, text) in view::warning_lines(records) {
+            let of = if whose.is_empty() { whose } else { format!(", {whose}") };
+            self.line(&format!("{title}{}: {}", plain(&of), plain(&text)));
         }
     }
 

@@ -8,11 +8,15 @@ use crate::{Record, Stage, Warning};
 /// The code of the warning that a debug build carries.
 pub const DEBUG_BUILD: &str = "debug-build";
 
-/// The metrics that may be shown: all of them, or only counts when the run has no result.
+/// Codes of warnings about figures without a value: the record holds both, a table shows neither.
+const UNSHOWN: [&str; 2] = ["not-measured", "no-signatures"];
+
+/// The metrics that may be shown: all that have a value, or only counts when the run has no result.
 pub fn metrics(record: &Record) -> Table {
     let mut table = Table::new(&["metric"], &["value", "min", "max", "samples"]);
     let shown = |name: &str| record.verdict.has_result() || units::is_count(name);
-    for (name, value) in record.metrics.iter().filter(|(name, _)| shown(name)) {
+    let valued = record.metrics.iter().filter(|(_, value)| value.is_some());
+    for (name, value) in valued.filter(|(name, _)| shown(name)) {
         let spread = record.intervals.get(name);
         let end = |value: Option<f64>| value.map(|v| units::metric(name, Some(v)));
         let cells = [
@@ -203,15 +207,51 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
     debug.into_iter().chain(record.warnings.iter().cloned()).collect()
 }
 
-/// Each warning of several runs once: runs of one tour share most of theirs.
-pub fn distinct_warnings(records: &[&Record]) -> Vec<Warning> {
-    let mut distinct: Vec<Warning> = Vec::new();
-    for warning in records.iter().flat_map(|record| warnings(record)) {
-        if !distinct.contains(&warning) {
-            distinct.push(warning);
+/// Each warning once, as it is shown, with the runs that it holds for: their labels, `every run`,
+/// or nothing where there is one run only.
+pub fn warning_lines(records: &[&Record]) -> Vec<(String, String)> {
+    let labels = row::labels(records);
+    let mut held: Vec<(Warning, Vec<&str>)> = Vec::new();
+    for (record, label) in records.iter().zip(&labels) {
+        for warning in shown_warnings(record) {
+            match held.iter_mut().find(|(known, _)| *known == warning) {
+                Some((_, runs)) => runs.push(label.as_str()),
+                None => held.push((warning, vec![label.as_str()])),
+            }
         }
     }
-    distinct
+    let line = |(warning, runs): (Warning, Vec<&str>)| {
+        let whose = match records.len() {
+            1 => String::new(),
+            all if runs.len() == all => "every run".to_owned(),
+            _ => runs.join("; "),
+        };
+        (whose, format!("{}; {}", warning.cause, warning.remedy))
+    };
+    held.into_iter().map(line).collect()
+}
+
+/// The warnings without those that only say which figures have no value: their rows are not shown.
+pub fn shown_warnings(record: &Record) -> Vec<Warning> {
+    let said = |warning: &Warning| !UNSHOWN.contains(&warning.code.as_str());
+    warnings(record).into_iter().filter(said).collect()
+}
+
+/// What a reader of the stages must know, where a thread used more CPU than its work took.
+pub fn stages_note(record: &Record) -> Option<&'static str> {
+    let more = record.stages.iter().any(|stage| stage.cpu_ns > stage.busy_ns);
+    more.then_some(
+        "CPU is of the whole threads, waking and polling included; busy is wall time of work alone",
+    )
+}
+
+/// What a reader of the trials must know, where another kernel was timed beside the scenario's.
+pub fn samples_note(record: &Record) -> Option<&'static str> {
+    let ratio = |(name, value): (&str, Option<f64>)| name.starts_with("ratio_") && value.is_some();
+    record.metrics.iter().any(ratio).then_some(
+        "measured is the time of the scenario's own passes; the rest of `duration` went to the \
+         stock crate that is timed between them",
+    )
 }
 
 /// Machine and build in one line.

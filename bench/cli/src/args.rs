@@ -56,7 +56,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Measure one scenario and leave a record
     Run(run::RunArgs),
-    /// Show what can be run, with parameters, units and defaults
+    /// Show what can be run; of one scenario its parameters, defaults and figures
     List(list::ListArgs),
     /// Check whether figures of this machine can be trusted
     Doctor(doctor::DoctorArgs),

@@ -123,7 +123,7 @@ fn entry<'a>(
     if !known.clone().any(|name| name == key) {
         let remedy = match suggestion(&key, known.by_ref()) {
             Some(near) => format!("did you mean {near}?"),
-            None => "`quorumark list` shows every parameter".to_owned(),
+            None => "`quorumark list SCENARIO` shows its parameters".to_owned(),
         };
         return Err(Refused::new(place, format!("{key} is no parameter"), remedy));
     }
@@ -187,7 +187,7 @@ mod tests {
             (
                 "[\"c/d\"]\nreplicas = 4",
                 "f.toml:2: replicas is no parameter; \
-              `quorumark list` shows every parameter",
+              `quorumark list SCENARIO` shows its parameters",
             ),
             ("seed = [1]", "f.toml:1: seed is a TOML array; write text, a number or true or false"),
             ("replicas = 3", "replicas=3 (f.toml:1): is out of range; choose 4 to 31"),

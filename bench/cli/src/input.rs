@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+/// The system's words, as messages about files that the user named hold them.
+pub(crate) use quorumark_report::store::system_words;
+
 use crate::refused::Refused;
 
 /// What a path of `-` means.
@@ -56,15 +59,6 @@ pub(crate) fn cannot_be_read(path: &Path, what: &str, error: &io::Error) -> Refu
 /// How messages name the path.
 pub(crate) fn place(path: &Path) -> String {
     if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() }
-}
-
-/// The system's words without Rust's error number.
-pub(crate) fn system_words(error: &io::Error) -> String {
-    let text = error.to_string();
-    let words = text.split(" (os error").next().unwrap_or(&text);
-    let mut letters = words.chars();
-    let first = letters.next().map(|first| first.to_lowercase().to_string());
-    first.unwrap_or_default() + letters.as_str()
 }
 
 fn is_standard_input(path: &Path) -> bool {

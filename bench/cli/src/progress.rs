@@ -1,12 +1,16 @@
-//! One line on standard error that says how a run gets on, and is gone when it ends.
+//! How a run gets on, on standard error: one line that is drawn again and gone at the end; where
+//! none can be drawn, a line for each kind of work when it first begins.
 
+use core::mem::{Discriminant, discriminant};
 use core::time::Duration;
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use quorumark_harness::{Phase, Progress};
+use quorumark_report::units;
 
+use crate::exit::say;
 use crate::terminal::Terminal;
 
 /// Goes to the first column and clears the line.
@@ -19,6 +23,8 @@ const REDRAW_AFTER: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(crate) struct ProgressLine {
     drawn: bool,
+    /// Whether phases are said in lines of their own.
+    told: bool,
     title: String,
     shown: Mutex<Shown>,
 }
@@ -28,13 +34,23 @@ pub(crate) struct ProgressLine {
 struct Shown {
     phase: String,
     since: Option<Instant>,
+    /// Kinds of phases that have had their line.
+    told: Vec<Discriminant<Phase>>,
 }
 
 impl ProgressLine {
     /// A line that begins with `title`; drawn only on a terminal that wants it.
     pub(crate) fn new(terminal: &Terminal, title: impl Into<String>) -> ProgressLine {
         let (drawn, title) = (terminal.progress(), title.into());
-        ProgressLine { drawn, title, shown: Mutex::default() }
+        ProgressLine { drawn, told: false, title, shown: Mutex::default() }
+    }
+
+    /// The same; where it cannot be drawn, phases are told in lines of their own, unless silence
+    /// was asked for.
+    pub(crate) fn or_lines(terminal: &Terminal, title: impl Into<String>) -> ProgressLine {
+        let mut line = ProgressLine::new(terminal, title);
+        line.told = !line.drawn && terminal.talks();
+        line
     }
 
     /// Shows `text` behind the title.
@@ -54,14 +70,15 @@ impl ProgressLine {
 
 impl Progress for ProgressLine {
     fn phase(&self, phase: Phase) {
-        let text = match phase {
-            Phase::Prepare => "preparing".to_owned(),
-            Phase::WarmUp => "warming up".to_owned(),
-            Phase::Trial { index, of } => format!("trial {} of {of}", index + 1),
-            Phase::Check => "checking answers".to_owned(),
-        };
+        let text = words(phase);
         self.show(&text);
-        *self.shown() = Shown { phase: text, since: Some(Instant::now()) };
+        let mut shown = self.shown();
+        let kind = discriminant(&phase);
+        if self.told && !shown.told.contains(&kind) {
+            shown.told.push(kind);
+            say(&format!("{}: {text}", self.title));
+        }
+        (shown.phase, shown.since) = (text, Some(Instant::now()));
     }
 
     fn advance(&self, done: f64) {
@@ -71,6 +88,17 @@ impl Progress for ProgressLine {
             let percent = (100.0 * done.clamp(0.0, 1.0)).floor();
             self.show(&format!("{}, {percent:.0} %", shown.phase));
         }
+    }
+}
+
+fn words(phase: Phase) -> String {
+    match phase {
+        Phase::Prepare(work) | Phase::Check(work) => work.to_owned(),
+        Phase::Sign { requests } => {
+            format!("signing {} requests beforehand", units::thousands(requests as f64))
+        }
+        Phase::WarmUp => "warming up".to_owned(),
+        Phase::Trial { index, of } => format!("trial {} of {of}", index + 1),
     }
 }
 

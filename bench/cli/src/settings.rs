@@ -25,7 +25,7 @@ pub(crate) struct SettingArgs {
     /// Replicas, short for --set replicas=N.
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     replicas: Option<String>,
-    /// Set any parameter of the scenario; `quorumark list` names them. Repeatable.
+    /// Set any parameter of the scenario; `quorumark list SCENARIO` names them. Repeatable.
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
     /// Open loop: requests per second offered, such as 20k.
@@ -34,7 +34,8 @@ pub(crate) struct SettingArgs {
     /// Closed loop: requests in flight.
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     concurrency: Option<String>,
-    /// Length of one measured trial, such as 10s.
+    /// Length of one measured trial, such as 10s; at least 1ms. A stock crate that is timed beside
+    /// has its share of it.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     duration: Option<String>,
     /// Load before the first trial that is not recorded, such as 2s.
@@ -72,10 +73,26 @@ impl SettingArgs {
             }
         }
         for assignment in &self.set {
+            self.refuse_twice(assignment)?;
             parameters.assign(assignment, Origin::Flag("--set".to_owned()))?;
         }
         chosen.check(&parameters)?;
         Ok(parameters)
+    }
+
+    /// One parameter by a flag of its own and by `--set` as well: neither can be meant to win.
+    fn refuse_twice(&self, assignment: &str) -> Result<(), Refused> {
+        let name = assignment.split_once('=').map_or("", |(name, _)| name.trim());
+        let given = |(flag, value): &(&str, &Option<String>)| {
+            flag.trim_start_matches('-') == name && value.is_some()
+        };
+        match self.flags().into_iter().find(given) {
+            Some((flag, _)) => {
+                let problem = format!("is set by {flag} and by --set");
+                Err(Refused::new(name, problem, "keep one of them"))
+            }
+            None => Ok(()),
+        }
     }
 
     fn config_file(&self) -> Option<PathBuf> {
@@ -114,7 +131,9 @@ fn set_from_environment(
             let names = known.iter().map(String::as_str).chain(OTHER_VARIABLES);
             let remedy = match suggestion(name, names) {
                 Some(near) => format!("did you mean {near}?"),
-                None => "unset it, or name a parameter that `quorumark list` shows".to_owned(),
+                None => {
+                    "unset it, or name a parameter that `quorumark list SCENARIO` shows".to_owned()
+                }
             };
             return Err(Refused::new(name, "no parameter has this variable", remedy).into());
         }

@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use quorumark_report::terminal::Style;
 
@@ -19,7 +20,7 @@ pub(crate) struct TerminalArgs {
     /// Say nothing on standard error but errors.
     #[arg(long, short, global = true, help_heading = "Output")]
     quiet: bool,
-    /// Draw no progress line.
+    /// Draw no progress line; what begins is said in lines, as where there is no terminal.
     #[arg(long, global = true, help_heading = "Output")]
     no_progress: bool,
     /// Whether to use colour; `auto` heeds NO_COLOR and CLICOLOR_FORCE.
@@ -72,21 +73,32 @@ impl Terminal {
         self.progress
     }
 
+    /// Whether remarks are said.
+    pub(crate) fn talks(&self) -> bool {
+        !self.quiet
+    }
+
     /// Data: to standard output, at once.
-    pub(crate) fn print(&self, text: &str) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// One that says which stream it was, with the system's cause below.
+    pub(crate) fn print(&self, text: &str) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.flush()
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        written.context("standard output cannot be written")
     }
 
     /// The one JSON document of a command.
-    pub(crate) fn print_json(&self, document: &serde_json::Value) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// As [`Terminal::print`].
+    pub(crate) fn print_json(&self, document: &serde_json::Value) -> anyhow::Result<()> {
         self.print(&format!("{document:#}\n"))
     }
 
     /// A remark beside the data: to standard error, unless silence was asked for.
     pub(crate) fn note(&self, line: &str) {
-        if !self.quiet {
+        if self.talks() {
             say(line);
         }
     }

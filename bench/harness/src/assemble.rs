@@ -179,7 +179,9 @@ pub(crate) fn run(
     set_common(&trials.spec, &mut metrics);
     let oracle = trials.oracle(&closing.oracle);
     let objections = objections(&trials, &closing);
-    let (verdict, verdict_reason) = judge::verdict(&oracle, objections, &metrics);
+    let interruption = judge::interruption(trials.interrupted, trials.trials.len());
+    let (verdict, verdict_reason) =
+        judge::verdict(&oracle, objections, &metrics, interruption.clone());
     let withheld = if verdict.has_result() { None } else { judge::withhold(&mut metrics) };
     let mut provenance = provenance::capture(host.allocator, host.tool_version);
     provenance.simd.extend(closing.simd.clone());
@@ -201,7 +203,7 @@ pub(crate) fn run(
         latency_spectrum: spectra.collect(),
         stages: last.map(|measured| measured.stages.clone()).unwrap_or_default(),
         samples: (0..).zip(&trials.trials).map(|(index, t)| t.sample(index)).collect(),
-        warnings: warnings(&trials, &closing, withheld, &metrics),
+        warnings: warnings(&trials, &closing, withheld, interruption, &metrics),
         bottleneck: last.and_then(|measured| measured.bottleneck.clone()),
         reproduce: reproduce::command(trials.spec.name, parameters),
         oracle,
@@ -239,6 +241,7 @@ fn warnings(
     trials: &Trials,
     closing: &Closing,
     withheld: Option<Warning>,
+    interruption: Option<String>,
     metrics: &Metrics,
 ) -> Vec<Warning> {
     let of_trials = trials.trials.iter().flat_map(|trial| &trial.measured.warnings);
@@ -250,7 +253,7 @@ fn warnings(
     }
     let contended = trials.trials.iter().filter(|trial| trial.contended()).count();
     warnings.extend(judge::contention(contended, trials.trials.len()));
-    warnings.extend(judge::interruption(trials.interrupted, trials.trials.len()));
+    warnings.extend(interruption.map(judge::interrupted));
     warnings.extend(judge::debug_build());
     let absent = judge::absent(metrics, &warnings);
     warnings.extend(absent);

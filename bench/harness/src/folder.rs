@@ -38,7 +38,7 @@ impl Run {
         if !self.latencies.is_empty() {
             let path = directory.join(LATENCY_FILE);
             let written = File::create(&path).and_then(|file| self.write_latencies(file));
-            written.map_err(|source| RecordError::Write { path, source })?;
+            written.map_err(|cause| RecordError::Write { path, cause })?;
         }
         Ok(record)
     }

@@ -1,7 +1,7 @@
 //! What a run is found to be, and what must be said beside its figures.
 
 use quorumark_report::stats::{LITTLES_LAW_TOLERANCE, littles_law_deviation};
-use quorumark_report::{Metrics, Verdict, Warning};
+use quorumark_report::{Metrics, Verdict, Warning, row};
 
 use crate::provenance::DEBUG_BUILD;
 use crate::scenario::{Objection, Oracle};
@@ -11,14 +11,20 @@ use crate::scenario::{Objection, Oracle};
 pub const CPU_SHARE_CONCLUSIVE_MIN: f64 = 0.4;
 
 /// The verdict and why it is not ok: a violation fails, a run that checked nothing is void, and of
-/// the objections the worst counts.
+/// the objections the worst counts. `interruption` is the reason where there was one: whatever
+/// else is found wrong may be its consequence.
 pub(crate) fn verdict(
     oracle: &Oracle,
     mut objections: Vec<Objection>,
     metrics: &Metrics,
+    interruption: Option<String>,
 ) -> (Verdict, Option<String>) {
     if let Some(reason) = violation(oracle) {
         return (Verdict::Fail, Some(reason));
+    }
+    if let Some(reason) = interruption {
+        let worst = objections.iter().map(|objection| objection.verdict).max();
+        return (worst.unwrap_or(Verdict::Ok).max(Verdict::Inconclusive), Some(reason));
     }
     if oracle.values().all(|check| check.evaluated == 0) {
         let reason = "nothing was checked, so nothing is known about the answers".to_owned();
@@ -26,7 +32,10 @@ pub(crate) fn verdict(
     }
     if let Some(share) = metrics.get("cpu_share").filter(|s| *s < CPU_SHARE_CONCLUSIVE_MIN) {
         let got = share * 100.0;
-        let reason = format!("other work left the run {got:.0} % of the CPU time that it wanted");
+        let reason = format!(
+            "other work left the run {got:.0} % of the CPU time that it wanted; \
+             close it, then run again"
+        );
         objections.push(Objection { verdict: Verdict::Inconclusive, reason });
     }
     // `max_by_key` takes the last of equal ones; the first reason is the one to tell.
@@ -96,12 +105,14 @@ pub fn littles_law(in_flight: f64, throughput_per_s: f64, latency_mean_ns: f64) 
     })
 }
 
-/// The run ended early.
-pub(crate) fn interruption(interrupted: bool, samples: usize) -> Option<Warning> {
-    interrupted.then(|| {
-        let cause = format!("interrupted in sample {samples}");
-        Warning::new("interrupted", cause, "run it again to the end before quoting it")
-    })
+/// Where the run was ended early, in words; `None` for one that came to its end.
+pub(crate) fn interruption(interrupted: bool, samples: usize) -> Option<String> {
+    interrupted.then(|| format!("interrupted in sample {samples}"))
+}
+
+/// The warning that goes with [`interruption`].
+pub(crate) fn interrupted(cause: String) -> Warning {
+    Warning::new(row::INTERRUPTED, cause, "run it again to the end before quoting it")
 }
 
 /// The figures of this build are no measurement.
@@ -156,16 +167,16 @@ mod tests {
         let mut oracle = checked();
         note(&mut oracle, "order", Some("seq 7 twice".to_owned()));
         note(&mut oracle, "order", Some("seq 9 twice".to_owned()));
-        let judged = verdict(&oracle, vec![objection(Verdict::Void)], &Metrics::new());
+        let judged = verdict(&oracle, vec![objection(Verdict::Void)], &Metrics::new(), None);
         let reason = "order: violated 2 of 2 times: seq 7 twice".to_owned();
         assert_eq!(judged, (Verdict::Fail, Some(reason)));
     }
 
     #[test]
     fn a_run_that_checked_nothing_is_void() {
-        let judged = verdict(&Oracle::new(), Vec::new(), &Metrics::new());
+        let judged = verdict(&Oracle::new(), Vec::new(), &Metrics::new(), None);
         assert_eq!(judged.0, Verdict::Void);
-        assert_eq!(verdict(&checked(), Vec::new(), &Metrics::new()), (Verdict::Ok, None));
+        assert_eq!(verdict(&checked(), Vec::new(), &Metrics::new(), None), (Verdict::Ok, None));
     }
 
     #[test]
@@ -185,9 +196,22 @@ mod tests {
     #[test]
     fn a_run_that_lost_most_of_the_cpu_is_inconclusive() {
         let metrics: Metrics = [("cpu_share", 0.3)].into_iter().collect();
-        let (found, reason) = verdict(&checked(), Vec::new(), &metrics);
+        let (found, reason) = verdict(&checked(), Vec::new(), &metrics, None);
         assert_eq!(found, Verdict::Inconclusive);
         assert!(reason.unwrap().contains("30 %"));
+    }
+
+    #[test]
+    fn an_interruption_is_the_reason_whatever_it_left_unfinished_and_no_violation_hides_in_it() {
+        let cut = || Some("interrupted in sample 1".to_owned());
+        let none = Metrics::new();
+        let judged = verdict(&Oracle::new(), Vec::new(), &none, cut());
+        assert_eq!(judged, (Verdict::Inconclusive, cut()));
+        let judged = verdict(&Oracle::new(), vec![objection(Verdict::Void)], &none, cut());
+        assert_eq!(judged, (Verdict::Void, cut()));
+        let mut unsafe_run = checked();
+        note(&mut unsafe_run, "order", Some("seq 7 twice".to_owned()));
+        assert_eq!(verdict(&unsafe_run, Vec::new(), &none, cut()).0, Verdict::Fail);
     }
 
     #[test]

@@ -3,8 +3,13 @@
 /// The part of a run that begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Fixtures are made, requests signed.
-    Prepare,
+    /// What is not measured is made; in words, what that is ([`crate::Scenario::preparation`]).
+    Prepare(&'static str),
+    /// Requests of one trial are signed beforehand.
+    Sign {
+        /// How many.
+        requests: usize,
+    },
     /// The load runs and nothing is recorded.
     WarmUp,
     /// A trial is measured.
@@ -14,8 +19,8 @@ pub enum Phase {
         /// Of how many.
         of: u32,
     },
-    /// Answers are checked.
-    Check,
+    /// Answers are checked, and in words, what else ([`crate::Scenario::conclusion`]).
+    Check(&'static str),
 }
 
 /// Hears how a run gets on, e.g. to draw a bar. Calls come from the thread that runs the scenario,

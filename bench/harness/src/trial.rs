@@ -100,14 +100,14 @@ pub fn run(
     scenario.check(parameters)?;
     let control = Control { interrupt: host.interrupt, progress: host.progress };
     let before = Before::now();
-    host.progress.phase(Phase::Prepare);
+    host.progress.phase(Phase::Prepare(scenario.preparation()));
     let mut session = scenario.prepare(parameters)?;
     let mut trials = Trials::begin(scenario.spec(), SystemTime::now());
     measure(session.as_mut(), parameters, &control, &mut trials)?;
     if trials.is_empty() {
         return Err(RunError::Interrupted);
     }
-    host.progress.phase(Phase::Check);
+    host.progress.phase(Phase::Check(scenario.conclusion()));
     let mut metrics = trials.medians();
     let closing = session.finish(&mut metrics)?;
     let environment = environment::capture(&before);

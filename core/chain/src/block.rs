@@ -66,6 +66,12 @@ pub enum BlockError {
         /// What is wrong with it.
         source: encode::Error,
     },
+    /// The bytes end before a transaction does.
+    #[error("the bytes end inside transaction {index}")]
+    Cut {
+        /// Its place in the block.
+        index: usize,
+    },
     /// Bytes follow the last transaction.
     #[error("{count} bytes follow the last transaction")]
     Trailing {
@@ -270,7 +276,11 @@ impl Block {
         let mut at = start;
         for index in 0..count {
             let (transaction, used) = deserialize_partial::<Transaction>(&self.bytes[at..])
-                .map_err(|source| BlockError::Transaction { index, source })?;
+                .map_err(|source| match source {
+                    // The decoder reads from memory: its only failure to read is the end.
+                    encode::Error::Io(_) => BlockError::Cut { index },
+                    source => BlockError::Transaction { index, source },
+                })?;
             if transaction.is_coinbase() != (index == 0) {
                 return Err(BlockError::Coinbase { index });
             }

@@ -173,7 +173,8 @@ fn stages(record: &Record) -> Option<Chart> {
     let x = axis("share of thread time (%)").range(vec![0.0, 100.0]);
     Some(Chart {
         title: "Where the time went",
-        caption: "Wall-clock time of each stage's threads, summed over replicas.",
+        caption: "Wall-clock time of each stage's threads, summed over replicas. CPU is that of \
+                  the whole threads, waking and polling included; busy is their work alone.",
         plot: finish(plot, x, categories(), height, true),
         height,
         table: view::stages(record).without_empty_columns(|cell| cell != units::ABSENT),
@@ -255,7 +256,9 @@ fn trials(record: &Record) -> Option<Chart> {
     let order = categories().category_order(CategoryOrder::Array).category_array(names);
     Some(Chart {
         title: "Trial by trial",
-        caption: "A trial is contended when other work took the CPU; the figure is the median.",
+        caption: "A trial is contended when other work took the CPU; the figure is the median. \
+                  Where a stock crate is timed between the passes, it has its share of duration, \
+                  and measured is the time of the scenario's own.",
         plot: finish(plot, order, y, 300, contended),
         height: 300,
         table: view::samples(record),

@@ -1,5 +1,6 @@
 //! Records and time series as files, and what is said of files that are neither.
 
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 
@@ -97,13 +98,20 @@ fn what_is_no_record_says_where_and_how_to_mend_it() {
         assert!(!error.contains('\n') && error.contains("; "), "{error}");
     }
     assert!(read_error(&wrong).contains("line 21"), "{}", read_error(&wrong));
+    let expected = "some/record.json: is not a record (expected value at line 1 column 1); \
+                    name a run's folder or its record.json";
+    assert_eq!(read_error("# A readme"), expected);
 }
 
 #[test]
 fn a_file_that_is_missing_or_far_too_large_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let missing = Record::read(dir.path()).unwrap_err().to_string();
-    assert!(missing.contains(RECORD_FILE) && missing.contains("cannot be read"), "{missing}");
+    let missing = Record::read(dir.path()).unwrap_err();
+    assert!(missing.source().is_none(), "an error chain would say the cause twice");
+    let missing = missing.to_string();
+    let end = "record.json: cannot be read: no such file or directory; \
+               name a run's folder or its record.json";
+    assert!(missing.ends_with(end), "{missing}");
     let path = dir.path().join(RECORD_FILE);
     fs::File::create(&path).unwrap().set_len(FILE_BYTES_MAX + 1).unwrap();
     assert!(Record::read(&path).unwrap_err().to_string().contains("is it a record?"));

@@ -182,7 +182,7 @@ fn markdown_holds_the_same_tables() {
     }
     let text = markdown::records(&[&golden(), &void()]);
     assert!(text.starts_with("| what | result | p50 |"), "{text}");
-    assert!(text.contains("- **void**, pbft/pipeline: sent 61 % of intended"), "{text}");
+    assert!(text.contains("- **void**, pbft/pipeline replicas=4 (row 2): sent 61 % of"), "{text}");
 }
 
 #[test]
@@ -194,4 +194,120 @@ fn a_hostile_name_drives_no_terminal() {
     let text = terminal::record(&record, Style::default());
     assert!(!text.contains(['\u{1b}', '\u{7}', '\r']), "{text:?}");
     assert_eq!(text.lines().filter(|line| line.starts_with("reproduce: ")).count(), 1);
+}
+
+/// A run of the Merkle kernel on several threads, of whose three samples `contended` lost the CPU.
+fn merkle(contended: usize) -> Record {
+    let metrics = [("leaves_per_s", 12.1e6), ("leaves_per_cpu_s", 6.25e6)];
+    let mut record = record_of("merkle/root", &metrics);
+    record.config.insert("threads".to_owned(), 2.into());
+    record.config.insert("rule".to_owned(), "bitcoin".into());
+    let samples = record.samples.iter_mut().enumerate();
+    samples.for_each(|(place, sample)| sample.contended = place < contended);
+    record
+}
+
+#[test]
+fn wall_clock_figures_of_a_run_that_mostly_lost_the_cpu_are_marked_and_the_mark_explained() {
+    let (quiet, busy) = (merkle(1), merkle(2));
+    assert_eq!(Row::of(&quiet).result, "12.1M leaves/s");
+    let row = Row::of(&busy);
+    assert_eq!((row.result.as_str(), row.cpu.as_str()), ("12.1M leaves/s *", "160 ns/leaf"));
+    assert_eq!(row.p50, "n/a", "what does not exist carries no mark");
+    let explained = "most samples lost the CPU: wall-clock figures say";
+    for (record, times) in [(&quiet, 0), (&busy, 1)] {
+        let pages = [
+            terminal::record(record, Style::default()),
+            terminal::records(&[record, &golden()], Style::default()),
+            markdown::record(record),
+            markdown::records(&[record, &golden()]),
+        ];
+        for text in pages {
+            assert_eq!(text.matches(explained).count(), times, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_figure_in_cpu_time_is_never_marked() {
+    let mut record = merkle(3);
+    record.metrics = [("leaves_per_cpu_s", 6.25e6)].into_iter().collect();
+    assert!(!Row::of(&record).is_marked());
+}
+
+#[test]
+fn the_threads_of_a_run_on_several_stand_in_its_label() {
+    let table = Row::table(&[&merkle(0), &golden()]);
+    assert_eq!(table.rows[0][0], "merkle/root rule=bitcoin threads=2");
+    let mut one = merkle(0);
+    one.config.insert("threads".to_owned(), 1.into());
+    assert_eq!(Row::table(&[&one]).rows[0][0], "merkle/root rule=bitcoin");
+}
+
+#[test]
+fn a_warning_of_one_row_names_it_and_one_of_all_rows_says_so() {
+    let (mut first, mut second) = (golden(), golden());
+    second.config.insert("auth".to_owned(), "none".into());
+    first.warnings = vec![Warning::new("c", "seen everywhere", "do a")];
+    second.warnings = vec![first.warnings[0].clone(), Warning::new("d", "seen once", "do b")];
+    let text = terminal::records(&[&first, &second], Style::default());
+    for line in [
+        "warning, every run: seen everywhere; do a",
+        "warning, pbft/pipeline replicas=4 auth=none: seen once; do b",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+    }
+    for label in ["auth=signature", "auth=none"] {
+        assert!(text.contains(&format!("oracle, pbft/pipeline replicas=4 {label}: ")), "{text}");
+    }
+    let text = markdown::records(&[&first, &second]);
+    assert!(text.contains("- warning, pbft/pipeline replicas=4 auth=none: seen once"), "{text}");
+}
+
+#[test]
+fn rows_that_nothing_tells_apart_are_told_by_their_place() {
+    let text = terminal::records(&[&golden(), &void()], Style::default());
+    assert!(text.contains("void, pbft/pipeline replicas=4 (row 2): sent 61 %"), "{text}");
+}
+
+#[test]
+fn an_interrupted_run_says_so_before_its_figures() {
+    let mut record = golden();
+    record.verdict = Verdict::Inconclusive;
+    record.verdict_reason = Some("interrupted in sample 2".to_owned());
+    record.warnings.push(Warning::new("interrupted", "interrupted in sample 2", "run it again"));
+    let text = terminal::record(&record, Style::default());
+    assert!(text.starts_with("INTERRUPTED: pbft/pipeline "), "{text}");
+    assert_eq!(text.lines().nth(1), Some("why: interrupted in sample 2"));
+    assert!(markdown::record(&record).starts_with("## INTERRUPTED: pbft/pipeline"));
+}
+
+#[test]
+fn figures_without_a_value_are_left_out_with_the_warnings_that_only_name_them() {
+    let mut record = golden();
+    record.metrics.set("limit_share", None);
+    record.warnings = vec![Warning::new("not-measured", "limit_share: not known", "leave it out")];
+    let text = terminal::record(&record, Style::default());
+    assert!(!text.lines().any(|line| line.trim_start().starts_with("limit_share")), "{text}");
+    assert!(record.to_json().contains("not-measured"), "the record keeps it");
+}
+
+#[test]
+fn a_run_with_a_yardstick_says_that_it_shares_the_span() {
+    let mut record = merkle(0);
+    record.metrics.set("ratio_to_sha2", 0.7);
+    let shared = "went to the stock crate";
+    assert!(terminal::record(&record, Style::default()).contains(shared));
+    assert!(markdown::record(&record).contains(shared));
+    assert!(!terminal::record(&golden(), Style::default()).contains(shared));
+}
+
+#[test]
+fn cpu_time_beyond_the_busy_time_of_a_stage_is_explained() {
+    let mut record = golden();
+    let explained = "CPU is of the whole threads";
+    assert!(!terminal::record(&record, Style::default()).contains(explained));
+    record.stages[0].cpu_ns = record.stages[0].busy_ns + 1;
+    assert!(terminal::record(&record, Style::default()).contains(explained));
+    assert!(markdown::record(&record).contains(explained));
 }

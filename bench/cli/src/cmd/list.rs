@@ -12,14 +12,14 @@ use crate::terminal::Terminal;
 /// Arguments of `list`.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Show this scenario alone, with what it measures.
+    /// Show this scenario's parameters, and what it measures.
     scenario: Option<String>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
 }
 
-/// Shows every scenario with its parameters, or one with its figures too.
+/// Names every scenario, or shows one with its parameters and figures. As JSON it is everything.
 pub(crate) fn list(args: &ListArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
     let specs: Vec<Spec> = match &args.scenario {
         Some(name) => vec![scenario::find(name)?.spec()],
@@ -30,16 +30,20 @@ pub(crate) fn list(args: &ListArgs, terminal: &Terminal) -> anyhow::Result<Exit>
         terminal.print_json(&json!({ "scenarios": scenarios }))?;
         return Ok(Exit::Done);
     }
-    let mut text: String = specs.iter().map(|spec| section(spec, terminal)).collect();
-    match specs.as_slice() {
-        [spec] if args.scenario.is_some() => text.push_str(&metrics(spec, terminal)),
-        _ => text.push_str(
-            "Set a parameter with --set NAME=VALUE. What a scenario measures: \
-                            quorumark list SCENARIO\n",
-        ),
-    }
+    let text = match (&args.scenario, specs.as_slice()) {
+        (Some(_), [spec]) => section(spec, terminal) + &metrics(spec, terminal),
+        _ => names(&specs, terminal),
+    };
     terminal.print(&text)?;
     Ok(Exit::Done)
+}
+
+fn names(specs: &[Spec], terminal: &Terminal) -> String {
+    let mut table = Table::new(&["scenario", "what is timed"], &[]);
+    specs.iter().for_each(|spec| table.push([spec.name, spec.description]));
+    let lines = table.to_text(terminal.style().width);
+    let more = "Parameters, defaults and figures of one: quorumark list SCENARIO\n";
+    format!("{}\n\n{more}", lines.join("\n"))
 }
 
 fn section(spec: &Spec, terminal: &Terminal) -> String {
@@ -47,7 +51,8 @@ fn section(spec: &Spec, terminal: &Terminal) -> String {
     let fits = |table: &Table| table.to_text(usize::MAX).iter().all(|l| l.chars().count() < width);
     let table = Some(one_line_each(spec)).filter(fits).unwrap_or_else(|| two_lines_each(spec));
     let table = indented(&table, terminal);
-    format!("{}: {}\n{table}\n", terminal.bold(spec.name), spec.description)
+    let set = "Set a parameter with --set NAME=VALUE, or by its variable QUORUMARK_NAME.";
+    format!("{}: {}\n{table}\n{set}\n\n", terminal.bold(spec.name), spec.description)
 }
 
 fn one_line_each(spec: &Spec) -> Table {

@@ -28,7 +28,10 @@ const PUZZLE_SLICE: u64 = 1 << 23;
 #[command(group(ArgGroup::new("work").required(true).args(["header", "puzzle"])))]
 #[command(after_help = "\
 The answer is the lowest nonce from --start-nonce on, whatever the number of threads.
-A header's own nonce is ignored. When no nonce is left, the exit code is 1.")]
+A header's own nonce is ignored. When no nonce is left, the exit code is 1.
+A header is hashed by the kernel that pow/miner measures, from the state after its first 64 bytes.
+A puzzle's digests are of text and decimal digits of any length, made one by one by a general
+hasher: its rate is another path's, and says nothing about the miner's.")]
 pub(crate) struct MineArgs {
     /// An 80-byte block header as 160 hex digits, searched for a nonce that meets its target.
     #[arg(long, value_name = "HEX", allow_hyphen_values = true)]
@@ -37,7 +40,7 @@ pub(crate) struct MineArgs {
     #[arg(long, value_name = "TEXT", requires = "difficulty", allow_hyphen_values = true)]
     puzzle: Option<String>,
     /// Leading hex zeros that the puzzle's digest must have.
-    #[arg(long, value_name = "ZEROS", value_parser = whole::<u32>)]
+    #[arg(long, value_name = "ZEROS", value_parser = zeros)]
     #[arg(conflicts_with = "header", allow_negative_numbers = true)]
     difficulty: Option<u32>,
     /// Threads that search [default: one a core].
@@ -50,6 +53,11 @@ pub(crate) struct MineArgs {
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
+}
+
+/// Reads a difficulty; its upper bound is the puzzle's to tell.
+fn zeros(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "not a number of hex zeros, 0 to 64")
 }
 
 /// What a search found and cost.

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use quorumark_harness::LATENCY_FILE;
 use quorumark_report::{Point, Record, html, markdown, store, terminal as rendering};
 
+use super::tour::PAGE_FILE;
 use crate::exit::Exit;
 use crate::input;
 use crate::refused::Refused;
@@ -34,7 +36,7 @@ type Stored = (Record, Vec<Point>);
 
 /// Writes the pages that were asked for; without any, prints a table.
 pub(crate) fn report(args: &ReportArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let stored = read_all(&args.runs)?;
+    let stored = read_all(&args.runs, terminal)?;
     let records: Vec<&Record> = stored.iter().map(|(record, _)| record).collect();
     if let Some(file) = &args.html {
         write(file, &page(&stored))?;
@@ -64,9 +66,19 @@ pub(crate) fn page(stored: &[Stored]) -> String {
     html::page(&runs)
 }
 
-fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<Stored>> {
+fn read_all(paths: &[PathBuf], terminal: &Terminal) -> anyhow::Result<Vec<Stored>> {
     let mut stored = Vec::new();
-    for path in paths {
+    // `quorumark-runs/*` names whatever stands there: what a run or a tour leaves beside its
+    // records is passed over, unless nothing else was named.
+    let (beside, named): (Vec<_>, Vec<_>) = paths.iter().partition(|path| is_beside(path));
+    for path in &beside {
+        if named.is_empty() {
+            let remedy = "name the folder that it stands in";
+            return Err(Refused::new(path.display(), NO_RECORD, remedy).into());
+        }
+        terminal.note(&format!("{}: {NO_RECORD}; left out", path.display()));
+    }
+    for path in named {
         for folder in folders(path)? {
             if stored.len() == RECORDS_MAX {
                 let problem = format!("there are more than {RECORDS_MAX} records");
@@ -78,23 +90,27 @@ fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<Stored>> {
     Ok(stored)
 }
 
+/// What is said of a file that [`is_beside`].
+const NO_RECORD: &str = "stands beside a record and is none";
+
+/// Whether `path` is a file that runs and tours leave beside records.
+fn is_beside(path: &Path) -> bool {
+    let names = [store::SERIES_FILE, LATENCY_FILE, PAGE_FILE];
+    let name = path.file_name();
+    path.is_file() && names.iter().any(|known| name.is_some_and(|name| name == *known))
+}
+
 /// The record at `path`; where there is none, those one folder below, by name.
 fn folders(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if !path.is_dir() || path.join(store::RECORD_FILE).exists() {
         return Ok(vec![path.to_owned()]);
     }
-    let entries = fs::read_dir(path).with_context(|| path.display().to_string())?;
-    let mut folders: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|folder| folder.join(store::RECORD_FILE).exists())
-        .collect();
+    let folders = store::runs_below(path).with_context(|| path.display().to_string())?;
     if folders.is_empty() {
         let problem = format!("holds no {}", store::RECORD_FILE);
         let remedy = "name a folder that `quorumark run --out` wrote";
         return Err(Refused::new(path.display(), problem, remedy).into());
     }
-    folders.sort();
     Ok(folders)
 }
 

@@ -13,16 +13,17 @@ use quorumark_report::{Record, Verdict, terminal as rendering, view};
 use serde_json::json;
 
 use super::report;
-use super::run::{make_folder, measure};
+use super::run::{make_folder, measure, refuse_all_runs};
 use crate::exit::{self, Exit};
 use crate::interrupt;
+use crate::progress::ProgressLine;
 use crate::terminal::Terminal;
 
 /// After this long, stops that can be left out are left out.
 const HURRY_AFTER: Duration = Duration::from_secs(24);
 
 /// The file that holds the page.
-const PAGE_FILE: &str = "index.html";
+pub(crate) const PAGE_FILE: &str = "index.html";
 
 /// Arguments of the tour.
 #[derive(Debug, Args)]
@@ -76,6 +77,9 @@ const STOPS: [Stop; 6] = [
 /// is there to judge them.
 pub(crate) fn tour(args: &TourArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
     let folder = args.out.clone().unwrap_or_else(default_folder);
+    if let Some(out) = &args.out {
+        refuse_all_runs(out)?;
+    }
     make_folder(&folder)?;
     let interrupt = interrupt::listen()?;
     exit::say_debug_build();
@@ -115,7 +119,11 @@ fn measure_all(interrupt: &AtomicBool, terminal: &Terminal) -> anyhow::Result<Ve
             continue;
         }
         let (scenario, parameters) = stop.prepared()?;
-        match measure(scenario, &parameters, interrupt, terminal) {
+        if !terminal.progress() {
+            terminal.note(&format!("{}{}", stop.scenario, stop.told()));
+        }
+        let progress = ProgressLine::new(terminal, stop.scenario);
+        match measure(scenario, &parameters, interrupt, &progress) {
             Ok(run) => runs.push(run),
             // What was measured before the interruption is kept.
             Err(_) if interrupt::interrupted() && !runs.is_empty() => break,
@@ -126,6 +134,11 @@ fn measure_all(interrupt: &AtomicBool, terminal: &Terminal) -> anyhow::Result<Ve
 }
 
 impl Stop {
+    /// The settings, as they are said.
+    fn told(&self) -> String {
+        self.settings.iter().map(|(name, value)| format!(" {name}={value}")).collect()
+    }
+
     /// The scenario and its parameters. Neither environment nor file changes the tour, so that two
     /// tours can be compared.
     fn prepared(&self) -> anyhow::Result<(&'static dyn Scenario, ParameterSet)> {

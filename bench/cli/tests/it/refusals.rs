@@ -53,6 +53,8 @@ fn commands_and_flags_that_do_not_exist_or_do_not_go_together() {
         ("check --history h --max-steps many", "not a whole number"),
         ("report", "<RUN>"),
         ("list pow/minr", "did you mean pow/miner?"),
+        ("list pow", "did you mean pow/miner?"),
+        ("run tour", "the tour is `quorumark` without a command"),
     ]);
 }
 
@@ -72,6 +74,12 @@ fn scenarios_parameters_and_values_that_do_not_exist() {
         ("run hash/sha256 --set size=10parsecs", "write 512B"),
         ("run hash/sha256 --duration 10", "write 10s"),
         ("run hash/sha256 --duration -1s", "is not a duration"),
+        ("run hash/sha256 --duration 0s", "is out of range; choose 1ms to"),
+        ("run hash/sha256 --set duration=999us", "is out of range; choose 1ms to"),
+        (
+            "run hash/sha256 --set duration=1s --duration 2s",
+            "duration: is set by --duration and by --set; keep one of them",
+        ),
         ("run hash/sha256 --repeat 0", "choose 1 to"),
         ("run hash/sha256 --seed -1", "seed=-1 (--seed)"),
         ("run hash/sha256 --config missing.toml", "missing.toml: cannot be read"),
@@ -101,6 +109,7 @@ fn headers_puzzles_and_nonces_that_cannot_be_mined() {
         (format!("{good} --difficulty 3"), "--difficulty"),
         ("mine --puzzle x --difficulty 65".to_owned(), "difficulty 65"),
         ("mine --puzzle x --difficulty -1".to_owned(), "'-1'"),
+        ("mine --puzzle x --difficulty five".to_owned(), "not a number of hex zeros, 0 to 64"),
         (
             "mine --puzzle x --difficulty 1 --start-nonce 18446744073709551615".to_owned(),
             "choose 0",
@@ -124,6 +133,8 @@ fn blocks_that_are_missing_cut_short_changed_or_no_blocks() {
         .file("empty", "")
         .file("short", &raw[..79])
         .file("cut", &raw[..raw.len() / 2])
+        .file("ten-short", &raw[..raw.len() - 10])
+        .file("prose", "# Not a block\n".repeat(20))
         .file("longer", [raw.as_slice(), b"x"].concat())
         .file("zeros", vec![0; 1000])
         .file("noise", (0..60_000u32).map(|i| ((i * i) >> 7) as u8).collect::<Vec<u8>>())
@@ -143,7 +154,9 @@ fn blocks_that_are_missing_cut_short_changed_or_no_blocks() {
         (".", ".: cannot be read: is a directory"),
         ("empty", "empty: is empty"),
         ("short", "short: 79 bytes"),
-        ("cut", "cut: transaction "),
+        ("cut", "cut: the bytes end inside transaction "),
+        ("ten-short", "ten-short: the bytes end inside transaction 1556; "),
+        ("prose", "prose: is neither a raw block nor hex: character 1"),
         ("longer", "longer: 1 bytes follow"),
         ("zeros", "zeros: "),
         ("noise", "noise: "),
@@ -282,14 +295,33 @@ fn records_that_are_missing_broken_or_of_another_version() {
         .file("other.json", "{\"schema_version\": 99}")
         .file("short.json", "{\"schema_version\": 1}");
     let cases = [
-        ("missing", "missing: cannot be read"),
+        ("missing", "missing: cannot be read: no such file or directory; name a run's folder"),
         (".", ".: holds no record.json"),
-        ("text", "text: is not a record"),
+        ("text", "text: is not a record (expected ident at line 1 column 2); name a run's"),
         ("half.json", "half.json: is not a record"),
         ("other.json", "schema_version 99"),
         ("short.json", "short.json: is not a record"),
     ];
     for (file, named) in cases {
-        refused(&program.run(&["report", file]), named);
+        let ended = program.run(&["report", file]);
+        refused(&ended, named);
+        for cause in ["no such file", "line 1"] {
+            assert!(ended.stderr.to_lowercase().matches(cause).count() <= 1, "{ended:?}");
+        }
     }
+}
+
+#[test]
+fn a_folder_of_several_runs_takes_no_record_of_its_own() {
+    let program = Program::new();
+    for folder in ["quorumark-runs", "./quorumark-runs/", "elsewhere/quorumark-runs"] {
+        let named = "is the folder of all runs; choose a folder of its own with --out";
+        refused(&program.run(&["run", "hash/sha256", "--out", folder]), named);
+        refused(&program.run(&["--out", folder]), named);
+    }
+    fs::create_dir_all(program.path("mine/one")).unwrap();
+    fs::write(program.path("mine/one/record.json"), "{}").unwrap();
+    let ended = program.run(&["run", "hash/sha256", "--out", "mine"]);
+    refused(&ended, "mine: holds folders of other runs; choose a folder of its own");
+    assert!(!program.path("mine/record.json").exists());
 }

@@ -45,7 +45,19 @@ fn the_last_line_repeats_the_run() {
     let expected = "reproduce: quorumark run hash/sha256 --set size=80B --duration 1ms \
                     --warmup 0s --repeat 2 --seed 42";
     assert_eq!(last, expected);
-    assert!(!ended.stderr.contains("record:"), "{ended:?}");
+    let debug_alone = ended.stderr.lines().all(|line| line.starts_with("DEBUG BUILD"));
+    assert!(debug_alone, "{ended:?}");
+}
+
+#[test]
+fn away_from_a_terminal_each_kind_of_work_has_one_line_when_it_begins() {
+    let short = ["--duration", "1ms", "--warmup", "1ms", "--repeat", "2"];
+    let ended = Program::new().run(&[["run", "hash/sha256"].as_slice(), &short].concat());
+    for line in ["making inputs", "warming up", "trial 1 of 2", "checking answers"] {
+        let line = format!("hash/sha256: {line}\n");
+        assert_eq!(ended.stderr.matches(&line).count(), 1, "{line} {ended:?}");
+    }
+    assert!(!ended.stderr.contains("trial 2"), "{ended:?}");
 }
 
 #[test]
@@ -91,6 +103,14 @@ fn records_are_rendered_again_without_measuring() {
     let page = std::fs::read_to_string(program.path("page.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("hash/sha256"));
     assert!(std::fs::read_to_string(program.path("page.md")).unwrap().contains("hash/sha256"));
+
+    // What a shell makes of runs/a/*: the record, and what stands beside it.
+    let all = program.run(&["report", "runs/a/record.json", "runs/a/samples.jsonl"]).done();
+    let left_out = "runs/a/samples.jsonl: stands beside a record and is none; left out\n";
+    assert_eq!(all.stderr, left_out);
+    let alone = program.run(&["report", "runs/a/samples.jsonl"]);
+    assert_eq!(alone.code, Some(2), "{alone:?}");
+    assert!(alone.stderr.contains("name the folder that it stands in"), "{alone:?}");
 }
 
 #[test]
@@ -101,6 +121,11 @@ fn the_pbft_pipeline_gives_a_record_with_the_figures_that_others_rely_on() {
     let record = record(&ended);
     // A machine that is busy with other tests may make so short a run void; never unsafe.
     assert!([Some(0), Some(4)].contains(&ended.code), "{ended:?}");
+    for line in ["floor, about", "signing ", "trial 1 of 1", "floor again"] {
+        assert!(ended.stderr.contains(line), "{line} is missing: {ended:?}");
+    }
+    let bottleneck = record.bottleneck.as_deref().unwrap_or_default();
+    assert!(!bottleneck.contains("limit"), "limit_share says it once: {bottleneck}");
     assert_eq!(ended.code, Some(i32::from(record.verdict.exit_code())), "{ended:?}");
     assert!(record.oracle.values().all(|check| check.violated == 0), "{ended:?}");
     let relied_on = [
@@ -130,6 +155,8 @@ fn an_interrupted_run_ends_with_130_and_keeps_what_was_measured() {
     if !ended.stdout.is_empty() {
         let record = record(&ended);
         assert!(record.warnings.iter().any(|warning| warning.code == "interrupted"));
+        let reason = record.verdict_reason.as_deref().unwrap_or_default();
+        assert!(reason.starts_with("interrupted in sample"), "{reason}");
         assert_eq!(record, Record::read(&program.path("o")).unwrap());
     }
 }

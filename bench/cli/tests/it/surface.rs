@@ -7,9 +7,11 @@ use crate::program::{Ended, Program};
 #[test]
 fn the_list_names_scenarios_parameters_and_defaults() {
     let ended = Program::new().run(&["list"]).done();
-    for name in ["pow/miner", "merkle/root", "signature/batch-verify", "hash/blake3", "seed"] {
+    for name in ["pow/miner", "merkle/root", "signature/batch-verify", "hash/blake3"] {
         assert!(ended.stdout.contains(name), "{name}");
     }
+    assert!(ended.stdout.lines().count() < 40, "a list fits a screen: {ended:?}");
+    assert!(ended.stdout.contains("quorumark list SCENARIO"), "{ended:?}");
     let document = Program::new().run(&["list", "--json"]).done().json();
     let scenarios = document["scenarios"].as_array().unwrap();
     assert!(scenarios.len() >= 9);
@@ -20,6 +22,7 @@ fn the_list_names_scenarios_parameters_and_defaults() {
     }
     let one = Program::new().run(&["list", "merkle/root"]).done();
     assert!(one.stdout.contains("leaves_per_s") && !one.stdout.contains("pow/miner"));
+    assert!(one.stdout.contains("1ms to") && one.stdout.contains("seed"), "{one:?}");
 }
 
 #[test]
@@ -84,4 +87,16 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     drop(child.stdout.take());
     let ended = Ended::of(child.wait_with_output().unwrap());
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_with_the_stream_that_met_it() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let program = Program::new();
+    let mut command = program.command(&["list"]);
+    let child = command.stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = Ended::of(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.starts_with("error: standard output cannot be written: "), "{ended:?}");
 }

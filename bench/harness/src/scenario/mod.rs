@@ -78,6 +78,16 @@ pub trait Scenario: Sync {
         Ok(())
     }
 
+    /// What takes the time before the first trial, for who waits.
+    fn preparation(&self) -> &'static str {
+        "making inputs"
+    }
+
+    /// What takes the time after the last trial.
+    fn conclusion(&self) -> &'static str {
+        "checking answers"
+    }
+
     /// Makes everything that is not measured. `parameters` is a set of [`Spec::parameters`] that
     /// passed [`Scenario::check`].
     ///
@@ -96,7 +106,7 @@ pub trait Session {
         self.trial(span, control).map(drop)
     }
 
-    /// Measures for about `span`; at least one pass, also when `span` is zero. Ends early, with what
+    /// Measures for about `span`; at least one pass, however short `span` is. Ends early, with what
     /// was measured so far, when `control` says so.
     ///
     /// # Errors
@@ -222,20 +232,34 @@ pub fn find(name: &str) -> Result<&'static dyn Scenario, UnknownScenario> {
     if let Some(found) = scenarios.iter().find(|scenario| scenario.spec().name == name) {
         return Ok(*found);
     }
-    let remedy = match suggestion(name, scenarios.iter().map(|scenario| scenario.spec().name)) {
+    let names: Vec<&'static str> = scenarios.iter().map(|scenario| scenario.spec().name).collect();
+    let of_area: Vec<&str> = names.iter().copied().filter(|known| is_part(name, known)).collect();
+    let remedy = match suggestion(name, names) {
         Some(near) => format!("did you mean {near}?"),
+        None if name == "tour" => "the tour is `quorumark` without a command".to_owned(),
+        None if !of_area.is_empty() => format!("did you mean {}?", of_area.join(" or ")),
         None => "`quorumark list` names them".to_owned(),
     };
     Err(UnknownScenario { name: name.to_owned(), remedy })
 }
 
+/// Whether `name` is the area of a scenario, or what it measures there: `pbft`, `miner`.
+fn is_part(name: &str, scenario: &str) -> bool {
+    scenario.split('/').any(|part| part == name)
+}
+
+/// The shortest trial: within less, clocks and the scheduler's own granularity decide.
+pub const DURATION_MIN: Duration = Duration::from_millis(1);
+/// The longest trial, and the longest warm-up.
+const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// The parameters of every run: how long, how often, from which seed.
 pub fn run_parameters(duration: Duration, warmup: Duration, repeat: u64) -> [Parameter; 4] {
-    let longest = Duration::from_secs(24 * 3600);
-    let any = Duration::ZERO..=longest;
+    let (lengths, warmups) = (DURATION_MIN..=DURATION_MAX, Duration::ZERO..=DURATION_MAX);
+    let length = "length of one trial; a stock crate that is timed beside has its share of it";
     [
-        Parameter::duration("duration", any.clone(), duration, "length of one measured trial"),
-        Parameter::duration("warmup", any, warmup, "load before the first trial, not recorded"),
+        Parameter::duration("duration", lengths, duration, length),
+        Parameter::duration("warmup", warmups, warmup, "load before the first trial, not recorded"),
         Parameter::integer("repeat", "trials", 1..=1000, repeat, "trials; figures are medians"),
         Parameter::integer("seed", "", 0..=u64::MAX, 42, "seeds workload, keys and arrivals"),
     ]

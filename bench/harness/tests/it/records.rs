@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use quorumark_harness::latency::Latency;
 use quorumark_harness::progress::Quiet;
 use quorumark_harness::scenario::{
-    self, Closing, Control, Measured, Objection, Session, Spec, note, run_parameters,
+    self, Closing, Control, DURATION_MIN, Measured, Objection, Session, Spec, note, run_parameters,
 };
 use quorumark_harness::{
     Host, Origin, ParameterSet, Phase, Progress, RunError, Scenario, default_directory, run,
@@ -26,7 +26,7 @@ struct Playing<'a>(&'a Scripted, u32);
 
 impl Scenario for &'static Scripted {
     fn spec(&self) -> Spec {
-        let parameters = run_parameters(Duration::ZERO, Duration::ZERO, 3).to_vec();
+        let parameters = run_parameters(DURATION_MIN, Duration::ZERO, 3).to_vec();
         Spec { name: "test/scripted", description: "", parameters, metrics: &[] }
     }
 
@@ -150,6 +150,23 @@ fn an_interrupted_run_keeps_what_was_measured() {
     assert!(run.interrupted);
     assert_eq!(run.record.samples.len(), 2);
     assert!(run.record.warnings.iter().any(|warning| warning.code == "interrupted"));
+    assert_eq!(run.record.verdict, Verdict::Inconclusive);
+    assert_eq!(run.record.verdict_reason.as_deref(), Some("interrupted in sample 2"));
+    assert!(run.record.metrics.get("speed_per_s").is_some(), "a figure of what was measured");
+}
+
+#[test]
+fn a_trial_that_its_interruption_made_void_is_told_as_interrupted() {
+    let run = play(|_, interrupt| {
+        interrupt.store(true, Ordering::Relaxed);
+        let mut measured = speed(1.0);
+        let reason = "no request was answered within the span".to_owned();
+        measured.objection = Some(Objection { verdict: Verdict::Void, reason });
+        measured
+    });
+    let record = run.unwrap().record;
+    assert_eq!(record.verdict, Verdict::Void);
+    assert_eq!(record.verdict_reason.as_deref(), Some("interrupted in sample 1"));
 }
 
 #[test]
@@ -177,13 +194,14 @@ impl Progress for Heard {
 fn a_run_tells_its_phases_in_order() {
     let scenario = scenario::find("hash/sha256d").unwrap();
     let mut parameters = ParameterSet::new(scenario.spec().parameters);
-    for setting in ["duration=0s", "warmup=1ns", "repeat=2"] {
+    for setting in ["duration=1ms", "warmup=1ns", "repeat=2"] {
         parameters.assign(setting, Origin::Flag("--set".to_owned())).unwrap();
     }
     let heard = Heard::default();
     run(scenario, &parameters, Host { progress: &heard, ..Host::quiet() }).unwrap();
     let trial = |index| Phase::Trial { index, of: 2 };
-    let expected = [Phase::Prepare, Phase::WarmUp, trial(0), trial(1), Phase::Check];
+    let (first, last) = (Phase::Prepare("making inputs"), Phase::Check("checking answers"));
+    let expected = [first, Phase::WarmUp, trial(0), trial(1), last];
     assert_eq!(*heard.0.lock().unwrap(), expected);
 }
 

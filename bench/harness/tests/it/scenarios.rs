@@ -18,7 +18,7 @@ fn tiny(name: &str) -> &'static [&'static str] {
 pub(crate) fn run_tiny(scenario: &dyn Scenario, settings: &[&str]) -> Run {
     let spec = scenario.spec();
     let mut parameters = ParameterSet::new(spec.parameters);
-    let common = ["duration=0s", "warmup=0s", "repeat=2"];
+    let common = ["duration=1ms", "warmup=0s", "repeat=2"];
     for setting in common.iter().chain(tiny(spec.name)).chain(settings) {
         let set = parameters.assign(setting, Origin::Flag("--set".to_owned()));
         set.expect("the settings of a test are right");
@@ -119,4 +119,8 @@ fn an_unknown_scenario_is_refused_with_what_was_meant() {
     assert_eq!(refused("merkle/rooot").as_deref(), Some(near));
     let far = "nonsense: no such scenario; `quorumark list` names them";
     assert_eq!(refused("nonsense").as_deref(), Some(far));
+    let area = "hash: no such scenario; did you mean hash/sha256 or hash/sha256d or hash/blake3?";
+    assert_eq!(refused("hash").as_deref(), Some(area));
+    let tour = "tour: no such scenario; the tour is `quorumark` without a command";
+    assert_eq!(refused("tour").as_deref(), Some(tour));
 }

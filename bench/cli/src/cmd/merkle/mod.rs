@@ -56,6 +56,10 @@ fn read_block(path: &Path) -> Result<Block, Refused> {
     let bytes = input::read(path, "one block, raw or as hex", BLOCK_FILE_BYTES_MAX)?;
     let block = Block::from_file(&bytes).and_then(|block| block.check().map(|()| block));
     block.map_err(|error| {
+        if let BlockError::Hex(error) = error {
+            let problem = format!("is neither a raw block nor hex: {error}");
+            return Refused::new(input::place(path), problem, "name a file with exactly one block");
+        }
         let remedy = match error {
             BlockError::TooLarge { .. } | BlockError::Frame { .. } => {
                 "name a file with exactly one block"

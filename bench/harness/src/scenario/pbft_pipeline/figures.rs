@@ -23,8 +23,8 @@ const DROPPED_MAX: f64 = 0.01;
 /// What makes up the agreement on one batch.
 const PHASES: [&str; 3] = ["pre-prepare", "prepare", "commit"];
 
-/// Everything that a trial says about itself. `least_us` is the floor measured before it.
-pub(super) fn measured(mut outcome: Outcome, settings: &Settings, least_us: f64) -> Measured {
+/// Everything that a trial says about itself.
+pub(super) fn measured(mut outcome: Outcome, settings: &Settings) -> Measured {
     let mut oracle = core::mem::take(&mut outcome.findings.checks);
     note_refused(&outcome, &mut oracle);
     note_replies(&mut outcome.load, &mut oracle);
@@ -35,7 +35,7 @@ pub(super) fn measured(mut outcome: Outcome, settings: &Settings, least_us: f64)
     counts(&outcome, settings, &mut metrics);
     let warnings = warnings(&outcome, &metrics);
     let stages = stages(&outcome);
-    let bottleneck = bottleneck(&stages, &metrics, least_us);
+    let bottleneck = bottleneck(&stages);
     let load = outcome.load;
     let times = outcome.findings.times;
     let latencies = IndexMap::from([
@@ -251,15 +251,15 @@ fn stage(kind: StageKind, window: &Snapshot) -> Option<Stage> {
     })
 }
 
-fn bottleneck(stages: &[Stage], metrics: &Metrics, least_us: f64) -> String {
+/// The stage that used most CPU. How far the run is from the limit is `limit_share`'s to say: it
+/// knows the floor after the run too.
+fn bottleneck(stages: &[Stage]) -> String {
     let total: u64 = stages.iter().map(|stage| stage.cpu_ns).sum();
     let Some(most) = stages.iter().max_by_key(|stage| stage.cpu_ns).filter(|_| total > 0) else {
         return "unknown: the kernel does not tell the threads' CPU time".to_owned();
     };
     let share = 100.0 * most.cpu_ns as f64 / total as f64;
-    let limit =
-        metrics.get("cpu_us_per_tx").map(|cpu| format!("; limit share {:.2}", least_us / cpu));
-    format!("{} ({share:.0} % of CPU){}", most.name, limit.unwrap_or_default())
+    format!("{} ({share:.0} % of CPU)", most.name)
 }
 
 fn warnings(outcome: &Outcome, metrics: &Metrics) -> Vec<Warning> {

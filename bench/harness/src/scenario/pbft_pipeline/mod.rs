@@ -75,6 +75,14 @@ impl Scenario for PbftPipeline {
         Settings::read(parameters).map(drop)
     }
 
+    fn preparation(&self) -> &'static str {
+        "measuring the floor, about 1.4 s"
+    }
+
+    fn conclusion(&self) -> &'static str {
+        "measuring the floor again, about 1.4 s"
+    }
+
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {
         let settings = Settings::read(parameters)?;
         let workload = settings.workload();
@@ -110,7 +118,7 @@ impl Session for PipelineSession {
         let least_us = self.before.cpu_us_per_tx(self.settings.live());
         let plan = self.settings.plan(Arc::clone(&self.workload), seed);
         let outcome = trial::run(&self.settings, &plan, seed, span, least_us, control)?;
-        Ok(figures::measured(outcome, &self.settings, least_us))
+        Ok(figures::measured(outcome, &self.settings))
     }
 
     fn finish(&mut self, metrics: &mut Metrics) -> Result<Closing, RunError> {
@@ -187,6 +195,9 @@ fn drifted(drift: f64) -> Objection {
     let percent = drift * 100.0;
     Objection {
         verdict: Verdict::Inconclusive,
-        reason: format!("the floor changed by {percent:.0} % while the run was measured"),
+        reason: format!(
+            "the floor changed by {percent:.0} % while the run was measured: the machine changed \
+             under it; run again, at best when `quorumark doctor` trusts the machine"
+        ),
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn parameters() -> Vec<Parameter> {
 fn committee_parameters() -> Vec<Parameter> {
     let payload = PAYLOAD_BYTES_MIN as u64..=PAYLOAD_BYTES_MAX as u64;
     let silent = "replicas, the last ones, that never start; at most f";
-    let signers = "distinct client keys, at least as many clients; 0: one for each client";
+    let signers = "keys that sign in turn; 0: one for each client; raises clients to as many";
     vec![
         Parameter::integer("replicas", "replicas", 1..=REPLICAS_MAX.into(), 4, "n"),
         Parameter::choice("processes", ["one"], "all replicas share one process"),
@@ -298,6 +298,6 @@ fn conflict(error: ConfigError) -> ParameterError {
     ParameterError::Conflict {
         names: names.to_owned(),
         problem: problem.to_owned(),
-        remedy: "`quorumark list` tells the defaults".to_owned(),
+        remedy: "`quorumark list pbft/pipeline` tells the defaults".to_owned(),
     }
 }

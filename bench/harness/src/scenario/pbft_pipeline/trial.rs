@@ -19,6 +19,7 @@ use crate::load::{ClusterPort, Generator, LoadConfig, LoadReport, Pool, Requests
 use crate::oracle::{
     Findings, Oracle, OracleThread, OracleTime, SendTimes, Sightings, Watched, Window,
 };
+use crate::progress::Phase;
 use crate::scenario::Control;
 use crate::trial::RunError;
 use crate::workload::Plan;
@@ -87,11 +88,8 @@ pub(super) fn run(
 ) -> Result<Outcome, RunError> {
     let config = settings.checked(seed).map_err(|error| failed("configuration", &error))?;
     let keys = ClusterKeys::new(&config, PROTOCOL);
-    let pooled = match config.client_auth {
-        ClientAuthKind::Signature => settings.requests_max(span, least_us),
-        ClientAuthKind::Mac | ClientAuthKind::None => 0,
-    };
-    let pool = Pool::signed(plan, &keys, pooled);
+    let most = settings.requests_max(span, least_us);
+    let pool = signed(plan, &keys, config.client_auth, most, control);
     let pool_bytes = pool.bytes();
     let requests = Requests::new(plan.clone(), config.client_auth, pool, clients(&keys, plan));
 
@@ -151,6 +149,23 @@ pub(super) fn run(
         settled,
         change,
     })
+}
+
+/// The requests that are signed beforehand: `most` where clients sign, none otherwise.
+fn signed(
+    plan: &Plan,
+    keys: &ClusterKeys,
+    auth: ClientAuthKind,
+    most: usize,
+    control: &Control<'_>,
+) -> Pool {
+    match auth {
+        ClientAuthKind::Signature => {
+            control.progress.phase(Phase::Sign { requests: most });
+            Pool::signed(plan, keys, most)
+        }
+        ClientAuthKind::Mac | ClientAuthKind::None => Pool::signed(plan, keys, 0),
+    }
 }
 
 fn clients(keys: &ClusterKeys, plan: &Plan) -> Vec<ClientKeys> {
