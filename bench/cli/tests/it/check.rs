@@ -30,7 +30,7 @@ fn a_linearizable_history_ends_with_0() {
     assert_eq!(ended.value("verdict"), "linearizable");
     assert_eq!(ended.value("operations"), "3, 0 unanswered");
     assert_eq!((ended.value("keys"), ended.value("steps")), ("1", "5"));
-    let ended = program.run_with_input(&["check", "--history", "-"], &two_puts_and_a_get("y"));
+    let ended = program.run_with_input(&["check", "--history", "-"], two_puts_and_a_get("y"));
     assert_eq!(ended.done().value("verdict"), "linearizable");
     let document = program.run(&["check", "--history", "h.jsonl", "--json"]).done().json();
     assert_eq!((&document["verdict"], &document["operations"]), (&"ok".into(), &3.into()));

@@ -1,6 +1,8 @@
 //! The live engine under threads is the engine of the simulator: what its order stage heard, fed to
 //! a fresh engine, gives the same bytes.
 
+#![allow(clippy::unwrap_used, reason = "functions that prepare a test may fail where it fails")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -100,7 +102,7 @@ fn send(keys: &ClusterKeys, port: &ClientPort, seed: u64) {
             let proof = client.prove(&request);
             frames.push(Message::Request(SignedRequest::new(request, proof)).to_frame());
         }
-        if (seed ^ timestamp) % 3 == 0 || timestamp == REQUESTS {
+        if (seed ^ timestamp).is_multiple_of(3) || timestamp == REQUESTS {
             port.send(ReplicaId(0), std::mem::take(&mut frames)).unwrap();
         }
     }

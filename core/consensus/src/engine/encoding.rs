@@ -4,9 +4,10 @@
 
 use alloc::vec::Vec;
 
-use quorumark_primitives::wire::{Encode, encode_sequence};
+use quorumark_primitives::wire::{Encode, encode_bytes, encode_sequence};
 
-use super::{Evidence, Execution, Output, Position, Recipients, Vocabulary};
+use super::{Evidence, Execution, Output, Position, Recipients, StateWork, Vocabulary};
+use crate::types::Seq;
 
 impl<M> Encode for Output<M>
 where
@@ -45,8 +46,49 @@ where
                 out.push(5);
                 evidence.encode(out);
             }
+            Output::State(work) => {
+                out.push(6);
+                work.encode(out);
+            }
         }
     }
+}
+
+impl Encode for StateWork {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            StateWork::Digests { at } => {
+                out.push(0);
+                encode_place(*at, out);
+            }
+            StateWork::Read { seq, nth } => {
+                out.push(1);
+                seq.encode(out);
+                nth.encode(out);
+            }
+            StateWork::Restore { seq, state, parts } => {
+                out.push(2);
+                seq.encode(out);
+                state.encode(out);
+                (parts.len() as u32).encode(out);
+                for (nth, part) in parts {
+                    nth.encode(out);
+                    encode_bytes(part, out);
+                }
+            }
+            StateWork::Retain { from, leased, after } => {
+                out.push(3);
+                from.encode(out);
+                encode_place(*leased, out);
+                after.encode(out);
+            }
+        }
+    }
+}
+
+fn encode_place(place: Option<Seq>, out: &mut Vec<u8>) {
+    place.is_some().encode(out);
+    place.unwrap_or_default().encode(out);
 }
 
 impl Encode for Position {

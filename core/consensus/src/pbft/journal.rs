@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use quorumark_primitives::signed::Signed;
-use quorumark_primitives::wire::Encode;
+use quorumark_primitives::wire::{Encode, encode_bytes};
 
 use super::certificate::{CheckpointCertificate, PreparedCertificate};
 use super::message::{Message, PrePrepare};
@@ -131,6 +131,15 @@ impl Encode for Record {
             Record::NewView(new_view) => {
                 out.push(4);
                 new_view.encode(out);
+            }
+            Record::Stable(stable) => {
+                let StableRecord { certificate, application, clients, parts } = &**stable;
+                out.push(5);
+                certificate.encode(out);
+                application.encode(out);
+                clients.encode(out);
+                (parts.len() as u32).encode(out);
+                parts.iter().for_each(|part| encode_bytes(part, out));
             }
         }
     }

@@ -162,7 +162,7 @@ impl World<'_> {
         loop {
             let node = &mut self.nodes[at];
             let durable = node.disk.durable;
-            if !node.waiting.front().is_some_and(|(after, _)| *after <= durable) {
+            if node.waiting.front().is_none_or(|(after, _)| *after > durable) {
                 break;
             }
             let Some((_, outgoing)) = node.waiting.pop_front() else { break };

@@ -161,7 +161,7 @@ impl Session for ChangeSession {
         let outcome = trial::run(&self.settings, &plan, seed, span, self.least_us, control)?;
         let mut metrics = Metrics::new();
         let flaw = change_figures(&outcome, &self.settings, self.verify_us, &mut metrics);
-        let mut measured = figures::measured(outcome, &self.settings, self.least_us);
+        let mut measured = figures::measured(outcome, &self.settings);
         metrics.iter().for_each(|(name, value)| measured.metrics.set(name, value));
         let void = |objection: &Objection| objection.verdict == Verdict::Void;
         if !measured.objection.as_ref().is_some_and(void) {
