@@ -68,6 +68,7 @@ pub fn seeds(
     });
     let mut judged = judged.into_inner().expect("no judge panics");
     judged.sort_by_key(|(seed, _)| *seed);
+    assert_eq!(judged.len() as u64, seeds.end - seeds.start, "each seed is judged once");
     judged.into_iter().map(|(_, result)| result).collect()
 }
 

@@ -39,6 +39,7 @@ impl Plot {
 
     /// Notes that a proposal has a rival.
     pub(super) fn oppose(&mut self, view: View, seq: Seq, digest: Digest, rival: Digest) {
+        debug_assert_ne!(digest, rival, "a rival is another proposal");
         if self.rivals.len() >= RIVALS_MAX {
             self.rivals.pop_first();
         }

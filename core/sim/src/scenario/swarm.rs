@@ -75,6 +75,8 @@ impl Swarm {
         if !given("event") {
             self.events(scenario, &mut random);
         }
+        let ends = scenario.gst_given || scenario.gst <= scenario.duration;
+        debug_assert!(ends, "a swarm draws a gst within the run");
     }
 
     fn has(&self, kind: &str) -> bool {

@@ -96,7 +96,8 @@ impl Client {
         let signed = SignedRequest::new(request, ClientProof::Signature(proof));
         let frame = Message::Request(signed).to_frame();
         let pending = Pending { frame: frame.clone(), key, value, replies: Vec::new(), sent: 1 };
-        self.pending.insert(self.timestamp, pending);
+        let before = self.pending.insert(self.timestamp, pending);
+        debug_assert!(before.is_none(), "a timestamp is used once");
         (self.timestamp, frame, Submitted { client: self.id, timestamp, digest, operation })
     }
 
@@ -161,7 +162,8 @@ impl Client {
         } else {
             return None;
         };
-        let replicas = equal().map(|known| known.replica).collect();
+        let replicas: Vec<ReplicaId> = equal().map(|known| known.replica).collect();
+        debug_assert!(replicas.len() >= committee.weak_quorum(), "one of them is honest");
         // The lowest view among them: one liar cannot send the client to a primary far ahead.
         self.view = self.view.max(equal().map(|known| known.view).min().unwrap_or_default());
         let pending = self.pending.remove(&reply.timestamp.0)?;

@@ -85,6 +85,7 @@ impl Network {
             return Passage::Dropped(DropCause::Loss);
         }
         let arrives = self.arrival(now, place, delay, bytes);
+        debug_assert!(arrives >= now, "nothing arrives before it was sent");
         let twice = !self.calm && self.random.happens(self.settings.duplicate);
         let again = twice.then(|| self.arrival(now, place, delay, bytes));
         Passage::Arrives(arrives, again)
@@ -106,6 +107,7 @@ impl Network {
     /// Cuts, or with `cut` false joins again, the link from one replica to another.
     pub(super) fn cut(&mut self, from: u16, to: u16, cut: bool) {
         let place = usize::from(from) * self.replicas + usize::from(to);
+        debug_assert!(place < self.links.len(), "a link joins two replicas");
         let Some(link) = self.links.get_mut(place) else { return };
         link.cuts = if cut { link.cuts + 1 } else { link.cuts.saturating_sub(1) };
     }

@@ -141,6 +141,7 @@ impl Disk {
         let Some(last) = last else { return };
         let Some((first, Record::Stable(stable))) = self.records.get(last).cloned() else { return };
         let seq = stable.certificate.seq;
+        debug_assert!(first <= durable, "only what is durable lets others go");
         self.records.retain(|(position, record)| *position >= first || record.outlives(seq));
         self.checkpointed = self
             .records
@@ -155,6 +156,7 @@ impl Disk {
         }
         self.durable = Position(self.records.len() as u64);
         self.writing = None;
+        debug_assert_eq!(self.written(), self.durable, "what is left is durable");
     }
 }
 

@@ -62,6 +62,8 @@ pub(super) enum Sender {
 pub(super) struct Queue {
     heap: BinaryHeap<Entry>,
     order: u64,
+    /// When the last thing happened: nothing can be set before it.
+    now: u64,
 }
 
 #[derive(Debug)]
@@ -72,15 +74,22 @@ struct Entry {
 }
 
 impl Queue {
-    /// Lets something happen at `at`.
+    /// Lets something happen at `at`, behind what is set for the same time already.
+    ///
+    /// # Panics
+    /// When `at` is in the past.
     pub(super) fn push(&mut self, at: u64, due: Due) {
+        assert!(at >= self.now, "{at} is before {}", self.now);
         self.order += 1;
         self.heap.push(Entry { at, order: self.order, due });
     }
 
     /// The next thing to happen, and when.
     pub(super) fn pop(&mut self) -> Option<(u64, Due)> {
-        self.heap.pop().map(|entry| (entry.at, entry.due))
+        let Entry { at, due, .. } = self.heap.pop()?;
+        debug_assert!(at >= self.now, "time runs forward");
+        self.now = at;
+        Some((at, due))
     }
 
     /// Things to happen.

@@ -156,6 +156,7 @@ impl World<'_> {
             return;
         }
         if let Some(position) = node.disk.writing.take() {
+            debug_assert!(position > node.disk.durable, "a write makes more durable");
             node.disk.durable = position;
             node.disk.cut();
         }
@@ -174,6 +175,7 @@ impl World<'_> {
     /// Gives the engine an input, and what follows from it, until nothing more does.
     pub(super) fn feed(&mut self, at: usize, input: Input<Message>) {
         let node = &mut self.nodes[at];
+        debug_assert!(node.up, "{} is down and takes no input", node.replica);
         self.current = Some(node.replica);
         let now = node.clock.local(self.now);
         node.inputs.push_back(input);
@@ -296,6 +298,7 @@ impl World<'_> {
 
     fn leave(&mut self, at: usize, outgoing: Outgoing, after: Position) {
         let node = &mut self.nodes[at];
+        debug_assert!(after <= node.disk.written(), "it waits for a record that was written");
         if after <= node.disk.durable {
             self.depart(at, outgoing);
         } else {
