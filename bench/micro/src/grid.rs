@@ -140,7 +140,7 @@ pub const ROWS: &[Row] = &[
         &[
             numbers("size", &[1024], &[256]),
             numbers("signers", &[4], &[256]),
-            numbers("invalid_per_1024", &[1], &[0, 10, 102, 512]),
+            numbers("invalid_per_1024", &[], &[0, 1, 10, 102, 512]),
             names("path", &["auto", "equation", "single"]),
         ],
     ),
