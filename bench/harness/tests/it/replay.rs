@@ -1,5 +1,6 @@
 //! The live engine under threads is the engine of the simulator: what its order stage heard, fed to
 //! a fresh engine, gives the same bytes.
+#![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,7 +101,7 @@ fn send(keys: &ClusterKeys, port: &ClientPort, seed: u64) {
             let proof = client.prove(&request);
             frames.push(Message::Request(SignedRequest::new(request, proof)).to_frame());
         }
-        if (seed ^ timestamp) % 3 == 0 || timestamp == REQUESTS {
+        if (seed ^ timestamp).is_multiple_of(3) || timestamp == REQUESTS {
             port.send(ReplicaId(0), std::mem::take(&mut frames)).unwrap();
         }
     }
