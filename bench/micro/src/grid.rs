@@ -67,8 +67,8 @@ struct Axis {
 enum Values {
     /// Numbers of the quick grid, and those that the full grid adds.
     Numbers(&'static [u64], &'static [u64]),
-    /// Names, all of them in both grids.
-    Names(&'static [&'static str]),
+    /// Names of the quick grid, and those that the full grid adds.
+    Names(&'static [&'static str], &'static [&'static str]),
     /// The SHA-256 paths of this machine: the fastest and the portable one, or all.
     Paths,
     /// The fastest SHA-256 path, or all.
@@ -85,8 +85,17 @@ const fn numbers(key: &'static str, quick: &'static [u64], more: &'static [u64])
     Axis { key, values: Values::Numbers(quick, more) }
 }
 
+/// Names of both grids.
 const fn names(key: &'static str, all: &'static [&'static str]) -> Axis {
-    Axis { key, values: Values::Names(all) }
+    some_names(key, all, &[])
+}
+
+const fn some_names(
+    key: &'static str,
+    quick: &'static [&'static str],
+    more: &'static [&'static str],
+) -> Axis {
+    Axis { key, values: Values::Names(quick, more) }
 }
 
 const fn machine(key: &'static str, values: Values) -> Axis {
@@ -186,11 +195,15 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-const SMALL_MESSAGES: Axis =
-    names("message", &["request", "prepare", "commit", "checkpoint", "status", "fetch", "reply"]);
+/// Of messages that share a shape, one is enough to look at after each change.
+const SMALL_MESSAGES: Axis = some_names(
+    "message",
+    &["request", "prepare", "status", "reply"],
+    &["commit", "checkpoint", "fetch"],
+);
 const LARGE_MESSAGES: Axis = names("message", &["view-change", "new-view"]);
-const PRE_PREPARE: Axis = names("message", &["pre-prepare", "body", "committed"]);
-const BATCHES: Axis = numbers("batch_size", &[1, 64], &[8, 512]);
+const PRE_PREPARE: Axis = some_names("message", &["pre-prepare"], &["body", "committed"]);
+const BATCHES: Axis = numbers("batch_size", &[64], &[1, 8, 512]);
 const REPLICAS: Axis = numbers("n", &[4, 7, 16, 31], &[10, 64]);
 
 impl Row {
@@ -226,7 +239,10 @@ impl Axis {
                 numbers.sort_unstable();
                 numbers.iter().map(u64::to_string).collect()
             }
-            Values::Names(all) => all.iter().map(|name| (*name).to_owned()).collect(),
+            Values::Names(quick, more) => {
+                let more = more.iter().filter(|_| full);
+                quick.iter().chain(more).map(|name| (*name).to_owned()).collect()
+            }
             Values::Paths => paths(|place, last| full || place == 0 || place == last),
             Values::FastestPath => paths(|place, _| full || place == 0),
             Values::Threads => threads(full),

@@ -22,7 +22,7 @@ impl<T> Ring<T> {
         if offset >= self.slots.len().saturating_add(self.span) {
             // Far ahead of everything: nothing that is remembered stays in reach.
             self.slots.clear();
-            self.base = number;
+            self.base = number - (self.span as u64 - 1);
         }
         while number - self.base >= self.span as u64 {
             self.slots.pop_front();
