@@ -1,6 +1,7 @@
 //! Claims about the engines, each named after the rule that it holds the code to.
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
+mod across_views;
 mod agreement;
 mod bounds;
 mod cells;
