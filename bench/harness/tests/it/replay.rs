@@ -1,7 +1,6 @@
 //! The live engine under threads is the engine of the simulator: what its order stage heard, fed to
 //! a fresh engine, gives the same bytes.
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
-#![allow(clippy::unwrap_used, reason = "functions that prepare a test may fail where it fails")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
