@@ -197,10 +197,11 @@ impl Pbft {
     /// Says again what the view that it is in can use.
     fn say_again(&mut self, spoken: Spoken, out: &mut Outbox<Message>) {
         let me = self.config.replica;
-        if self.phase() == ViewPhase::Changing
-            && let Some(view_change) = spoken.view_change
-        {
-            self.say(Message::ViewChange(view_change), out);
+        if self.phase() == ViewPhase::Changing {
+            match spoken.view_change {
+                Some(view_change) => self.say(Message::ViewChange(view_change), out),
+                None => self.say_view_change(out),
+            }
         }
         if let Some(new_view) = spoken.new_view {
             // Until it returns sealed, it is not here.

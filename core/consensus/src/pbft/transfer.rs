@@ -29,7 +29,7 @@ use quorumark_primitives::signed::Signed;
 use super::certificate::{CheckpointCertificate, Voucher};
 use super::message::{Checkpoint, Message};
 use super::replica::Pbft;
-use super::state_message::{FetchState, PART_BYTES_MAX, Tree, Wanted};
+use super::state_message::{FetchState, PART_BYTES_MAX, SLICE_BYTES_MAX, Tree, Wanted};
 use crate::client_table::ClientTable;
 use crate::committee::Committee;
 use crate::engine::{Outbox, Output, Recipients};
@@ -472,10 +472,13 @@ impl Pbft {
         };
         self.counters.state_bytes_fetched += bytes.len() as u64;
         let end = offset.saturating_add(bytes.len() as u64);
+        // A slice is as long as slices are: a peer that drips a part byte by byte would hold it up
+        // for ever, and never be late.
+        let whole = total.min(offset.saturating_add(SLICE_BYTES_MAX as u64));
         let fits = flight.total.is_none_or(|first| first == total)
             && (1..=PART_BYTES_MAX).contains(&total)
             && !bytes.is_empty()
-            && end <= total;
+            && end == whole;
         if !fits {
             return self.blame(peer);
         }

@@ -120,6 +120,14 @@ impl Pbft {
         assert!(view > self.view, "views only rise: {} to {view}", self.view);
         self.leave_view();
         (self.view, self.new_view) = (view, None);
+        self.journal.write(out, || Record::View { view, active: false });
+        self.say_view_change(out);
+    }
+
+    /// Says why it left for the view that it moves to. Also after a restart, where the journal ends
+    /// between the two records: then nothing was said yet.
+    pub(super) fn say_view_change(&mut self, out: &mut Outbox<Message>) {
+        let view = self.view;
         let certificates = self.log.slots().filter(|(seq, _)| *seq > self.log.low());
         let prepared: Vec<_> = certificates.filter_map(|(_, slot)| slot.prepared.clone()).collect();
         self.counters.certificates_said += prepared.len() as u64;
@@ -128,7 +136,6 @@ impl Pbft {
         let body = ViewChangeBody { view, checkpoint, prepared, replica };
         let view_change = Arc::new(ViewChange::blank(body));
         debug_assert!(view_change.is_valid(&self.config), "an own view-change is valid");
-        self.journal.write(out, || Record::View { view, active: false });
         self.journal.write(out, || Record::ViewChange(Arc::clone(&view_change)));
         self.counters.view_changes_said += 1;
         self.say(Message::ViewChange(view_change), out);

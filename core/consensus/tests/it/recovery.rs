@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use quorumark_consensus::{Engine, Seq};
+use quorumark_consensus::pbft::Record;
+use quorumark_consensus::{Engine, Input, Output, Seq, View};
 
+use crate::agreement::{pre_prepare, prepare};
 use crate::cells::Shape;
-use crate::lab::{CLIENTS, Lab, Network};
+use crate::lab::{CLIENTS, Lab, Network, One};
+use crate::views::{expire, said_view_changes};
 
 fn small(config: &mut quorumark_consensus::pbft::Config) {
     config.batch_size_max = 2;
@@ -154,4 +157,39 @@ fn a_replica_that_lost_everything_fetches_the_state() {
     assert_eq!(lab.engine(3).counters().transfers_finished, 1);
     ask_some(&mut lab, 100);
     check(&mut lab, 4);
+}
+
+#[test]
+fn a_journal_that_ends_between_leaving_a_view_and_its_view_change_says_it_after_the_restart() {
+    let backup = || One::new(4, 2, small);
+    let mut one = backup();
+    let (proposal, digest) = pre_prepare(&mut one, 1, 1);
+    let outputs = one.hear(proposal);
+    let mut outputs = one.settle(outputs);
+    (1..4).for_each(|replica| outputs.extend(one.hear(prepare(1, digest, replica))));
+    outputs.extend(expire(&mut one));
+    let mut records = vec![];
+    for output in outputs {
+        if let Output::Persist { record, .. } = output {
+            records.push(record);
+        }
+    }
+    let left = records
+        .iter()
+        .position(|record| matches!(record, Record::View { view: View(1), active: false }));
+    records.truncate(left.unwrap() + 1);
+    let before = records.len() as u64;
+
+    let mut again = backup();
+    let outputs = again.input(Input::Recovered(records));
+    let said = said_view_changes(&outputs);
+    assert_eq!(said.len(), 1, "it is not mute for ever: {outputs:?}");
+    assert_eq!(said[0].body().view, View(1));
+    let written = outputs.iter().find_map(|output| match output {
+        Output::Persist { position, record: Record::ViewChange(_) } => Some(position.0),
+        _ => None,
+    });
+    assert_eq!(written, Some(before + 1), "its record comes first");
+    let shown: Vec<_> = said[0].body().prepared.iter().map(|proof| proof.digest()).collect();
+    assert_eq!(shown, [digest], "what it was prepared to commit is in it");
 }
