@@ -134,8 +134,8 @@ fn smallest_queues(config: &mut ClusterConfig, transport: Transport) {
     config.inbox_capacity_batches = 1;
     // Where every queue holds one batch, replicas wait for each other in a circle: patience
     // ends the wait, and status messages bring what was dropped.
-    // No state is transferred yet: a replica that falls behind by more than the log keeps would
-    // stay there, so the log keeps everything.
+    // A replica that falls behind by more than the log keeps takes over the state and does not
+    // execute what led to it; this test counts executions, so the log keeps everything.
     config.engine.window = 2048;
     config.peer_patience = Duration::from_millis(5);
     config.engine.status_interval = Duration::from_millis(20);
