@@ -21,12 +21,14 @@
 //! probability.
 //!
 //! # Policy
-//! - A key that is seen in many batches gets a table while there is memory for it (see `tables`),
-//!   and its signatures are verified by it, each with a verdict of its own (see `tabled`).
-//! - Of the rest, up to three signatures take the single path, so a batch of one is never slower.
-//! - Any other number is one multiscalar multiplication per group of [`BATCH_SIGNATURES_MAX`];
-//!   beyond that size the cost per signature no longer falls.
-//! - A group whose sum does not vanish is bisected, which names the bad ones (see `bisect`).
+//! - A key that is seen in many batches gets a table while there is memory for it (see `tables`).
+//!   By it a small batch is verified, each signature with a verdict of its own (see `tabled`).
+//! - A large batch is one multiscalar multiplication per group of [`BATCH_SIGNATURES_MAX`]; beyond
+//!   that size the cost per signature no longer falls.
+//! - Up to three signatures without a table take the single path, so a batch of one is never slower.
+//! - A group whose sum does not vanish is bisected, which names the bad ones (see `bisect`). For
+//!   some batches after it the verifier is wary and takes tables wherever they are, because there a
+//!   bad signature costs its neighbours nothing.
 //!
 //! The function that decides stands in `policy`; [`VerifyMethod`] chooses one path for all.
 //!
@@ -45,7 +47,7 @@ use super::bisect::{Residues, Term};
 use super::equation::{challenge, holds, response};
 use super::lanes::{Backend, backend};
 use super::point::decompress4;
-use super::policy::{Plan, Shape, VerifyMethod};
+use super::policy::{Plan, Shape, VerifyMethod, WARY_BATCHES};
 use super::tabled::Tabled;
 use super::tables::{KeyTables, TABLE_BYTES_MAX};
 use super::{KeyCache, PreparedKey, PublicKey, Signature};
@@ -108,6 +110,8 @@ pub struct BatchVerifier {
     terms: Vec<Term>,
     tabled: Tabled,
     residues: Residues,
+    /// Batches that the verifier stays wary for.
+    wary: u32,
     counters: VerifyCounters,
 }
 
@@ -129,6 +133,7 @@ impl BatchVerifier {
             terms: Vec::new(),
             tabled: Tabled::default(),
             residues: Residues::new(backend().kernels()),
+            wary: 0,
             counters: VerifyCounters::default(),
         }
     }
@@ -211,7 +216,9 @@ impl BatchVerifier {
 
     fn verify_by(&mut self, method: VerifyMethod, verdicts: &mut Vec<bool>) {
         self.begin(verdicts);
-        let shape = Shape { tabled: self.tabled_terms.len(), others: self.terms.len() };
+        let (tabled, others) = (self.tabled_terms.len(), self.terms.len());
+        let shape = Shape { tabled, others, keys: self.keys.len(), wary: self.wary > 0 };
+        self.wary = self.wary.saturating_sub(1);
         let Plan { by_tables, by_equation } = method.plan(shape);
         if by_tables {
             self.verify_by_tables(verdicts);
@@ -249,6 +256,9 @@ impl BatchVerifier {
         let valid = verdicts.iter().filter(|verdict| **verdict).count();
         self.counters.signatures_verified += verdicts.len() as u64;
         self.counters.signatures_invalid += (verdicts.len() - valid) as u64;
+        if valid < verdicts.len() {
+            self.wary = WARY_BATCHES;
+        }
         self.counters.batches += u64::from(!verdicts.is_empty());
         self.queued = 0;
         self.terms.clear();

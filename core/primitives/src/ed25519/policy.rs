@@ -3,7 +3,8 @@
 /// How a [`super::BatchVerifier`] verifies. No verdict depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum VerifyMethod {
-    /// What is cheapest: keys that are seen often get tables, and the rest shares an equation.
+    /// What is cheapest: keys that are seen often get tables for their small batches, and large
+    /// batches share an equation.
     #[default]
     Auto,
     /// One equation for all signatures of a batch, and no tables.
@@ -19,6 +20,10 @@ pub(super) struct Shape {
     pub(super) tabled: usize,
     /// Signatures under other keys.
     pub(super) others: usize,
+    /// Distinct keys of all of them.
+    pub(super) keys: usize,
+    /// Whether bad signatures are to be expected: they came in one of the last batches.
+    pub(super) wary: bool,
 }
 
 /// How a batch is verified.
@@ -30,9 +35,18 @@ pub(super) struct Plan {
     pub(super) by_equation: bool,
 }
 
-/// The most signatures that are cheaper one by one, at 33 us each, than in one equation, which
-/// costs about 95 us and 4.5 us a signature (Zen 3 with AVX2).
+/// The most signatures that are cheaper one by one, at 33 us each, than in one equation.
 pub(super) const SINGLES_MAX: usize = 3;
+
+/// Batches that a verifier stays wary for after a bad signature.
+pub(super) const WARY_BATCHES: u32 = 64;
+
+// The costs of the policy, in tenths of a microsecond (Zen 3 with AVX2; only their ratios count).
+const SINGLE: usize = 330;
+const EQUATION: usize = 1300;
+const EQUATION_SIGNATURE: usize = 53;
+const EQUATION_KEY: usize = 18;
+const TABLED_SIGNATURE: usize = 67;
 
 impl VerifyMethod {
     /// Whether keys earn tables.
@@ -40,14 +54,31 @@ impl VerifyMethod {
         self == VerifyMethod::Auto
     }
 
-    /// The policy. Tables are used wherever they are: from one signature to a thousand they cost
-    /// between 5 and 10 us each, whatever the number of keys, and no bad signature makes its
-    /// neighbours dearer. How many keys have one is up to the memory allowed. For the rest, an
-    /// equation pays from four signatures on.
+    /// The policy: the cheaper of two plans. By tables a signature costs the same in a batch of
+    /// eight and of a thousand; an equation costs as much as twenty of them before its first
+    /// signature, and a fifth less for each that follows. So where all keys have tables, an
+    /// equation pays from about a hundred signatures on. What has no table shares an equation from
+    /// four signatures on.
+    ///
+    /// One bad signature makes an equation several times dearer and costs its neighbours nothing
+    /// where tables decide, so a wary verifier takes tables wherever they are.
     pub(super) fn plan(self, shape: Shape) -> Plan {
-        let by_tables = self.builds_tables() && shape.tabled > 0;
-        let rest = shape.others + if by_tables { 0 } else { shape.tabled };
-        Plan { by_tables, by_equation: self != VerifyMethod::Single && rest > SINGLES_MAX }
+        let Shape { tabled, others, keys, wary } = shape;
+        let apart = tabled * TABLED_SIGNATURE + rest(others, keys.min(others));
+        let by_tables = self.builds_tables()
+            && tabled > 0
+            && (wary || apart <= rest(tabled + others, keys));
+        let left = if by_tables { others } else { tabled + others };
+        Plan { by_tables, by_equation: self != VerifyMethod::Single && left > SINGLES_MAX }
+    }
+}
+
+/// What signatures cost that no table decides.
+fn rest(signatures: usize, keys: usize) -> usize {
+    if signatures <= SINGLES_MAX {
+        signatures * SINGLE
+    } else {
+        EQUATION + signatures * EQUATION_SIGNATURE + keys * EQUATION_KEY
     }
 }
 
@@ -55,22 +86,45 @@ impl VerifyMethod {
 mod tests {
     use super::*;
 
+    const TABLES: (bool, bool) = (true, false);
+    const BOTH: (bool, bool) = (true, true);
+    const EQUATION: (bool, bool) = (false, true);
+    const SINGLES: (bool, bool) = (false, false);
+
+    fn plan(method: VerifyMethod, shape: Shape) -> (bool, bool) {
+        let Plan { by_tables, by_equation } = method.plan(shape);
+        (by_tables, by_equation)
+    }
+
+    fn calm(tabled: usize, others: usize, keys: usize) -> Shape {
+        Shape { tabled, others, keys, wary: false }
+    }
+
     #[test]
-    fn tables_are_used_where_they_are_and_the_rest_by_its_number() {
-        let plan = |method: VerifyMethod, tabled, others| method.plan(Shape { tabled, others });
-        let (both, tables) = ((true, true), (true, false));
-        for (tabled, others, expected) in [
-            (1, 0, tables),
-            (64, 3, tables),
-            (64, 4, both),
-            (0, 3, (false, false)),
-            (0, 4, (false, true)),
+    fn few_signatures_go_by_tables_many_by_an_equation_and_the_rest_by_its_number() {
+        for (shape, expected) in [
+            (calm(1, 0, 1), TABLES),
+            (calm(40, 0, 8), TABLES),
+            (calm(64, 0, 64), TABLES),
+            (calm(256, 0, 4), EQUATION),
+            (calm(256, 0, 200), TABLES),
+            (calm(20, 3, 8), TABLES),
+            (calm(8, 16, 24), BOTH),
+            (calm(8, 16, 20), EQUATION),
+            (calm(0, 3, 3), SINGLES),
+            (calm(0, 4, 4), EQUATION),
         ] {
-            let Plan { by_tables, by_equation } = plan(VerifyMethod::Auto, tabled, others);
-            assert_eq!((by_tables, by_equation), expected, "{tabled} and {others}");
+            assert_eq!(plan(VerifyMethod::Auto, shape), expected, "{shape:?}");
         }
-        assert!(!plan(VerifyMethod::Equation, 64, 0).by_tables);
-        assert!(plan(VerifyMethod::Equation, 64, 0).by_equation);
-        assert!(!plan(VerifyMethod::Single, 64, 64).by_equation);
+    }
+
+    #[test]
+    fn a_wary_verifier_takes_every_table_and_no_method_takes_another_path() {
+        for (tabled, others, expected) in [(256, 0, TABLES), (256, 3, TABLES), (8, 64, BOTH)] {
+            let shape = Shape { tabled, others, keys: 4, wary: true };
+            assert_eq!(plan(VerifyMethod::Auto, shape), expected, "{shape:?}");
+            assert_eq!(plan(VerifyMethod::Equation, shape), EQUATION);
+            assert_eq!(plan(VerifyMethod::Single, shape), SINGLES);
+        }
     }
 }
