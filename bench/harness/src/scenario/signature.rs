@@ -56,7 +56,8 @@ impl Scenario for Operation {
             }
         };
         let message = MESSAGE_MIN..=MESSAGE_MAX;
-        let path = "how; auto: tables for known keys, else one equation; dalek: the stock crate";
+        let path =
+            "how; auto: tables for few under known keys, else one equation; dalek: the stock crate";
         let mut parameters = vec![
             Parameter::integer("size", "signatures", 1..=SIZE_MAX, 256, size),
             Parameter::integer("signers", "keys", 1..=SIGNERS_MAX, 4, "keys, used in turn"),

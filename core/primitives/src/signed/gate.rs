@@ -40,8 +40,8 @@ pub enum ClientAuth {
 /// By which path signatures are verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum VerifyPath {
-    /// All signatures of a batch together: by tables for keys that are seen often, by one equation
-    /// for the rest. See [`VerifyMethod::Auto`].
+    /// All signatures of a batch together: few under keys that are seen often by tables, many and
+    /// the rest by one equation. See [`VerifyMethod::Auto`].
     #[default]
     Batch,
     /// One equation for many signatures, and no tables; the verdicts are the same.
