@@ -10,6 +10,7 @@ use quorumark_primitives::ed25519::{
     Backend, BatchVerifier, PublicKey, SecretKey, Signature, TABLE_BATCHES, VerifyMethod,
 };
 use quorumark_primitives::hash::sha256;
+use quorumark_primitives::merkle::{Frontier, Rule, root};
 use quorumark_primitives::sha256::{
     Path, Scan, sha256_each_with, sha256_with, sha256d_64_with, sha256d_pairs_with,
     tagged_pairs_with,
@@ -107,6 +108,19 @@ fn hashing_allocates_nothing_on_any_path() {
         Scan::new(&header).scan_with(path, 0, 64, u32::MAX, &mut hits);
         assert_eq!(allocations() - before, 0, "{path}");
         assert_eq!(hits.len(), 64, "{path}");
+    }
+}
+
+#[test]
+fn a_root_allocates_nothing_whatever_the_number_of_leaves() {
+    let leaves: Vec<Digest> = (0..5000u64).map(|i| sha256(&i.to_le_bytes())).collect();
+    for rule in Rule::ALL {
+        let mut frontier = Frontier::new(rule);
+        let before = allocations();
+        let roots = [1, 512, 513, 5000].map(|count| root(rule, &leaves[..count]));
+        frontier.extend(&leaves);
+        assert_eq!(roots[3], frontier.root());
+        assert_eq!(allocations() - before, 0, "{rule}");
     }
 }
 
