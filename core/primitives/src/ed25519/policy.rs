@@ -65,9 +65,8 @@ impl VerifyMethod {
     pub(super) fn plan(self, shape: Shape) -> Plan {
         let Shape { tabled, others, keys, wary } = shape;
         let apart = tabled * TABLED_SIGNATURE + rest(others, keys.min(others));
-        let by_tables = self.builds_tables()
-            && tabled > 0
-            && (wary || apart <= rest(tabled + others, keys));
+        let by_tables =
+            self.builds_tables() && tabled > 0 && (wary || apart <= rest(tabled + others, keys));
         let left = if by_tables { others } else { tabled + others };
         Plan { by_tables, by_equation: self != VerifyMethod::Single && left > SINGLES_MAX }
     }
