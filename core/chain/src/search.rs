@@ -30,7 +30,7 @@ impl Stop {
         Stop::default()
     }
 
-    /// Ends every search that was given this flag, each within one chunk of work (about 1 ms).
+    /// Ends every search that was given this flag, each within one chunk of work (less than 1 ms).
     pub fn stop(&self) {
         self.0.store(true, Relaxed);
     }
@@ -93,6 +93,14 @@ impl Statistics {
     /// Hashes tried by all threads.
     pub fn hashes(&self) -> u64 {
         self.hashes_by_thread.iter().sum()
+    }
+
+    /// The hash rate of each thread, in hashes per second of the search's wall-clock time; 0 when
+    /// no time went by.
+    pub fn hashes_per_s_by_thread(&self) -> Vec<f64> {
+        let seconds = self.elapsed.as_secs_f64();
+        let rate = |hashes: &u64| if seconds > 0.0 { *hashes as f64 / seconds } else { 0.0 };
+        self.hashes_by_thread.iter().map(rate).collect()
     }
 
     /// The hash rate of all threads together, in hashes per second of wall-clock time; 0 when no
@@ -231,6 +239,7 @@ mod tests {
         sum.add(&one);
         assert_eq!(sum.hashes_by_thread, [2, 4]);
         assert!((sum.hashes_per_s() - 3.0).abs() < 1e-9);
+        assert_eq!(sum.hashes_per_s_by_thread(), [1.0, 2.0]);
         assert!(Statistics::default().hashes_per_s().abs() < 1e-9);
     }
 }

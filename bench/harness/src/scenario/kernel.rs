@@ -24,6 +24,12 @@ pub(super) trait Kernel {
     /// One pass over the fixture: the timed work. Returns the items done.
     fn pass(&mut self) -> u64;
 
+    /// The same work by one thread alone, where [`Kernel::pass`] spreads it over several; returns
+    /// the items done, 0 when there is nothing to compare.
+    fn alone(&mut self) -> u64 {
+        0
+    }
+
     /// The same kind of work by the stock crate; returns the items done, 0 when there is none.
     fn yardstick(&mut self) -> u64 {
         0
@@ -52,6 +58,8 @@ pub(super) struct Tally {
     pub(super) cost: Cost,
     /// CPU time of each pass's busiest thread, summed; 0 where one thread did it all.
     busiest: Duration,
+    alone_items: u64,
+    alone: Cost,
     yardstick_items: u64,
     yardstick: Cost,
 }
@@ -89,6 +97,16 @@ impl Tally {
         rate(self.items, busiest)
     }
 
+    /// The speed of all threads, by the CPU time of the busiest, over that of one alone.
+    pub(super) fn scaling(&self) -> Option<f64> {
+        Some(self.items_per_max_cpu_s()? / rate(self.alone_items, self.alone.cpu)?)
+    }
+
+    /// The same by wall-clock time: what the machine gave while others used it too.
+    pub(super) fn wall_scaling(&self) -> Option<f64> {
+        Some(self.items_per_s()? / rate(self.alone_items, self.alone.wall)?)
+    }
+
     fn pass(&mut self, kernel: &mut impl Kernel) {
         let scope = kernel.scope();
         let schedule = if scope == Scope::Process { Schedule::now() } else { None };
@@ -97,6 +115,12 @@ impl Tally {
             self.busiest += Duration::from_nanos(usage.largest_ran_ns);
         }
         self.passes += 1;
+    }
+
+    /// One thread alone works on another thread than this one, as all of them do.
+    fn alone(&mut self, kernel: &mut impl Kernel) {
+        let scope = kernel.scope();
+        self.alone_items += self.alone.add(scope, || kernel.alone());
     }
 
     fn yardstick(&mut self, kernel: &mut impl Kernel) {
@@ -124,6 +148,7 @@ impl<K: Kernel> Session for KernelSession<K> {
         loop {
             tally.pass(kernel);
             kernel.inspect(&mut measured.oracle);
+            tally.alone(kernel);
             tally.yardstick(kernel);
             let elapsed = started.elapsed();
             if elapsed >= span || control.interrupted() {

@@ -5,8 +5,10 @@ use core::time::Duration;
 
 use quorumark_primitives::Digest;
 use quorumark_primitives::hash;
-use quorumark_primitives::merkle::{InclusionProof, Rule, Tree, root, root_parallel, root_with};
-use quorumark_primitives::sha256::Path;
+use quorumark_primitives::merkle::{
+    InclusionProof, Rule, Tree, root, root_parallel_with, root_with,
+};
+use quorumark_primitives::sha256::{self, Path};
 use quorumark_report::Metrics;
 use rayon::ThreadPool;
 
@@ -23,6 +25,8 @@ use crate::trial::RunError;
 const LEAVES_MAX: u64 = 1 << 26;
 /// Leaves that the stock crate hashes beside each pass: enough for its speed, and little time.
 const YARDSTICK_LEAVES: usize = 1 << 13;
+/// One thread alone hashes this part of the leaves beside each pass of several.
+const ALONE_SHARE: usize = 4;
 /// The most proofs that one pass builds and verifies.
 const PASS_PROOFS: usize = 2048;
 
@@ -30,6 +34,8 @@ const ROOT_METRICS: &[MetricSpec] = &[
     metric("leaves_per_s", "leaves per second of wall-clock time"),
     metric("leaves_per_cpu_s", "leaves per second of CPU time, over all threads"),
     metric("leaves_per_max_cpu_s", "all leaves over CPU time of the busiest thread"),
+    metric("scaling", "leaves_per_max_cpu_s over that of one thread alone, interleaved"),
+    metric("wall_scaling", "the same by wall-clock time"),
     metric("sha2_cpu_ns_per_leaf", "CPU time of a leaf by a loop over the sha2 crate, interleaved"),
     metric("ratio_to_sha2", "our CPU time over that loop's"),
 ];
@@ -60,9 +66,11 @@ fn rule(parameters: &ParameterSet) -> Rule {
 impl Scenario for MerkleRoot {
     fn spec(&self) -> Spec {
         let threads = u64::from(cores());
+        let paths = ["auto"].into_iter().chain(Path::available().map(Path::name));
         let mut parameters = vec![
             Parameter::integer("leaves", "leaves", 1..=LEAVES_MAX, 1 << 20, "leaves of the tree"),
             rule_parameter(),
+            Parameter::choice("path", paths, "SHA-256 kernel; auto is the fastest"),
             Parameter::integer("threads", "threads", 1..=1024, threads, "threads that hash"),
         ];
         let (duration, warmup) = (Duration::from_millis(400), Duration::from_millis(100));
@@ -79,13 +87,15 @@ impl Scenario for MerkleRoot {
         let leaves = fixture::leaves(parameters.count("leaves"));
         let threads = parameters.count("threads");
         let pool = if threads > 1 { Some(pool(threads, "merkle")?) } else { None };
-        let kernel = Root { rule: rule(parameters), leaves, pool, root: Digest::ZERO };
+        let path = parameters.choice("path").parse().unwrap_or(sha256::path());
+        let kernel = Root { rule: rule(parameters), path, leaves, pool, root: Digest::ZERO };
         Ok(Box::new(KernelSession(kernel)))
     }
 }
 
 struct Root {
     rule: Rule,
+    path: Path,
     leaves: Vec<Digest>,
     /// `None` for one thread, which is then the calling one.
     pool: Option<ThreadPool>,
@@ -100,9 +110,18 @@ impl Kernel for Root {
     fn pass(&mut self) -> u64 {
         let leaves = black_box(&self.leaves);
         self.root = match &self.pool {
-            Some(pool) => pool.install(|| root_parallel(self.rule, leaves)),
-            None => root(self.rule, leaves),
+            Some(pool) => pool.install(|| root_parallel_with(self.path, self.rule, leaves)),
+            None => root_with(self.path, self.rule, leaves),
         };
+        leaves.len() as u64
+    }
+
+    fn alone(&mut self) -> u64 {
+        if self.pool.is_none() {
+            return 0;
+        }
+        let leaves = &self.leaves[..self.leaves.len().div_ceil(ALONE_SHARE)];
+        black_box(root_with(self.path, self.rule, black_box(leaves)));
         leaves.len() as u64
     }
 
@@ -127,6 +146,8 @@ impl Kernel for Root {
         metrics.set("leaves_per_cpu_s", tally.items_per_cpu_s());
         let busiest = tally.items_per_max_cpu_s();
         metrics.set("leaves_per_max_cpu_s", busiest);
+        metrics.set("scaling", tally.scaling());
+        metrics.set("wall_scaling", tally.wall_scaling());
         metrics.set("sha2_cpu_ns_per_leaf", tally.yardstick_cpu_ns_per_item());
         metrics.set("ratio_to_sha2", tally.ratio());
     }
@@ -142,6 +163,10 @@ impl Kernel for Root {
         let txids: Vec<Digest> = block.txids.iter().map(|txid| txid.0).collect();
         let expected = block.header.merkle_root.0;
         compare(oracle, "block-413567", root(Rule::Bitcoin, &txids), expected);
+    }
+
+    fn path(&self) -> Option<(&'static str, String)> {
+        (self.rule != Rule::Blake3).then(|| ("sha256", self.path.to_string()))
     }
 }
 

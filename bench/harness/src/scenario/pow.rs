@@ -22,6 +22,8 @@ use crate::trial::RunError;
 const HASHES_MAX: u64 = 1 << 31;
 /// Nonces that the stock crate tries beside each pass.
 const YARDSTICK_HASHES: u32 = 1 << 13;
+/// One thread alone tries this part of the nonces beside each pass of several.
+const ALONE_SHARE: u32 = 4;
 /// Nonces of the check against the stock crate.
 const CHECKED_HASHES: u32 = 1 << 12;
 /// A target that every second hash meets, so that the check sees many hits.
@@ -31,6 +33,8 @@ const METRICS: &[MetricSpec] = &[
     metric("hashes_per_s", "nonces tried per second of wall-clock time"),
     metric("cpu_ns_per_hash", "CPU time of one nonce, over all threads"),
     metric("hashes_per_max_cpu_s", "all nonces over CPU time of the busiest thread"),
+    metric("scaling", "hashes_per_max_cpu_s over that of one thread alone, interleaved"),
+    metric("wall_scaling", "the same by wall-clock time"),
     metric("sha2_cpu_ns_per_hash", "CPU time of one nonce by the sha2 crate, interleaved"),
     metric("ratio_to_sha2", "our CPU time over the sha2 crate's"),
 ];
@@ -62,20 +66,26 @@ impl Scenario for PowMiner {
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {
         let path = parameters.choice("path").parse().unwrap_or(sha256::path());
         let threads = parameters.count("threads");
-        let miner = Miner::with_path(threads, path).map_err(|error| RunError::Failed {
-            what: error.to_string(),
-            remedy: "set fewer threads".to_owned(),
-        })?;
+        let start = |threads| {
+            Miner::with_path(threads, path).map_err(|error| RunError::Failed {
+                what: error.to_string(),
+                remedy: "set fewer threads".to_owned(),
+            })
+        };
+        let miner = start(threads)?;
+        let alone = if threads > 1 { Some(start(1)?) } else { None };
         let header = Params::mainnet().genesis;
         let hashes = parameters.integer("hashes");
         let first = u64::from(header.nonce) - hashes / 2;
         let nonces = first as u32..=(first + hashes - 1) as u32;
-        Ok(Box::new(KernelSession(Scan { miner, header, nonces, last: None })))
+        Ok(Box::new(KernelSession(Scan { miner, alone, header, nonces, last: None })))
     }
 }
 
 struct Scan {
     miner: Miner,
+    /// One thread, which tries a part of the nonces beside each pass; `None` where one does all.
+    alone: Option<Miner>,
     header: Header,
     nonces: RangeInclusive<u32>,
     last: Option<HashRate>,
@@ -95,6 +105,14 @@ impl Kernel for Scan {
     fn pass(&mut self) -> u64 {
         self.last = self.try_all(black_box(&self.header), self.nonces.clone());
         self.last.as_ref().map_or(0, |rate| rate.statistics.hashes())
+    }
+
+    fn alone(&mut self) -> u64 {
+        let Some(miner) = &self.alone else { return 0 };
+        let (first, last) = (*self.nonces.start(), *self.nonces.end());
+        let nonces = first..=first + (last - first) / ALONE_SHARE;
+        let rate = miner.hash_rate(black_box(&self.header), nonces, &Stop::new());
+        rate.map_or(0, |rate| rate.statistics.hashes())
     }
 
     fn yardstick(&mut self) -> u64 {
@@ -118,6 +136,8 @@ impl Kernel for Scan {
         metrics.set("cpu_ns_per_hash", tally.cpu_ns_per_item());
         let busiest = tally.items_per_max_cpu_s();
         metrics.set("hashes_per_max_cpu_s", busiest);
+        metrics.set("scaling", tally.scaling());
+        metrics.set("wall_scaling", tally.wall_scaling());
         metrics.set("sha2_cpu_ns_per_hash", tally.yardstick_cpu_ns_per_item());
         metrics.set("ratio_to_sha2", tally.ratio());
     }

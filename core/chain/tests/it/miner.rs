@@ -1,7 +1,7 @@
 //! The miner on real headers and on easy targets.
 
-use quorumark_chain::miner::{Miner, Outcome, Stop};
-use quorumark_chain::{CompactTarget, Header, Params, Target, U256};
+use quorumark_chain::miner::{CHUNK_NONCES_MAX, Miner, Outcome, Stop};
+use quorumark_chain::{Block, CompactTarget, Header, Params, Target, U256};
 use quorumark_primitives::sha256::Path;
 
 use crate::data;
@@ -41,6 +41,41 @@ fn the_nonces_of_real_headers_are_found_again() {
         let start = header.nonce.saturating_sub(3000);
         let mined = miner.mine(header, start..=header.nonce, &Stop::new()).unwrap();
         assert_eq!(mined.outcome.found().unwrap().nonce, header.nonce);
+    }
+}
+
+/// Regtest's target is met by every second hash. The genesis block's own nonce, 2, is not the lowest.
+#[test]
+fn the_151_regtest_blocks_are_mined_again_from_their_headers_with_the_nonce_zeroed() {
+    let text = data::text("floresta_regtest_blocks.txt");
+    for path in [Path::available().next().unwrap(), Path::PORTABLE] {
+        let miner = Miner::with_path(2, path).unwrap();
+        let mut mined_again = 0;
+        for line in text.lines() {
+            let header = Block::from_file(line.as_bytes()).unwrap().header;
+            let blank = Header { nonce: 0, ..header };
+            let solved = miner.mine(&blank, ALL, &Stop::new()).unwrap().outcome.found().unwrap();
+            let target = header.bits.target().unwrap();
+            assert_eq!(solved.nonce, lowest_by_hashing(&blank, target), "{path}");
+            assert!(solved.nonce <= header.nonce && target.meets(solved.hash), "{path}");
+            mined_again += 1;
+        }
+        assert_eq!(mined_again, 151);
+    }
+}
+
+/// A thread looks at the flag before each chunk, so what is left to do is one chunk a thread: under
+/// a millisecond on every path.
+#[test]
+fn after_a_stop_no_thread_begins_another_chunk() {
+    const { assert!(CHUNK_NONCES_MAX <= 2048, "a millisecond at 2 million hashes a second") };
+    let impossible = Header { bits: CompactTarget(0x0100_0000 | 0x01_0000), ..Header::default() };
+    let stop = Stop::new();
+    stop.stop();
+    for threads in [1, 2] {
+        let miner = Miner::with_path(threads, Path::PORTABLE).unwrap();
+        let mined = miner.mine(&impossible, ALL, &stop).unwrap();
+        assert_eq!((mined.outcome, mined.statistics.hashes()), (Outcome::Stopped, 0));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::multi::MULTI_PROOF_LEAVES_MAX;
 use super::{Rule, leaf_hash};
 use crate::Digest;
 use crate::wire::{Decode, Encode, Reader, WireError, encode_sequence};
@@ -72,6 +73,30 @@ pub enum ProofError {
     /// Bitcoin's rule: a leaf of 64 bytes may be an inner node.
     #[error("a leaf of 64 bytes cannot be told from an inner node")]
     AmbiguousLeaf,
+    /// The indices of a multi-proof are none, too many, or do not rise.
+    #[error(
+        "indices of {found} leaves: 1 to {MULTI_PROOF_LEAVES_MAX} are allowed, in rising order"
+    )]
+    Indices {
+        /// Indices in the proof.
+        found: usize,
+    },
+    /// There is not one leaf for each index.
+    #[error("{found} leaves for {expected} indices")]
+    Leaves {
+        /// Leaves given.
+        found: usize,
+        /// Indices in the proof.
+        expected: usize,
+    },
+    /// The older tree is empty or larger than the newer.
+    #[error("a tree of {old_count} leaves is no beginning of one of {new_count}")]
+    Counts {
+        /// Leaves of the older tree.
+        old_count: u64,
+        /// Leaves of the newer tree.
+        new_count: u64,
+    },
     /// The path leads to another root.
     #[error("path leads to the root {found}")]
     Root {

@@ -24,8 +24,7 @@ pub fn root(rule: Rule, leaves: &[Digest]) -> Digest {
 
 /// [`root`] with a given path for SHA-256.
 pub fn root_with(path: Path, rule: Rule, leaves: &[Digest]) -> Digest {
-    let reduction = Reduction { rule, path, mutated: None };
-    reduction.root(leaves, |nodes| nodes.chunks(BLOCK).map(|b| reduction.block(b)).collect())
+    Reduction::new(rule, path).root(leaves)
 }
 
 /// [`root`] by all threads of the current rayon pool; to choose their number, call it inside
@@ -36,8 +35,7 @@ pub fn root_parallel(rule: Rule, leaves: &[Digest]) -> Digest {
 
 /// [`root_parallel`] with a given path for SHA-256.
 pub fn root_parallel_with(path: Path, rule: Rule, leaves: &[Digest]) -> Digest {
-    let reduction = Reduction { rule, path, mutated: None };
-    reduction.root(leaves, |nodes| nodes.par_chunks(BLOCK).map(|b| reduction.block(b)).collect())
+    Reduction { parallel: true, ..Reduction::new(rule, path) }.root(leaves)
 }
 
 /// A list of leaves that shares its root with a shorter list.
@@ -59,42 +57,60 @@ pub struct Mutated {
 /// [`Mutated`], with the root.
 pub fn bitcoin_root_checked(leaves: &[Digest]) -> Result<Digest, Mutated> {
     let mutated = AtomicBool::new(false);
-    let reduction =
-        Reduction { rule: Rule::Bitcoin, path: sha256::path(), mutated: Some(&mutated) };
-    let root =
-        reduction.root(leaves, |nodes| nodes.chunks(BLOCK).map(|b| reduction.block(b)).collect());
+    let unchecked = Reduction::new(Rule::Bitcoin, sha256::path());
+    let root = Reduction { mutated: Some(&mutated), ..unchecked }.root(leaves);
     if mutated.into_inner() { Err(Mutated { root }) } else { Ok(root) }
 }
 
 /// One computation of a root.
-struct Reduction<'a> {
+pub(super) struct Reduction<'a> {
     rule: Rule,
     path: Path,
+    /// Whether the subtrees are spread over the current rayon pool.
+    parallel: bool,
     /// Set when two siblings are equal. Relaxed is enough: it is read after every block is done,
     /// and joining them orders the two.
     mutated: Option<&'a AtomicBool>,
 }
 
-impl Reduction<'_> {
-    /// Reduces `leaves` by whole blocks, done by `blocks`, until one block is left.
-    fn root(&self, leaves: &[Digest], blocks: impl Fn(&[Digest]) -> Vec<Digest>) -> Digest {
+impl<'a> Reduction<'a> {
+    /// A reduction on the calling thread.
+    pub(super) fn new(rule: Rule, path: Path) -> Reduction<'a> {
+        Reduction { rule, path, parallel: false, mutated: None }
+    }
+
+    fn root(&self, leaves: &[Digest]) -> Digest {
         if leaves.is_empty() {
             return self.rule.empty_root();
         }
-        let mut tops;
-        let mut nodes = leaves;
-        while nodes.len() > BLOCK {
-            tops = blocks(nodes);
-            nodes = &tops;
-        }
-        let levels = nodes.len().next_power_of_two().ilog2();
-        self.rule.seal(leaves.len() as u64, self.subtree(nodes, levels))
+        let levels = leaves.len().next_power_of_two().ilog2();
+        self.rule.seal(leaves.len() as u64, self.top(leaves, levels))
     }
 
-    /// The top node of a block that has neighbours: always [`BLOCK_LEVELS`] above its leaves, so
-    /// that the last block, which may be short, pairs its odd nodes on each level.
-    fn block(&self, nodes: &[Digest]) -> Digest {
-        self.subtree(nodes, BLOCK_LEVELS)
+    /// The node that stands `levels` above `nodes`. Where these have neighbours, `levels` is that
+    /// of a full subtree, so that the last one, which may be short, pairs its odd nodes on each
+    /// level.
+    ///
+    /// Subtrees of whole blocks are reduced first, at most [`BLOCK`] of them, whose top nodes are
+    /// then a block themselves: nothing is allocated, and the stack holds a block for every
+    /// [`BLOCK_LEVELS`] levels.
+    pub(super) fn top(&self, nodes: &[Digest], levels: u32) -> Digest {
+        if levels <= BLOCK_LEVELS {
+            return self.subtree(nodes, levels);
+        }
+        let below = (levels - 1) / BLOCK_LEVELS * BLOCK_LEVELS;
+        let size = 1 << below;
+        let mut tops = [Digest::ZERO; BLOCK];
+        let tops = &mut tops[..nodes.len().div_ceil(size)];
+        if self.parallel {
+            let subtrees = nodes.par_chunks(size).zip(tops.par_iter_mut());
+            subtrees.for_each(|(nodes, top)| *top = self.top(nodes, below));
+        } else {
+            for (nodes, top) in nodes.chunks(size).zip(&mut *tops) {
+                *top = self.top(nodes, below);
+            }
+        }
+        self.subtree(tops, levels - below)
     }
 
     fn subtree(&self, nodes: &[Digest], levels: u32) -> Digest {

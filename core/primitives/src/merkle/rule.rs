@@ -6,7 +6,7 @@ use core::str::FromStr;
 use thiserror::Error;
 
 use crate::Digest;
-use crate::hash::{Sha256, blake3_keyed, sha256, sha256d};
+use crate::hash::{Sha256, blake3_keyed, blake3_keyed_pairs, sha256, sha256d};
 use crate::sha256::{self, Path};
 use crate::wire::{Decode, Encode, Reader, WireError};
 
@@ -113,18 +113,12 @@ impl Rule {
         }
     }
 
-    fn pairs(self, path: Path, pairs: &[[Digest; 2]], out: &mut [Digest]) {
+    /// The inner node of each pair.
+    pub(super) fn pairs(self, path: Path, pairs: &[[Digest; 2]], out: &mut [Digest]) {
         match self {
             Rule::Bitcoin => sha256::sha256d_pairs_with(path, pairs, out),
             Rule::Rfc6962 => sha256::tagged_pairs_with(path, RFC6962_NODE, pairs, out),
-            Rule::Blake3 => {
-                for ([left, right], out) in pairs.iter().zip(out) {
-                    let mut message = [0; 64];
-                    message[..32].copy_from_slice(&left.0);
-                    message[32..].copy_from_slice(&right.0);
-                    *out = blake3_keyed(BLAKE3_NODE, &message);
-                }
-            }
+            Rule::Blake3 => blake3_keyed_pairs(BLAKE3_NODE, pairs, out),
         }
     }
 }

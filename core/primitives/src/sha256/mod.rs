@@ -9,9 +9,14 @@
 //! operation has a `_with` form that takes another, so that a benchmark can hold them side by side.
 //! All paths give equal answers: [`self_check`] shows it on the machine at hand.
 //!
-//! `unsafe` is confined to the folder `sha_ni`. Long messages are for [`crate::hash::sha256`].
+//! `unsafe` is confined to the folders `sha_ni` and `avx2`. One message alone gains nothing here;
+//! [`crate::hash::sha256`] is as fast, and reads it in pieces.
 
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)] // the intrinsics
+mod avx2;
 mod constants;
+mod each;
 mod path;
 mod portable;
 mod scan;
@@ -76,6 +81,29 @@ pub fn tagged_pairs(tag: u8, input: &[[Digest; 2]], out: &mut [Digest]) {
 pub fn tagged_pairs_with(path: Path, tag: u8, input: &[[Digest; 2]], out: &mut [Digest]) {
     assert_eq!(input.len(), out.len(), "one digest for each pair");
     (path.kernels().tagged_pairs)(tag, input, out);
+}
+
+/// SHA-256 of each message: `out[i]` is the hash of `messages[i]`. Lengths may differ.
+///
+/// # Panics
+/// When the slices differ in length.
+pub fn sha256_each(messages: &[&[u8]], out: &mut [Digest]) {
+    sha256_each_with(path(), messages, out);
+}
+
+/// [`sha256_each`] on a given path.
+///
+/// # Panics
+/// As [`sha256_each`].
+pub fn sha256_each_with(path: Path, messages: &[&[u8]], out: &mut [Digest]) {
+    assert_eq!(messages.len(), out.len(), "one digest for each message");
+    each::each(path.kernels(), messages, out);
+}
+
+/// SHA-256 of one message on a given path; those that need several messages take the code of the
+/// portable one.
+pub fn sha256_with(path: Path, message: &[u8]) -> Digest {
+    each::one(path.kernels(), message)
 }
 
 /// Double SHA-256 of one block header. A range of nonces is for [`Scan`].

@@ -12,12 +12,21 @@ use crate::Digest;
 /// The kernels of one path. Slices of inputs and outputs have equal length; callers have checked.
 pub(super) struct Kernels {
     pub(super) name: &'static str,
+    /// Messages that `blocks` takes side by side, at most [`LANES_MAX`].
+    pub(super) lanes: usize,
     pub(super) supported: fn() -> bool,
     pub(super) sha256d_64: fn(&[[u8; 64]], &mut [Digest]),
     pub(super) sha256d_pairs: fn(&[[Digest; 2]], &mut [Digest]),
     pub(super) tagged_pairs: fn(u8, &[[Digest; 2]], &mut [Digest]),
+    /// Compresses each block into its own state.
+    pub(super) blocks: fn(&mut [[u32; 8]], &[&[u8; 64]]),
+    /// Compresses all blocks into one state, in their order.
+    pub(super) long: fn(&mut [u32; 8], &[[u8; 64]]),
     pub(super) scan: fn(&Scan, u32, u64, u32, &mut Vec<u32>),
 }
+
+/// The most lanes of any kernel.
+pub(super) const LANES_MAX: usize = 8;
 
 /// Every path that this build holds, the fastest first.
 static ALL: &[&Kernels] = &[
@@ -29,13 +38,16 @@ static ALL: &[&Kernels] = &[
     &super::sha_ni::TWO,
     #[cfg(target_arch = "x86_64")]
     &super::sha_ni::ONE,
+    #[cfg(target_arch = "x86_64")]
+    &super::avx2::EIGHT,
     &portable::KERNELS,
 ];
 
 /// A way to compute SHA-256 that this machine can run.
 ///
 /// A value exists only for a path whose instructions were detected: that is what makes the kernels
-/// safe to call. It prints and parses as its name, `sha-ni-x4` or `portable`.
+/// safe to call. It prints and parses as its name, `sha-ni-x4`, `avx2-x8` or
+/// `portable`.
 #[derive(Clone, Copy)]
 pub struct Path(&'static Kernels);
 

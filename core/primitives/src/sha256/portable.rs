@@ -10,10 +10,13 @@ use crate::Digest;
 
 pub(super) static KERNELS: Kernels = Kernels {
     name: "portable",
+    lanes: 1,
     supported: || true,
     sha256d_64: double,
     sha256d_pairs: double,
     tagged_pairs: tagged,
+    blocks,
+    long,
     scan,
 };
 
@@ -48,7 +51,7 @@ fn rounds(mut state: [u32; 8], mut w: [u32; 16], first: usize) -> [u32; 8] {
 
 /// One round; `wk` is the schedule's word plus the round's constant.
 #[inline(always)]
-fn round([a, b, c, d, e, f, g, h]: [u32; 8], wk: u32) -> [u32; 8] {
+pub(super) fn round([a, b, c, d, e, f, g, h]: [u32; 8], wk: u32) -> [u32; 8] {
     let sum1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
     let choice = g ^ (e & (f ^ g));
     let t1 = h.wrapping_add(sum1).wrapping_add(choice).wrapping_add(wk);
@@ -74,7 +77,8 @@ fn again(state: [u32; 8]) -> [u32; 8] {
     compress(INITIAL, block)
 }
 
-fn digest(state: [u32; 8]) -> Digest {
+/// The bytes of a digest whose words these are.
+pub(super) fn digest(state: [u32; 8]) -> Digest {
     let mut bytes = [0; 32];
     for (quarter, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(state) {
         *quarter = word.to_be_bytes();
@@ -82,7 +86,8 @@ fn digest(state: [u32; 8]) -> Digest {
     Digest(bytes)
 }
 
-fn double<M: Message64>(input: &[M], out: &mut [Digest]) {
+/// Double SHA-256 of 64-byte messages.
+pub(super) fn double<M: Message64>(input: &[M], out: &mut [Digest]) {
     for (message, out) in input.iter().zip(out) {
         let state = first_block(message);
         let padded = ROUND_PADDING_64.iter().fold(state, |state, wk| round(state, *wk));
@@ -90,17 +95,37 @@ fn double<M: Message64>(input: &[M], out: &mut [Digest]) {
     }
 }
 
-fn tagged(tag: u8, input: &[[Digest; 2]], out: &mut [Digest]) {
+/// SHA-256 of a tag byte and 64 bytes.
+pub(super) fn tagged(tag: u8, input: &[[Digest; 2]], out: &mut [Digest]) {
     for (pair, out) in input.iter().zip(out) {
-        let mut blocks = [0; 128];
-        blocks[0] = tag;
-        blocks[1..33].copy_from_slice(&pair[0].0);
-        blocks[33..65].copy_from_slice(&pair[1].0);
-        blocks[65] = 0x80;
-        blocks[126..].copy_from_slice(&(65u16 * 8).to_be_bytes());
-        let state = blocks.as_chunks::<64>().0.iter().fold(INITIAL, |s, b| compress(s, words(b)));
+        let mut state = INITIAL;
+        long(&mut state, &tagged_blocks(tag, pair));
         *out = digest(state);
     }
+}
+
+/// The blocks of the message that is a tag byte and a pair: its 65th byte stands in the second.
+pub(super) fn tagged_blocks(tag: u8, [left, right]: &[Digest; 2]) -> [[u8; 64]; 2] {
+    let mut blocks = [[0; 64]; 2];
+    blocks[0][0] = tag;
+    blocks[0][1..33].copy_from_slice(&left.0);
+    blocks[0][33..].copy_from_slice(&right.0[..31]);
+    blocks[1][0] = right.0[31];
+    blocks[1][1] = 0x80;
+    blocks[1][62..].copy_from_slice(&(65u16 * 8).to_be_bytes());
+    blocks
+}
+
+/// Compresses each block into its state.
+pub(super) fn blocks(states: &mut [[u32; 8]], blocks: &[&[u8; 64]]) {
+    for (state, block) in states.iter_mut().zip(blocks) {
+        *state = compress(*state, words(block));
+    }
+}
+
+/// Compresses all blocks into one state, in their order.
+pub(super) fn long(state: &mut [u32; 8], blocks: &[[u8; 64]]) {
+    *state = blocks.iter().fold(*state, |state, block| compress(state, words(block)));
 }
 
 fn scan(scan: &Scan, first_nonce: u32, count: u64, top_word_max: u32, hits: &mut Vec<u32>) {

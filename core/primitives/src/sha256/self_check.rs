@@ -1,6 +1,9 @@
 //! Every path against the `sha2` crate, on seeded inputs.
 
-use super::{Path, Scan, sha256d_64_with, sha256d_pairs_with, tagged_pairs_with};
+use super::{
+    Path, Scan, sha256_each_with, sha256_with, sha256d_64_with, sha256d_pairs_with,
+    tagged_pairs_with,
+};
 use crate::Digest;
 use crate::check::Check;
 use crate::hash::{sha256, sha256d};
@@ -12,17 +15,20 @@ const INPUTS: usize = 67;
 const NONCES: u32 = 4099;
 
 /// Holds each path that this machine can run against the `sha2` crate: 64-byte double hashes, inner
-/// nodes of both rules, and a proof-of-work scan. Takes a few milliseconds.
+/// nodes of both rules, messages of every length up to two blocks and beyond, and a proof-of-work
+/// scan. Takes a few milliseconds.
 pub fn self_check() -> Vec<Check> {
     Path::available().flat_map(checks).collect()
 }
 
-fn checks(path: Path) -> [Check; 4] {
+fn checks(path: Path) -> [Check; 6] {
     let name = |operation: &str| format!("sha256::{operation}/path={path}");
     [
         Check::new(name("sha256d_64"), sha256d_64_agrees(path)),
         Check::new(name("sha256d_pairs"), pairs_agree(path)),
         Check::new(name("tagged_pairs"), tagged_pairs_agree(path)),
+        Check::new(name("sha256_each"), each_agrees(path)),
+        Check::new(name("sha256"), one_agrees(path)),
         Check::new(name("scan"), scan_agrees(path)),
     ]
 }
@@ -60,6 +66,26 @@ fn tagged_pairs_agree(path: Path) -> bool {
     tagged_pairs_with(path, 1, &input, &mut out);
     let reference = |pair: &[Digest; 2]| sha256(&[&[1], &joined(pair)[..]].concat());
     input.iter().map(reference).eq(out)
+}
+
+/// Prefixes of one message, of every length from 0 to 130 and then by larger steps, so that each
+/// kind of last block occurs beside each other.
+fn messages() -> Vec<Vec<u8>> {
+    let whole: Vec<u8> = (0..32).flat_map(|i| seeded(i).0).collect();
+    let lengths = (0..=130).chain((131..=whole.len()).step_by(89));
+    lengths.map(|length| whole[..length].to_vec()).collect()
+}
+
+fn each_agrees(path: Path) -> bool {
+    let messages = messages();
+    let input: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+    let mut out = vec![Digest::ZERO; input.len()];
+    sha256_each_with(path, &input, &mut out);
+    input.iter().map(|message| sha256(message)).eq(out)
+}
+
+fn one_agrees(path: Path) -> bool {
+    messages().iter().all(|message| sha256_with(path, message) == sha256(message))
 }
 
 fn scan_agrees(path: Path) -> bool {

@@ -1,12 +1,19 @@
-//! Signing and verifying allocate nothing once their buffers have grown.
+//! Hashing and signing allocate nothing, verifying nothing once its buffers have grown.
 
 #![allow(unsafe_code)] // an allocator that counts
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::{
     Backend, BatchVerifier, PublicKey, SecretKey, Signature, TABLE_BATCHES, VerifyMethod,
+};
+use quorumark_primitives::hash::sha256;
+use quorumark_primitives::merkle::{Frontier, Rule, root};
+use quorumark_primitives::sha256::{
+    Path, Scan, sha256_each_with, sha256_with, sha256d_64_with, sha256d_pairs_with,
+    tagged_pairs_with,
 };
 
 /// The system's allocator, which counts the calls of each thread.
@@ -80,6 +87,40 @@ fn verification_allocates_nothing_once_its_buffers_have_grown() {
             [1, 7, 16, 32].into_iter().for_each(&mut verify);
             assert_eq!(allocations() - before, 0, "{backend} {method:?}");
         }
+    }
+}
+
+#[test]
+fn hashing_allocates_nothing_on_any_path() {
+    let digests: Vec<Digest> = (0..74u64).map(|i| sha256(&i.to_le_bytes())).collect();
+    let pairs = digests.as_chunks::<2>().0;
+    let messages: Vec<&[u8]> = digests.iter().map(|digest| &digest.0[..]).collect();
+    let mut out = vec![Digest::ZERO; digests.len()];
+    let (header, mut hits) = ([7; 80], Vec::with_capacity(64));
+    for path in Path::available() {
+        let before = allocations();
+        sha256d_64_with(path, &[[3; 64]; 37], &mut out[..37]);
+        sha256d_pairs_with(path, pairs, &mut out[..37]);
+        tagged_pairs_with(path, 1, pairs, &mut out[..37]);
+        sha256_each_with(path, &messages, &mut out);
+        out[0] = sha256_with(path, &header);
+        hits.clear();
+        Scan::new(&header).scan_with(path, 0, 64, u32::MAX, &mut hits);
+        assert_eq!(allocations() - before, 0, "{path}");
+        assert_eq!(hits.len(), 64, "{path}");
+    }
+}
+
+#[test]
+fn a_root_allocates_nothing_whatever_the_number_of_leaves() {
+    let leaves: Vec<Digest> = (0..5000u64).map(|i| sha256(&i.to_le_bytes())).collect();
+    for rule in Rule::ALL {
+        let mut frontier = Frontier::new(rule);
+        let before = allocations();
+        let roots = [1, 512, 513, 5000].map(|count| root(rule, &leaves[..count]));
+        frontier.extend(&leaves);
+        assert_eq!(roots[3], frontier.root());
+        assert_eq!(allocations() - before, 0, "{rule}");
     }
 }
 

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use quorumark_primitives::hash::{self, blake3, blake3_keyed, sha256, sha256d};
 use quorumark_primitives::sha256::{
-    self as kernels, Path, Scan, sha256d_64_with, sha256d_header, sha256d_pairs_with,
-    tagged_pairs_with,
+    self as kernels, Path, Scan, sha256_each_with, sha256_with, sha256d_64_with, sha256d_header,
+    sha256d_pairs_with, tagged_pairs_with,
 };
 use quorumark_primitives::{Digest, check::Check};
 use sha2::Digest as _;
@@ -135,6 +135,41 @@ fn a_scan_may_end_at_the_last_nonce_and_not_beyond() {
     assert!(beyond.is_err());
 }
 
+#[test]
+fn fips_180_4_5_1_1_every_length_from_0_to_300_is_padded_alike_on_every_path() {
+    let whole: Vec<u8> = (0..300u32).map(|i| (i * i % 251) as u8).collect();
+    let input: Vec<&[u8]> = (0..=300).map(|length| &whole[..length]).collect();
+    let expected: Vec<Digest> = input.iter().map(|message| reference(message)).collect();
+    for path in Path::available() {
+        let mut out = vec![Digest::ZERO; input.len()];
+        sha256_each_with(path, &input, &mut out);
+        assert_eq!(out, expected, "{path}");
+        for (message, digest) in input.iter().zip(&expected) {
+            assert_eq!(sha256_with(path, message), *digest, "{path}");
+        }
+    }
+}
+
+#[test]
+fn any_number_of_messages_from_0_to_40_is_hashed_to_the_last() {
+    // The shorter ones end first, in turns, so that lanes are given up in every order.
+    let whole = [0x5a; 300];
+    let input: Vec<&[u8]> = (0..40).map(|i| &whole[..(i * 67 + 13) % 300]).collect();
+    for path in Path::available() {
+        for count in 0..=40 {
+            let mut out = vec![Digest::ZERO; count];
+            sha256_each_with(path, &input[..count], &mut out);
+            assert!(input.iter().zip(&out).all(|(message, digest)| reference(message) == *digest));
+        }
+    }
+}
+
+#[test]
+fn one_digest_for_each_message_is_demanded() {
+    let hash = || sha256_each_with(Path::PORTABLE, &[b"one", b"two"], &mut [Digest::ZERO]);
+    assert!(std::panic::catch_unwind(hash).is_err());
+}
+
 fn messages() -> impl Strategy<Value = Vec<[u8; 64]>> {
     proptest::collection::vec(proptest::array::uniform::<_, 64>(any::<u8>()), 0..=40)
 }
@@ -182,6 +217,22 @@ proptest! {
             let mut hits = Vec::new();
             Scan::new(&header).scan_with(path, first, count.into(), top_word_max, &mut hits);
             prop_assert_eq!(&hits, &expected);
+        }
+    }
+
+    #[test]
+    fn every_path_hashes_messages_of_any_length_as_the_reference(
+        messages in proptest::collection::vec(
+            proptest::collection::vec(any::<u8>(), 0..=300),
+            0..=40,
+        ),
+    ) {
+        let input: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+        let expected: Vec<Digest> = input.iter().map(|message| reference(message)).collect();
+        for path in Path::available() {
+            let mut out = vec![Digest::ZERO; input.len()];
+            sha256_each_with(path, &input, &mut out);
+            prop_assert_eq!(&out, &expected);
         }
     }
 

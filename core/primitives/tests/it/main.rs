@@ -7,4 +7,5 @@ mod ed25519;
 mod ed25519_mutations;
 mod hash;
 mod merkle;
+mod merkle_proofs;
 mod signed;

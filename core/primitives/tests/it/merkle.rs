@@ -2,17 +2,18 @@
 
 use proptest::prelude::*;
 use quorumark_primitives::Digest;
-use quorumark_primitives::hash::{sha256, sha256d};
+use quorumark_primitives::hash::{blake3_keyed, blake3_keyed_pairs, sha256, sha256d};
 use quorumark_primitives::merkle::{
     InclusionProof, Mutated, ProofError, Rule, Tree, bitcoin_root_checked, leaf_hash, root,
-    root_parallel, self_check,
+    root_parallel, root_with, self_check,
 };
+use quorumark_primitives::sha256::Path;
 use quorumark_primitives::wire::{Decode, Encode};
 
 /// More leaves than any block of the reduction holds.
 const MANY: usize = 1557;
 
-fn leaves(rule: Rule, count: usize) -> Vec<Digest> {
+pub(crate) fn leaves(rule: Rule, count: usize) -> Vec<Digest> {
     (0..count).map(|i| leaf_hash(rule, &(i as u64).to_le_bytes())).collect()
 }
 
@@ -66,6 +67,34 @@ fn roots_agree_with_the_definitions_for_every_small_count_and_around_a_block() {
             assert_eq!(tree.root(), root(rule, &nodes), "{rule} {count}");
             assert_eq!(tree.leaf_count(), count as u64);
         }
+    }
+}
+
+#[test]
+fn blake3_nodes_hashed_many_at_once_are_the_keyed_hashes_of_their_children() {
+    let nodes = leaves(Rule::Blake3, 80);
+    for count in 0..=40 {
+        let pairs = &nodes.as_chunks::<2>().0[..count];
+        let mut out = vec![Digest::ZERO; count];
+        blake3_keyed_pairs(&[7; 32], pairs, &mut out);
+        for ([left, right], digest) in pairs.iter().zip(out) {
+            assert_eq!(digest, blake3_keyed(&[7; 32], &[left.0, right.0].concat()));
+        }
+    }
+}
+
+#[test]
+fn roots_of_several_blocks_of_blocks_agree_on_every_path_and_with_the_definition() {
+    // Two levels of blocks, the last of each short: 512 * 512 + 512 + 3 leaves.
+    let nodes: Vec<Digest> = (0..512u64 * 512 + 515).map(|i| sha256(&i.to_le_bytes())).collect();
+    for (rule, expected) in [
+        (Rule::Bitcoin, naive_bitcoin_root(&nodes)),
+        (Rule::Rfc6962, naive_rfc6962_root(&nodes)),
+        (Rule::Blake3, Tree::build(Rule::Blake3, nodes.clone()).root()),
+    ] {
+        assert_eq!(root(rule, &nodes), expected, "{rule}");
+        assert_eq!(root_parallel(rule, &nodes), expected, "{rule}");
+        assert_eq!(root_with(Path::PORTABLE, rule, &nodes), expected, "{rule}");
     }
 }
 

@@ -22,14 +22,14 @@ pub(super) type Words = [__m128i; 4];
 
 /// Two rounds; `wk` holds, in its low half, two words of the schedule plus their constants. The two
 /// registers have then changed roles.
-#[target_feature(enable = "sha")]
+#[target_feature(enable = "sha,avx")]
 #[inline]
 pub(super) fn rounds2(s: &mut State, wk: __m128i) {
     s.cdgh = _mm_sha256rnds2_epu32(s.cdgh, s.abef, wk);
 }
 
 /// The two rounds after [`rounds2`], with the high half of `wk`: the registers' roles are restored.
-#[target_feature(enable = "sha")]
+#[target_feature(enable = "sha,avx")]
 #[inline]
 pub(super) fn rounds2_high(s: &mut State, wk: __m128i) {
     s.abef = _mm_sha256rnds2_epu32(s.abef, s.cdgh, _mm_shuffle_epi32(wk, 0x0E));
@@ -39,7 +39,7 @@ pub(super) fn rounds2_high(s: &mut State, wk: __m128i) {
 ///
 /// Instruction by instruction across the streams: `sha256rnds2` takes `wk` in one fixed register,
 /// which is then loaded twice in all and not twice for each stream.
-#[target_feature(enable = "sha")]
+#[target_feature(enable = "sha,avx")]
 #[inline]
 pub(super) fn rounds4_shared<const N: usize>(s: &mut [State; N], wk: __m128i) {
     for s in s.iter_mut() {
@@ -54,7 +54,7 @@ pub(super) fn rounds4_shared<const N: usize>(s: &mut [State; N], wk: __m128i) {
 ///
 /// Stream by stream, here and in [`extended4`]: the processor overlaps them all the same, and the
 /// registers suffice. Instruction by instruction across four streams was 7 % slower.
-#[target_feature(enable = "sha")]
+#[target_feature(enable = "sha,avx")]
 #[inline]
 pub(super) fn rounds4<const N: usize, const Q: usize>(
     s: &mut [State; N],
@@ -70,21 +70,21 @@ pub(super) fn rounds4<const N: usize, const Q: usize>(
 
 /// The schedule's next quad after `w12`, the oldest two of the last four being summed up in `sum`
 /// (FIPS 180-4 6.2.2: sigma0 of one word plus the word before it).
-#[target_feature(enable = "sha,sse4.1")]
+#[target_feature(enable = "sha,avx")]
 #[inline]
 pub(super) fn next(sum: __m128i, w8: __m128i, w12: __m128i) -> __m128i {
     _mm_sha256msg2_epu32(_mm_add_epi32(sum, _mm_alignr_epi8(w12, w8, 4)), w12)
 }
 
 /// The schedule's next quad where the words 9 to 12 before it are zero.
-#[target_feature(enable = "sha")]
+#[target_feature(enable = "sha,avx")]
 #[inline]
 pub(super) fn next_alone(w0: __m128i, w4: __m128i, w12: __m128i) -> __m128i {
     _mm_sha256msg2_epu32(_mm_sha256msg1_epu32(w0, w4), w12)
 }
 
 /// Replaces the quad `Q`, the oldest, by the schedule's next.
-#[target_feature(enable = "sha,sse4.1")]
+#[target_feature(enable = "sha,avx")]
 #[inline]
 pub(super) fn extend<const Q: usize>(w: &mut Words) {
     let sum = _mm_sha256msg1_epu32(w[Q], w[(Q + 1) % 4]);
@@ -92,7 +92,7 @@ pub(super) fn extend<const Q: usize>(w: &mut Words) {
 }
 
 /// Extends each stream's schedule by one quad, and its four rounds.
-#[target_feature(enable = "sha,sse4.1")]
+#[target_feature(enable = "sha,avx")]
 #[inline]
 pub(super) fn extended4<const N: usize, const Q: usize>(
     s: &mut [State; N],
@@ -182,7 +182,7 @@ macro_rules! again32 {
 pub(super) use {again32, compress, compress_padding_64, extended16};
 
 /// Adds `t` to `s`, word by word.
-#[target_feature(enable = "sse2")]
+#[target_feature(enable = "avx")]
 #[inline]
 pub(super) fn add<const N: usize>(s: &mut [State; N], t: &[State; N]) {
     for n in 0..N {
@@ -192,20 +192,32 @@ pub(super) fn add<const N: usize>(s: &mut [State; N], t: &[State; N]) {
 }
 
 /// The state before the first block.
-#[target_feature(enable = "sse4.1")]
+#[target_feature(enable = "avx")]
 #[inline]
 pub(super) fn initial() -> State {
     pack(&INITIAL)
 }
 
-#[target_feature(enable = "sse2")]
+#[target_feature(enable = "avx")]
 #[inline]
 pub(super) fn pack(&[a, b, c, d, e, f, g, h]: &[u32; 8]) -> State {
     State { abef: words(a, b, e, f), cdgh: words(c, d, g, h) }
 }
 
+/// The reverse of [`pack`].
+#[target_feature(enable = "avx")]
+#[inline]
+pub(super) fn unpack(s: State) -> [u32; 8] {
+    let mut state = [0; 8];
+    for (lanes, out) in in_order(s).into_iter().zip(state.as_chunks_mut::<4>().0) {
+        // SAFETY: `out` is valid for 16 bytes; the instruction needs no alignment.
+        unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), lanes) };
+    }
+    state
+}
+
 /// The state's words `a` to `d` and `e` to `h`, the first in the lowest lane.
-#[target_feature(enable = "sse4.1")]
+#[target_feature(enable = "avx")]
 #[inline]
 pub(super) fn in_order(s: State) -> [__m128i; 2] {
     let feba = _mm_shuffle_epi32(s.abef, 0x1B);
@@ -214,27 +226,27 @@ pub(super) fn in_order(s: State) -> [__m128i; 2] {
 }
 
 /// A register of four words, the highest lane first.
-#[target_feature(enable = "sse2")]
+#[target_feature(enable = "avx")]
 #[inline]
 pub(super) fn words(w3: u32, w2: u32, w1: u32, w0: u32) -> __m128i {
     _mm_set_epi32(w3 as i32, w2 as i32, w1 as i32, w0 as i32)
 }
 
 /// The four words of `list` from `first` on.
-#[target_feature(enable = "sse2")]
+#[target_feature(enable = "avx")]
 #[inline]
 pub(super) fn quad(list: &[u32], first: usize) -> __m128i {
     words(list[first + 3], list[first + 2], list[first + 1], list[first])
 }
 
 /// Turns big-endian words into lanes, and back.
-#[target_feature(enable = "ssse3")]
+#[target_feature(enable = "avx")]
 #[inline]
 pub(super) fn swap_bytes(bytes: __m128i) -> __m128i {
     _mm_shuffle_epi8(bytes, _mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3))
 }
 
-#[target_feature(enable = "sse2")]
+#[target_feature(enable = "avx")]
 #[inline]
 pub(super) fn constant(quad: &Quad) -> __m128i {
     // SAFETY: `quad` is valid for 16 bytes and its type is aligned to 16.
@@ -242,20 +254,20 @@ pub(super) fn constant(quad: &Quad) -> __m128i {
 }
 
 /// Four words of the schedule plus their constants.
-#[target_feature(enable = "sse2")]
+#[target_feature(enable = "avx")]
 #[inline]
 pub(super) fn with_constants(w: __m128i, k: &Quad) -> __m128i {
     _mm_add_epi32(w, constant(k))
 }
 
-#[target_feature(enable = "sse2")]
+#[target_feature(enable = "avx")]
 #[inline]
 pub(super) fn load(bytes: &[u8; 16]) -> __m128i {
     // SAFETY: `bytes` is valid for 16 bytes; the instruction needs no alignment.
     unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
 }
 
-#[target_feature(enable = "sse4.1")]
+#[target_feature(enable = "avx")]
 #[inline]
 pub(super) fn store(s: State, out: &mut Digest) {
     for (lanes, out) in in_order(s).into_iter().zip(out.0.as_chunks_mut::<16>().0) {

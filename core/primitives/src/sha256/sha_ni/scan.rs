@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::{
     __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_cvtsi128_si32, _mm_setzero_si128,
-    _mm_sha256msg1_epu32, _mm_sha256msg2_epu32,
+    _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_shuffle_epi32, _mm_slli_si128,
 };
 use core::array;
 
@@ -11,7 +11,7 @@ use super::super::constants::{INITIAL, ROUND, sigma0, sigma1};
 use super::rounds::*;
 
 /// Appends the nonces of the range whose hash has a small enough top word.
-#[target_feature(enable = "sha,sse4.1")]
+#[target_feature(enable = "sha,avx")]
 pub(super) fn scan<const N: usize>(
     scan: &Scan,
     first_nonce: u32,
@@ -38,10 +38,9 @@ pub(super) fn scan<const N: usize>(
 /// zero; a quad is named after its first word.
 struct Header {
     midstate: State,
-    /// The state after the rounds 0 and 1, the registers' roles exchanged.
-    after2: State,
-    /// The words 2 and 3 with their constants, in the high half, without the nonce.
-    wk0: __m128i,
+    /// The state after the rounds 0 to 3 with nonce zero. Word 3 enters round 3 as a summand of the
+    /// new `a` and the new `e` and nowhere else, so that adding a nonce to these two makes its state.
+    after4: State,
     /// The quads 4, 8 and 12 with their constants.
     wk: [__m128i; 3],
     w12: __m128i,
@@ -54,14 +53,16 @@ struct Header {
 }
 
 impl Header {
-    #[target_feature(enable = "sha,sse4.1")]
+    #[target_feature(enable = "sha,avx")]
     fn new(scan: &Scan) -> Header {
         let w = scan.last_block();
         let wk = |t: usize| w[t].wrapping_add(ROUND[t]);
         let quad_wk = |q: usize| with_constants(quad(&w, 4 * q), &ROUND_QUADS[q]);
         let midstate = pack(&scan.midstate);
-        let mut after2 = midstate;
-        rounds2(&mut after2, words(0, 0, wk(1), wk(0)));
+        let mut after4 = midstate;
+        let wk0 = words(wk(3), wk(2), wk(1), wk(0));
+        rounds2(&mut after4, wk0);
+        rounds2_high(&mut after4, wk0);
         // FIPS 180-4 6.2.2: w[t] = sigma1(w[t-2]) + w[t-7] + sigma0(w[t-15]) + w[t-16]. Word 18
         // lacks sigma0 of the nonce, and word 19 the nonce.
         let w16 = sigma0(w[1]).wrapping_add(w[0]);
@@ -70,8 +71,7 @@ impl Header {
         let w19 = sigma1(w17).wrapping_add(sigma0(w[4]));
         Header {
             midstate,
-            after2,
-            wk0: words(wk(3), wk(2), 0, 0),
+            after4,
             wk: [quad_wk(1), quad_wk(2), quad_wk(3)],
             w12: quad(&w, 12),
             w16: words(w19, w18, w17, w16),
@@ -82,7 +82,7 @@ impl Header {
 }
 
 /// The most significant words of the double hashes of `N` nonces, from `nonce` on.
-#[target_feature(enable = "sha,sse4.1")]
+#[target_feature(enable = "sha,avx")]
 #[inline]
 fn top_words<const N: usize>(header: &Header, nonce: u32) -> [u32; N] {
     let first = first_hashes::<N>(header, nonce);
@@ -102,21 +102,22 @@ fn top_words<const N: usize>(header: &Header, nonce: u32) -> [u32; N] {
 }
 
 /// The states after the header's hash, for `N` nonces from `nonce` on.
-#[target_feature(enable = "sha,sse4.1")]
+#[target_feature(enable = "sha,avx")]
 #[inline]
 fn first_hashes<const N: usize>(header: &Header, nonce: u32) -> [State; N] {
     let nonces: [__m128i; N] =
-        array::from_fn(|n| words(nonce.wrapping_add(n as u32).swap_bytes(), 0, 0, 0));
-    let mut s = [header.after2; N];
+        array::from_fn(|n| words(0, 0, 0, nonce.wrapping_add(n as u32).swap_bytes()));
+    let mut s = [header.after4; N];
     for n in 0..N {
-        rounds2_high(&mut s[n], _mm_add_epi32(nonces[n], header.wk0));
+        // To `a` and `e`, the lanes 3 and 1.
+        s[n].abef = _mm_add_epi32(s[n].abef, _mm_shuffle_epi32(nonces[n], 0x11));
     }
     for wk in header.wk {
         rounds4_shared(&mut s, wk);
     }
     let mut w: [Words; N] = array::from_fn(|n| {
         // msg1 adds sigma0 of the next word to each: (0, 0, sigma0(nonce), nonce).
-        let from_nonce = _mm_sha256msg1_epu32(nonces[n], _mm_setzero_si128());
+        let from_nonce = _mm_sha256msg1_epu32(_mm_slli_si128(nonces[n], 12), _mm_setzero_si128());
         let w16 = _mm_add_epi32(from_nonce, header.w16);
         let w20 = next(header.w20, header.w12, w16);
         let w24 = _mm_sha256msg2_epu32(_mm_alignr_epi8(w20, w16, 4), w20);

@@ -1,0 +1,101 @@
+//! SHA-256 with AVX2, eight independent messages side by side: one to each 32-bit lane.
+//!
+//! For processors without the SHA extensions. A register holds the same word of eight messages, so
+//! every operation of FIPS 180-4 is one instruction (a rotation three) for all eight, and the only
+//! work beside the rounds is to turn rows of messages into columns of words and back.
+
+mod lanes;
+mod scan;
+
+use core::array;
+use std::is_x86_feature_detected;
+
+use self::lanes::{LANES, Words, again, compress, digests, initial, load, padded_64, transpose};
+use self::scan::scan;
+use super::path::Kernels;
+use super::{Message64, portable};
+use crate::Digest;
+
+pub(super) static EIGHT: Kernels = Kernels {
+    name: "avx2-x8",
+    lanes: LANES,
+    supported: || is_x86_feature_detected!("avx2"),
+    sha256d_64: |input, out| {
+        // SAFETY: needs avx2. These kernels are reached through a `Path` alone, and a `Path` to
+        // them is made only after `supported` found it.
+        unsafe { double(input, out) }
+    },
+    sha256d_pairs: |input, out| {
+        // SAFETY: as above.
+        unsafe { double(input, out) }
+    },
+    tagged_pairs: |tag, input, out| {
+        // SAFETY: as above.
+        unsafe { tagged(tag, input, out) }
+    },
+    blocks: |states, blocks| {
+        // SAFETY: as above.
+        unsafe { each_block(states, blocks) }
+    },
+    // One message is a chain of rounds, and there is nothing to put into the other lanes.
+    long: portable::long,
+    scan: |header, first_nonce, count, top_word_max, hits| {
+        // SAFETY: as above.
+        unsafe { scan(header, first_nonce, count, top_word_max, hits) }
+    },
+};
+
+/// Fewer messages than these are hashed singly: eight lanes cost as much as two to three messages.
+const MESSAGES_MIN: usize = 3;
+
+/// Double SHA-256 of 64-byte messages.
+#[target_feature(enable = "avx2")]
+fn double<M: Message64>(input: &[M], out: &mut [Digest]) {
+    for (messages, out) in input.chunks(LANES).zip(out.chunks_mut(LANES)) {
+        if messages.len() < MESSAGES_MIN {
+            portable::double(messages, out);
+            continue;
+        }
+        let quarters: [_; LANES] = array::from_fn(|n| fill(messages, n).quarters());
+        let state = padded_64(compress(initial(), load(&quarters)));
+        out.copy_from_slice(&digests(again(state))[..out.len()]);
+    }
+}
+
+/// SHA-256 of a tag byte and 64 bytes.
+#[target_feature(enable = "avx2")]
+fn tagged(tag: u8, input: &[[Digest; 2]], out: &mut [Digest]) {
+    for (pairs, out) in input.chunks(LANES).zip(out.chunks_mut(LANES)) {
+        if pairs.len() < MESSAGES_MIN {
+            portable::tagged(tag, pairs, out);
+            continue;
+        }
+        let padded: [_; LANES] = array::from_fn(|n| portable::tagged_blocks(tag, fill(pairs, n)));
+        let first = load(&array::from_fn(|n| padded[n][0].quarters()));
+        let second = load(&array::from_fn(|n| padded[n][1].quarters()));
+        let state = compress(compress(initial(), first), second);
+        out.copy_from_slice(&digests(state)[..out.len()]);
+    }
+}
+
+/// Compresses each block into its state.
+#[target_feature(enable = "avx2")]
+fn each_block(states: &mut [[u32; 8]], blocks: &[&[u8; 64]]) {
+    for (states, blocks) in states.chunks_mut(LANES).zip(blocks.chunks(LANES)) {
+        if states.len() < MESSAGES_MIN {
+            portable::blocks(states, blocks);
+            continue;
+        }
+        let rows: [Words; LANES] = array::from_fn(|n| Words::of(fill(states, n)));
+        let words = load(&array::from_fn(|n| fill(blocks, n).quarters()));
+        let after = transpose(compress(transpose(rows), words));
+        for (state, row) in states.iter_mut().zip(after) {
+            *state = row.list();
+        }
+    }
+}
+
+/// The `n`th of a few; the lanes beyond the last repeat it, and nobody reads what they give.
+fn fill<T>(few: &[T], n: usize) -> &T {
+    &few[n.min(few.len() - 1)]
+}

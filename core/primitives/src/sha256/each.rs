@@ -1,0 +1,85 @@
+//! SHA-256 of messages of any length: many side by side, or one long one.
+
+use super::constants::INITIAL;
+use super::path::{Kernels, LANES_MAX};
+use super::portable::digest;
+use crate::Digest;
+
+/// SHA-256 of each message. As many are under way as the kernel has lanes; where one ends, the next
+/// begins, so that lengths may differ and no lane waits for another.
+pub(super) fn each(kernels: &Kernels, messages: &[&[u8]], out: &mut [Digest]) {
+    let mut waiting = messages.iter().zip(out);
+    let mut states = [INITIAL; LANES_MAX];
+    let mut lanes: [Option<Lane<'_, '_>>; LANES_MAX] = [const { None }; LANES_MAX];
+    let mut active = 0;
+    while active < kernels.lanes
+        && let Some((message, out)) = waiting.next()
+    {
+        lanes[active] = Some(Lane::new(message, out));
+        active += 1;
+    }
+    while active > 0 {
+        let mut blocks = [&[0; 64]; LANES_MAX];
+        for (block, lane) in blocks.iter_mut().zip(lanes[..active].iter().flatten()) {
+            *block = lane.block();
+        }
+        (kernels.blocks)(&mut states[..active], &blocks[..active]);
+        // From the last on: a lane that is given up takes over the last one, which is done with.
+        for n in (0..active).rev() {
+            let Some(lane) = &mut lanes[n] else { unreachable!("the first lanes are the active") };
+            lane.done += 1;
+            if lane.done < lane.whole.len() + lane.ending {
+                continue;
+            }
+            *lane.out = digest(states[n]);
+            states[n] = INITIAL;
+            lanes[n] = waiting.next().map(|(message, out)| Lane::new(message, out));
+            if lanes[n].is_none() {
+                active -= 1;
+                lanes.swap(n, active);
+                states.swap(n, active);
+            }
+        }
+    }
+}
+
+/// SHA-256 of one message, block after block.
+pub(super) fn one(kernels: &Kernels, message: &[u8]) -> Digest {
+    let mut out = Digest::ZERO;
+    let lane = Lane::new(message, &mut out);
+    let mut state = INITIAL;
+    (kernels.long)(&mut state, lane.whole);
+    (kernels.long)(&mut state, &lane.last[..lane.ending]);
+    digest(state)
+}
+
+/// A message under way.
+struct Lane<'m, 'o> {
+    /// The message's whole blocks.
+    whole: &'m [[u8; 64]],
+    /// What is left of it, and the padding (FIPS 180-4 5.1.1).
+    last: [[u8; 64]; 2],
+    /// How many blocks of `last` there are: 1 or 2.
+    ending: usize,
+    /// Blocks that are compressed.
+    done: usize,
+    out: &'o mut Digest,
+}
+
+impl<'m, 'o> Lane<'m, 'o> {
+    fn new(message: &'m [u8], out: &'o mut Digest) -> Lane<'m, 'o> {
+        let (whole, rest) = message.as_chunks::<64>();
+        let mut last = [[0; 64]; 2];
+        last[0][..rest.len()].copy_from_slice(rest);
+        last[0][rest.len()] = 0x80;
+        // The bit length takes the last eight bytes.
+        let ending = if rest.len() < 64 - 8 { 1 } else { 2 };
+        last[ending - 1][56..].copy_from_slice(&(message.len() as u64 * 8).to_be_bytes());
+        Lane { whole, last, ending, done: 0, out }
+    }
+
+    /// The block that comes next.
+    fn block(&self) -> &[u8; 64] {
+        self.whole.get(self.done).unwrap_or_else(|| &self.last[self.done - self.whole.len()])
+    }
+}
