@@ -107,8 +107,9 @@ pub enum StateWork {
         /// Which part of the cut (see [`crate::parts`]).
         nth: u32,
     },
-    /// Become the state after `seq`: the present one with these parts in place of its own. Whatever
-    /// was kept is let go; the new state is kept as the checkpoint's.
+    /// Become the state after `seq`: the present one with these parts in place of its own. The new
+    /// state is kept as the checkpoint's, beside what was kept before: until the checkpoint is
+    /// durable a restart needs the old one, and the next [`StateWork::Retain`] lets that go.
     Restore {
         /// The checkpoint.
         seq: Seq,

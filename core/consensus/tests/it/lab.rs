@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use quorumark_consensus::pbft::{CheckedConfig, Config, Message, Pbft};
 use quorumark_consensus::{
-    Batch, ClientId, Committee, Engine, Executed, Execution, Input, Instant, Outbox, Output,
-    Position, Recipients, ReplicaId, Reply, Seq, SignedRequest, StateAnswer, StateRoot, StateWork,
-    Timestamp, View,
+    ClientId, Committee, Engine, Executed, Execution, Input, Instant, Outbox, Output, Position,
+    Recipients, ReplicaId, Reply, Seq, SignedRequest, StateAnswer, StateRoot, StateWork, Timestamp,
+    View,
 };
 use quorumark_primitives::Digest;
 use quorumark_primitives::hash::sha256;
@@ -533,7 +533,8 @@ impl Lab {
     fn execute(&mut self, replica: ReplicaId, execution: &Execution) {
         let member = &mut self.members[usize::from(replica.0)];
         let (ran, life) = (member.state.execute(execution), member.life);
-        let ids = execution.fresh.iter().map(|place| request_at(&execution.batch, *place).id());
+        let requests = execution.batch.requests();
+        let ids = execution.fresh.iter().map(|place| requests[*place as usize].id());
         member.ledger.insert(execution.seq, (execution.batch.digest(), ids.collect()));
         let at = self.next_result(replica);
         self.schedule(at, Event::Executed(replica, life, ran));
@@ -583,6 +584,11 @@ impl Lab {
         self.members[replica].state.root()
     }
 
+    /// Whether a replica's state machine keeps a checkpoint.
+    pub(crate) fn keeps(&self, replica: usize, seq: Seq) -> bool {
+        self.members[replica].state.keeps(seq)
+    }
+
     /// Bytes of a replica's state, as parts.
     pub(crate) fn state_size(&self, replica: usize) -> u64 {
         self.members[replica].state.size()
@@ -592,8 +598,4 @@ impl Lab {
     pub(crate) fn ran(&self, replica: usize) -> usize {
         self.members[replica].ledger.values().map(|(_, ids)| ids.len()).sum()
     }
-}
-
-fn request_at(batch: &Batch, place: u32) -> &SignedRequest {
-    &batch.requests()[place as usize]
 }
