@@ -75,8 +75,10 @@ pub trait Application: Send {
         Err(NotKept { seq })
     }
 
-    /// Becomes the state after `seq`: the present one, with these parts in place of its own. What
-    /// was kept before is let go, and the new state is kept as the checkpoint's.
+    /// Becomes the state after `seq`: the present one, with these parts in place of its own. The new
+    /// state is kept as the checkpoint's. What was kept before stays until the next
+    /// [`Application::retain`], and can be gone back to: it costs what the parts replaced, at most
+    /// the old state.
     ///
     /// # Errors
     /// [`RestoreError`]; the state is as it was.

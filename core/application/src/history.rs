@@ -71,6 +71,21 @@ impl<U> History<U> {
         self.undo.push_back((undo, bytes as u32));
     }
 
+    /// A state is restored in place of the present one: what undoes that follows, by
+    /// [`History::replaced`]. From a later state than `seq` there is no way back.
+    pub(crate) fn begin_restore(&mut self, seq: Seq) {
+        if self.batches.back().is_some_and(|(last, _)| *last >= seq) {
+            *self = History::new(seq);
+        }
+        self.batches.push_back((seq, self.mark()));
+    }
+
+    /// What a restored state replaced. The bound does not count it: it is at most the state before,
+    /// a restart may need it, and the checkpoint that is written next lets it go.
+    pub(crate) fn replaced(&mut self, undo: U) {
+        self.undo.push_back((undo, 0));
+    }
+
     /// The state after `seq`, which is the present one, is kept as a checkpoint.
     pub(crate) fn checkpoint(&mut self, seq: Seq, parts: Vec<Digest>) {
         self.checkpoints.retain(|kept| kept.seq < seq);

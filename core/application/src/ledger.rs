@@ -314,11 +314,12 @@ impl Application for Ledger {
         if found != state.root {
             return Err(RestoreError::Root { found });
         }
+        self.history.begin_restore(seq);
         if totals != self.totals {
             self.headers.clear();
+            self.history.replaced(self.totals);
         }
         self.totals = totals;
-        self.history = History::new(seq);
         self.history.checkpoint(seq, self.digests(totals));
         self.executed = seq;
         Ok(())

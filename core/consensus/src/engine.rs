@@ -18,6 +18,15 @@
 //! wait for its signature. After a restart the driver gives the engine, before anything else, every
 //! durable record in order as [`Input::Recovered`], with the state machine at the last stable
 //! checkpoint among them. An engine that keeps no journal says everything at [`Position::START`].
+//! A replica that took part before and finds nothing durable, or nothing to be trusted, is told
+//! [`Input::Lost`] instead, and votes for nothing that it may have voted for. Only the host can know:
+//! to a new cluster an empty journal is the beginning.
+//!
+//! # Time
+//! A reading is best never below one of an earlier life of the same replica, since rounds of
+//! questions are readings: peers pass over a round that falls, and take it only after having heard
+//! nothing newer for a while. With [`Input::Lost`] it must not be below: the answers that count
+//! then are told from old ones by it.
 
 mod encoding;
 
@@ -69,6 +78,9 @@ pub trait Engine {
 pub enum Input<M: Vocabulary> {
     /// A restart: everything durable, oldest first. The first input, if it comes at all.
     Recovered(Vec<M::Record>),
+    /// A restart of a replica that took part before, with nothing durable left: it must not vote
+    /// until it is past what it may have voted for. The first input, in place of the records.
+    Lost,
     /// A message or client request that passed the verifier, or one of the engine's own that was
     /// sealed.
     Message(Verified<M>),
@@ -107,8 +119,9 @@ pub enum StateWork {
         /// Which part of the cut (see [`crate::parts`]).
         nth: u32,
     },
-    /// Become the state after `seq`: the present one with these parts in place of its own. Whatever
-    /// was kept is let go; the new state is kept as the checkpoint's.
+    /// Become the state after `seq`: the present one with these parts in place of its own. The new
+    /// state is kept as the checkpoint's, beside what was kept before: until the checkpoint is
+    /// durable a restart needs the old one, and the next [`StateWork::Retain`] lets that go.
     Restore {
         /// The checkpoint.
         seq: Seq,

@@ -85,6 +85,18 @@ impl Page {
         }
     }
 
+    /// By key that has another value in `before`, or none in one of the two, what it had there.
+    pub(super) fn changes_from(&self, before: &Page) -> Vec<(u64, Option<Bytes>)> {
+        let new = self.0.iter().filter(|entry| before.find(entry.key).is_err());
+        let mut changes: Vec<_> = new.map(|entry| (entry.key, None)).collect();
+        let other = before
+            .0
+            .iter()
+            .filter(|old| self.find(old.key).map_or(true, |at| self.0[at].result != old.result));
+        changes.extend(other.map(|old| (old.key, Some(old.result.clone()))));
+        changes
+    }
+
     /// The bytes of its values together.
     pub(super) fn value_bytes(&self) -> u64 {
         self.0.iter().map(|entry| entry.value().len() as u64).sum()

@@ -12,7 +12,6 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::wire::{Encode, WireError};
 
 use super::{KvStore, Page, Undo, mix};
-use crate::history::History;
 use crate::{Application, NotKept, RestoreError};
 
 impl KvStore {
@@ -95,7 +94,12 @@ impl KvStore {
             self.swap(&mut pages);
             return Err(RestoreError::Root { found });
         }
-        self.history = History::new(seq);
+        self.history.begin_restore(seq);
+        for (nth, before) in &pages {
+            for (key, before) in self.pages[*nth].changes_from(before) {
+                self.history.replaced(Undo { page: *nth as u32, key, before });
+            }
+        }
         self.history.checkpoint(seq, self.cut_digests());
         self.executed = seq;
         Ok(())

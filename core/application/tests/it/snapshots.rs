@@ -154,8 +154,21 @@ fn check_restore<A: Application>(
         assert!(behind.restore(seq, state, &bad).is_err());
         assert_eq!(behind.root(), before);
     }
+    // Power may fail before the restored checkpoint is durable: the old one can be gone back to.
+    let own = Seq(mine.len() as u64);
+    let own_state = behind.checkpoint(own);
+    let has_old = own < seq;
+    let own_parts = parts(&behind, own, own_state.leaves);
+    if has_old {
+        assert_eq!(behind.restore(seq, state, &fetched), Ok(()));
+        assert_eq!(parts(&behind, own, own_state.leaves), own_parts);
+        assert_eq!(behind.rollback_to(own), Ok(()));
+        assert_eq!(behind.root(), own_state.root);
+    }
     assert_eq!(behind.restore(seq, state, &fetched), Ok(()));
     assert_eq!(behind.root(), state.root);
+    behind.retain(seq, None);
+    assert!(!has_old || behind.rollback_to(own) == Err(NotKept { seq: own }));
     assert_eq!(parts(&behind, seq, state.leaves), parts(&peer, seq, state.leaves));
     for (nth, batch) in later.iter().enumerate() {
         execute(&mut behind, seq.0 + nth as u64 + 1, batch);

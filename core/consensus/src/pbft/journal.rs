@@ -35,6 +35,8 @@ pub enum Record {
     /// The NEW-VIEW of the view that it enters. As primary it is written before it is said, its
     /// signatures still blank.
     NewView(Arc<NewView>),
+    /// The journal before this one was lost: the replica votes for nothing, or does so again.
+    Abstains(bool),
     /// A checkpoint is stable: what a restart begins from.
     Stable(Arc<StableRecord>),
 }
@@ -61,6 +63,7 @@ impl Record {
             Record::Prepared(certificate) => certificate.seq() > stable,
             // Few, and what gives the others their view.
             Record::View { .. } | Record::ViewChange(_) | Record::NewView(_) => true,
+            Record::Abstains(_) => true,
             Record::Stable(record) => record.certificate.seq >= stable,
         }
     }
@@ -131,6 +134,10 @@ impl Encode for Record {
             Record::NewView(new_view) => {
                 out.push(4);
                 new_view.encode(out);
+            }
+            Record::Abstains(abstains) => {
+                out.push(6);
+                abstains.encode(out);
             }
             Record::Stable(stable) => {
                 let StableRecord { certificate, application, clients, parts } = &**stable;

@@ -143,6 +143,8 @@ pub enum ViewPhase {
     /// It takes part.
     #[default]
     Active = 2,
+    /// It lost its journal and votes for nothing yet; it asks where the others stand.
+    Rejoining = 3,
 }
 
 /// What a replica has of one sequence number above its last executed one.
@@ -176,8 +178,19 @@ pub struct StatusStatement {
     pub executed: Seq,
     /// Slots `executed + 1`, `executed + 2`, ...; what is not listed it knows nothing of. At most 64.
     pub slots: Vec<SlotStatus>,
+    /// Which status of a replica that lost its journal this one answers.
+    pub answers: Option<Heard>,
     /// Who says it.
     pub replica: ReplicaId,
+}
+
+/// A status that was heard, by its sender and its round.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heard {
+    /// Who said it.
+    pub replica: ReplicaId,
+    /// Its round.
+    pub round: u64,
 }
 
 /// A status message as it travels.
@@ -250,6 +263,19 @@ impl Message {
             Message::StateManifest(manifest) => Some(manifest.signed.body.replica),
             Message::StateSlice(slice) => Some(slice.signed.body.replica),
         }
+    }
+
+    /// Whether it is a word of agreement: two of them can contradict each other.
+    pub(super) fn is_vote(&self) -> bool {
+        matches!(
+            self,
+            Message::PrePrepare(..)
+                | Message::Prepare(_)
+                | Message::Commit(_)
+                | Message::Checkpoint(_)
+                | Message::ViewChange(_)
+                | Message::NewView(_)
+        )
     }
 
     /// The name of the kind, as counters and metrics use it.
@@ -395,6 +421,7 @@ impl Decode for ViewPhase {
             0 => Ok(ViewPhase::Changing),
             1 => Ok(ViewPhase::Opened),
             2 => Ok(ViewPhase::Active),
+            3 => Ok(ViewPhase::Rejoining),
             tag => Err(WireError::Tag { tag, of: "view phase" }),
         }
     }
@@ -410,12 +437,27 @@ impl Encode for StatusStatement {
         self.stable.encode(out);
         self.executed.encode(out);
         encode_sequence(&self.slots, out);
+        self.answers.encode(out);
         self.replica.encode(out);
     }
 }
 
+impl Encode for Heard {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.replica.encode(out);
+        self.round.encode(out);
+    }
+}
+
+impl Decode for Heard {
+    const SIZE_MIN: usize = 2 + 8;
+    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+        Ok(Heard { replica: ReplicaId::decode(reader)?, round: u64::decode(reader)? })
+    }
+}
+
 impl Decode for StatusStatement {
-    const SIZE_MIN: usize = 8 + 4 + 8 + 1 + 4 + 8 + 8 + 4 + 2;
+    const SIZE_MIN: usize = 8 + 4 + 8 + 1 + 4 + 8 + 8 + 4 + 1 + 2;
     fn decode(reader: &mut Reader) -> Result<Self, WireError> {
         Ok(StatusStatement {
             round: u64::decode(reader)?,
@@ -426,6 +468,7 @@ impl Decode for StatusStatement {
             stable: Seq::decode(reader)?,
             executed: Seq::decode(reader)?,
             slots: reader.sequence(STATUS_SLOTS_MAX, "status slots")?,
+            answers: Option::decode(reader)?,
             replica: ReplicaId::decode(reader)?,
         })
     }

@@ -35,6 +35,7 @@ mod log;
 mod message;
 mod new_view;
 mod recovery;
+mod rejoin;
 mod repair;
 mod replica;
 mod restore;
@@ -49,8 +50,8 @@ pub use certificate::{CheckpointCertificate, CommitCertificate, PreparedCertific
 pub use config::{CheckedConfig, Config, ConfigError};
 pub use journal::{Record, StableRecord};
 pub use message::{
-    Checkpoint, Commit, FetchStatement, Message, NewViewStatement, PrePrepare, Prepare, SlotStatus,
-    Status, StatusStatement, ViewChangeStatement, ViewPhase,
+    Checkpoint, Commit, FetchStatement, Heard, Message, NewViewStatement, PrePrepare, Prepare,
+    SlotStatus, Status, StatusStatement, ViewChangeStatement, ViewPhase,
 };
 pub use replica::{Counters, Pbft};
 pub use state_message::{

@@ -26,6 +26,7 @@ use super::certificate::PreparedCertificate;
 use super::journal::{Record, StableRecord};
 use super::log::{Offer, Stage};
 use super::message::{Commit, Message, PrePrepare, Prepare, ViewPhase};
+use super::rejoin::Rejoin;
 use super::replica::Pbft;
 use super::view_message::{NewView, ViewChange};
 use crate::client_table::ClientTable;
@@ -62,6 +63,10 @@ impl Pbft {
         for record in records {
             match record {
                 Record::Stable(_) => {}
+                Record::Abstains(abstains) => {
+                    let begin = || Rejoin::new(self.now, self.config.committee);
+                    self.rejoin = abstains.then(begin);
+                }
                 Record::Accepted(signed, batch) => {
                     self.recover_accepted(signed, batch, &mut spoken)
                 }
@@ -196,7 +201,6 @@ impl Pbft {
 
     /// Says again what the view that it is in can use.
     fn say_again(&mut self, spoken: Spoken, out: &mut Outbox<Message>) {
-        let me = self.config.replica;
         if self.phase() == ViewPhase::Changing {
             match spoken.view_change {
                 Some(view_change) => self.say(Message::ViewChange(view_change), out),
@@ -213,6 +217,12 @@ impl Pbft {
         for (signed, batch) in spoken.proposals.into_values() {
             self.say(Message::PrePrepare(signed, batch), out);
         }
+        self.say_votes_again(out);
+    }
+
+    /// Says its votes above the stable checkpoint, as far as it has come with each.
+    pub(super) fn say_votes_again(&mut self, out: &mut Outbox<Message>) {
+        let me = self.config.replica;
         let is_primary = self.is_primary();
         let above = self.log.slots().filter(|(seq, _)| *seq > self.log.low());
         let votes: Vec<_> = above

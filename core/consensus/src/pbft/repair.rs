@@ -18,13 +18,18 @@ use quorumark_primitives::signed::Signed;
 use super::agreement::batch_bytes;
 use super::config::Config;
 use super::log::{Committed, Offer, Slot, Stage};
-use super::message::{Message, STATUS_SLOTS_MAX, SlotStatus, Status, StatusStatement, ViewPhase};
+use super::message::{
+    Heard, Message, STATUS_SLOTS_MAX, SlotStatus, Status, StatusStatement, ViewPhase,
+};
 use super::replica::Pbft;
 use crate::engine::{Outbox, Recipients};
 use crate::types::{Instant, ReplicaId, Seq};
 
 /// By how much the interval grows while a replica waits in vain, or lacks nothing.
 const INTERVALS_MAX: u32 = 16;
+/// After how many intervals without an answer a peer's last round is forgotten; longer than a
+/// peer that runs is silent.
+pub(super) const FORGET_INTERVALS: u32 = 2 * INTERVALS_MAX;
 /// Bytes of proposals in one answer, as a multiple of the largest batch.
 pub(super) const ANSWER_BATCHES: usize = 2;
 
@@ -45,11 +50,15 @@ struct Answered {
 }
 
 impl Answered {
-    /// Whether what `peer` asks is answered: it is newer than the last, and that was a while ago.
+    /// Whether what `peer` asks is answered: it is newer than the last, and that was a while ago. A
+    /// round that fell is taken after [`FORGET_INTERVALS`]: the peer may have begun again with
+    /// another clock, and a replay buys no more then than the peer itself could have asked for.
     fn admits(&mut self, peer: ReplicaId, round: u64, now: Instant, config: &Config) -> bool {
         let Some(answered) = self.by_peer.get_mut(usize::from(peer.0)) else { return false };
-        let fresh = answered
-            .is_none_or(|(last, at)| round > last && now.since(at) >= config.status_interval / 2);
+        let fresh = answered.is_none_or(|(last, at)| {
+            let (rested, interval) = (now.since(at), config.status_interval);
+            (round > last && rested >= interval / 2) || rested >= interval * FORGET_INTERVALS
+        });
         if fresh {
             *answered = Some((round, now));
         }
@@ -100,6 +109,7 @@ impl Pbft {
         let waits = last > executed
             || unstable >= self.config.checkpoint_interval
             || !self.active
+            || self.abstains()
             || !self.early.is_empty();
         let intervals =
             if waits { 1 << self.watch.attempt.min(INTERVALS_MAX.ilog2()) } else { INTERVALS_MAX };
@@ -108,12 +118,20 @@ impl Pbft {
         if self.config.committee.n() == 1 {
             return;
         }
+        self.counters.statuses_said += 1;
+        let message = Message::Status(Signed::blank(self.status(None)));
+        self.say(message, out);
+    }
+
+    /// What this replica has and lacks.
+    pub(super) fn status(&self, answers: Option<Heard>) -> StatusStatement {
+        let (executed, last) = (self.cursor.executed, self.log.last_heard());
         let span = last.0.saturating_sub(executed.0).min(STATUS_SLOTS_MAX as u64);
         let slots = (1..=span).map(|ahead| self.slot_status(executed.plus(ahead))).collect();
-        let phase = self.phase();
+        let phase = if self.abstains() { ViewPhase::Rejoining } else { self.phase() };
         let had = self.view_changes.for_view(self.view).map(|change| change.body().replica);
-        let body = StatusStatement {
-            round: now.0,
+        StatusStatement {
+            round: self.now.0,
             attempt: self.watch.attempt,
             view: self.view,
             phase,
@@ -121,11 +139,9 @@ impl Pbft {
             stable: self.log.low(),
             executed,
             slots,
+            answers,
             replica: self.config.replica,
-        };
-        self.counters.statuses_said += 1;
-        let message = Message::Status(Signed::blank(body));
-        self.say(message, out);
+        }
     }
 
     fn slot_status(&self, seq: Seq) -> SlotStatus {
@@ -145,10 +161,16 @@ impl Pbft {
             self.counters.messages_improper += 1;
             return;
         }
+        if let Some(heard) = body.answers {
+            return self.on_answer(body, heard);
+        }
         if peer == self.config.replica
             || !self.watch.may_answer(peer, body.round, now, &self.config)
         {
             return;
+        }
+        if body.phase == ViewPhase::Rejoining {
+            self.answer_rejoining(body, out);
         }
         let mut again = Vec::new();
         self.repair_checkpoints(body, &mut again);

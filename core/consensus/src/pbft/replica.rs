@@ -15,6 +15,7 @@ use super::execution::Cursor;
 use super::journal::{Journal, Record};
 use super::log::{Cast, Log, Place};
 use super::message::{Checkpoint, Message, PrePrepare};
+use super::rejoin::Rejoin;
 use super::repair::Watch;
 use super::serving::Serving;
 use super::timer::Timer;
@@ -141,6 +142,8 @@ pub struct Pbft {
     pub(super) transfer: Transfer,
     pub(super) serving: Serving,
     pub(super) journal: Journal,
+    /// While it must not vote: its journal was lost.
+    pub(super) rejoin: Option<Rejoin>,
     pub(super) counters: Counters,
     pub(super) now: Instant,
 }
@@ -177,6 +180,7 @@ impl Pbft {
             transfer: Transfer::new(config.committee),
             serving: Serving::new(config.committee),
             journal: Journal::new(config.journal),
+            rejoin: None,
             counters: Counters::default(),
             now: Instant::START,
             config,
@@ -271,7 +275,7 @@ impl Pbft {
 
     /// Proposes every batch that is due, as far as the high watermark allows (PBFT 4.2).
     fn propose(&mut self, out: &mut Outbox<Message>) {
-        if !self.is_primary() || !self.active {
+        if !self.is_primary() || !self.active || self.abstains() {
             return;
         }
         self.proposed = self.proposed.max(self.log.low());
@@ -336,8 +340,12 @@ impl Pbft {
         self.stabilise(out);
     }
 
-    /// Says a statement of its own to every other replica, once all that it wrote is durable.
+    /// Says a statement of its own to every other replica, once all that it wrote is durable. A
+    /// vote stays unsaid while this replica must not vote.
     pub(super) fn say(&self, message: Message, out: &mut Outbox<Message>) {
+        if self.abstains() && message.is_vote() {
+            return;
+        }
         let after = self.journal.position();
         out.push(Output::Say { to: Recipients::Others, message, after });
     }
@@ -411,14 +419,17 @@ impl Engine for Pbft {
             }
             Input::State(answer) => self.on_state(answer, out),
             Input::Recovered(records) => self.on_recovered(records, out),
+            Input::Lost => self.on_lost(out),
         }
         self.transfer_state(out);
         self.enter_when_ready(out);
+        self.end_abstention(out);
         self.propose(out);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let can_propose = self.active && self.is_primary() && self.proposed < self.log.high();
+        let speaks = self.active && !self.abstains();
+        let can_propose = speaks && self.is_primary() && self.proposed < self.log.high();
         let linger = if can_propose { self.batcher.deadline() } else { None };
         let others = [
             linger,

@@ -62,6 +62,9 @@ impl Pbft {
         let old_high = self.log.high();
         self.stand_at(&certificate, application);
         self.record_stable(seq, out);
+        // What was kept before is needed by a restart until this checkpoint is durable.
+        let after = self.journal.position();
+        out.push(Output::State(StateWork::Retain { from: seq, leased: None, after }));
         self.take_up(old_high.max(seq), out);
         self.hand_out(out);
     }

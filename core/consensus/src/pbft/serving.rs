@@ -17,9 +17,10 @@ use bytes::Bytes;
 use quorumark_primitives::Digest;
 
 use super::checkpoint::state_digest;
-use super::config::CheckedConfig;
+use super::config::{CheckedConfig, Config};
 use super::journal::{Record, StableRecord};
 use super::message::Message;
+use super::repair::FORGET_INTERVALS;
 use super::replica::Pbft;
 use super::state_message::{
     FetchState, PART_BYTES_MAX, SLICE_BYTES_MAX, StateManifest, StateSlice, Tree, TreeParts, Wanted,
@@ -46,8 +47,8 @@ pub(super) struct Serving {
     /// The stable checkpoint before the last, and the last.
     stable: (Seq, Seq),
     lease: Option<(Seq, Instant)>,
-    /// By peer, the round of its last question.
-    heard: Vec<u64>,
+    /// By peer, the round of its last question, and when it came.
+    heard: Vec<(u64, Instant)>,
     /// Questions that wait for the application, oldest first.
     asks: VecDeque<FetchState>,
     /// The roots of the application at checkpoints that are reached and not stable yet.
@@ -61,7 +62,7 @@ impl Serving {
         Serving {
             stable: (Seq(0), Seq(0)),
             lease: None,
-            heard: committee.members().map(|_| 0).collect(),
+            heard: committee.members().map(|_| (0, Instant::START)).collect(),
             asks: VecDeque::new(),
             reached: BTreeMap::new(),
             last_read: None,
@@ -80,12 +81,14 @@ impl Serving {
     }
 
     /// Whether a question is new, and there is room to work on it.
-    fn admit(&mut self, ask: &FetchState) -> bool {
+    fn admit(&mut self, ask: &FetchState, now: Instant, config: &Config) -> bool {
         let Some(heard) = self.heard.get_mut(usize::from(ask.replica.0)) else { return false };
-        if ask.round <= *heard {
+        // A round that fell: see `repair`, which forgets as soon.
+        let forgets = now.since(heard.1) >= config.status_interval * FORGET_INTERVALS;
+        if ask.round <= heard.0 && !forgets {
             return false;
         }
-        *heard = ask.round;
+        *heard = (ask.round, now);
         let waiting = self.asks.iter().any(|earlier| earlier.replica == ask.replica);
         !waiting && self.asks.len() < ASKS_MAX
     }
@@ -141,7 +144,8 @@ impl Pbft {
     /// A peer asks for a piece of a state.
     pub(super) fn on_fetch_state(&mut self, ask: FetchState, out: &mut Outbox<Message>) {
         let me = self.config.replica;
-        if ask.replica == me || ask.peer != me || !self.serving.admit(&ask) {
+        if ask.replica == me || ask.peer != me || !self.serving.admit(&ask, self.now, &self.config)
+        {
             return;
         }
         if !self.serving.keeps(ask.seq) {

@@ -94,6 +94,8 @@ impl Pbft {
     /// When this replica leaves the view that it is in, or gives up the one it moves to.
     pub(super) fn patience_ends(&self) -> Option<Instant> {
         match self.phase() {
+            // It may not say so: it follows the others.
+            _ if self.abstains() => None,
             // PBFT 4.4: backups watch the primary.
             ViewPhase::Active if self.is_primary() => None,
             ViewPhase::Active => {
@@ -101,7 +103,7 @@ impl Pbft {
                 self.timer.while_active(oldest, self.cursor.handed)
             }
             // It is this replica that is late. Should the view fail, f + 1 others leave it.
-            ViewPhase::Opened => None,
+            ViewPhase::Opened | ViewPhase::Rejoining => None,
             ViewPhase::Changing => self.timer.while_changing(),
         }
     }
@@ -197,6 +199,9 @@ impl Pbft {
                 self.accuse(replica, Message::ViewChange(first), second, out);
                 return;
             }
+        }
+        if self.abstains() {
+            return; // It may not leave a view; it enters one that a NEW-VIEW opens.
         }
         let committee = self.config.committee;
         while let Some(joined) = self.view_changes.to_join(self.view, committee.weak_quorum()) {

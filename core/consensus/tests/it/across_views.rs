@@ -246,6 +246,7 @@ fn records_are_written_before_the_words_that_they_allow() {
                     Record::View { view, active } => format!("{view} {active}"),
                     Record::ViewChange(change) => format!("view-change {}", change.body().view),
                     Record::NewView(opened) => format!("new-view {}", opened.body().view),
+                    Record::Abstains(abstains) => format!("abstains {abstains}"),
                     Record::Stable(stable) => format!("stable {}", stable.certificate.seq),
                 });
             }

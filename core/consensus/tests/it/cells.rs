@@ -63,6 +63,10 @@ impl Cells {
         StateRoot { root: merkle::root(Rule::Rfc6962, &hashes), leaves: self.shape.cells as u64 }
     }
 
+    pub(crate) fn keeps(&self, seq: Seq) -> bool {
+        self.kept.contains_key(&seq)
+    }
+
     /// Bytes of the whole state, as parts.
     pub(crate) fn size(&self) -> u64 {
         (self.shape.cells * (4 + self.shape.leaf_bytes)) as u64
@@ -109,7 +113,7 @@ impl Cells {
                     }
                 }
                 assert_eq!(self.root(), state, "a restored state is the certified one");
-                self.kept = BTreeMap::from([(seq, self.cells.clone())]);
+                self.kept.insert(seq, self.cells.clone());
                 StateAnswer::Restored { seq, done: true }
             }
             StateWork::Retain { from, leased, .. } => {

@@ -1,14 +1,16 @@
 //! A committee on one thread under virtual time, with real signatures, encoded messages and a
 //! network that delays, loses and repeats by a seed.
 
+mod checks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use quorumark_consensus::pbft::{CheckedConfig, Config, Message, Pbft};
 use quorumark_consensus::{
-    Batch, ClientId, Committee, Engine, Executed, Execution, Input, Instant, Outbox, Output,
-    Position, Recipients, ReplicaId, Reply, Seq, SignedRequest, StateAnswer, StateRoot, StateWork,
-    Timestamp, View,
+    ClientId, Committee, Engine, Executed, Execution, Input, Instant, Outbox, Output, Position,
+    Recipients, ReplicaId, Reply, Seq, SignedRequest, StateAnswer, StateRoot, StateWork, Timestamp,
+    View,
 };
 use quorumark_primitives::Digest;
 use quorumark_primitives::hash::sha256;
@@ -32,6 +34,8 @@ struct Member {
     /// Checkpoints at which it took over a state.
     restored: BTreeSet<Seq>,
     disk: Disk,
+    /// Whether its disk lost everything once.
+    lost: bool,
     /// How often it was restarted: what an earlier life began ends with it.
     life: u32,
     silent: bool,
@@ -116,6 +120,7 @@ impl Lab {
                 ledger: BTreeMap::new(),
                 restored: BTreeSet::new(),
                 disk: Disk::default(),
+                lost: false,
                 life: 0,
                 silent: false,
                 cut_off: false,
@@ -369,13 +374,16 @@ impl Lab {
         member.engine = Pbft::new(config.check().unwrap());
         member.state = member.state.restarted_at(stable);
         member.ledger.split_off(&stable.next());
-        self.handle(ReplicaId(replica as u16), Input::Recovered(records));
+        let lost = member.lost && records.is_empty();
+        let input = if lost { Input::Lost } else { Input::Recovered(records) };
+        self.handle(ReplicaId(replica as u16), input);
     }
 
     /// A replica loses its disk, and starts from nothing.
     pub(crate) fn lose_disk(&mut self, replica: usize) {
         let member = &mut self.members[replica];
         (member.disk, member.state) = (Disk::default(), Cells::new(self.shape));
+        member.lost = true;
         self.restart(replica);
     }
 
@@ -533,7 +541,8 @@ impl Lab {
     fn execute(&mut self, replica: ReplicaId, execution: &Execution) {
         let member = &mut self.members[usize::from(replica.0)];
         let (ran, life) = (member.state.execute(execution), member.life);
-        let ids = execution.fresh.iter().map(|place| request_at(&execution.batch, *place).id());
+        let requests = execution.batch.requests();
+        let ids = execution.fresh.iter().map(|place| requests[*place as usize].id());
         member.ledger.insert(execution.seq, (execution.batch.digest(), ids.collect()));
         let at = self.next_result(replica);
         self.schedule(at, Event::Executed(replica, life, ran));
@@ -552,35 +561,14 @@ impl Lab {
         last.map_or(delay, |last| last.since(self.now).max(delay))
     }
 
-    /// Every pair of ledgers agrees where both have an entry, none has a gap but where a state was
-    /// taken over, and none ran anything twice.
-    pub(crate) fn check_ledgers(&self) {
-        let mut all: BTreeMap<Seq, &Entry> = BTreeMap::new();
-        for member in &self.members {
-            let mut ran = BTreeSet::new();
-            let mut last = Seq(0);
-            for (seq, entry) in &member.ledger {
-                let closed = member.restored.contains(&Seq(seq.0 - 1));
-                assert!(*seq == last.next() || closed, "a gap in the order before {seq}");
-                entry.1.iter().for_each(|id| assert!(ran.insert(*id), "{id:?} ran twice"));
-                assert_eq!(all.entry(*seq).or_insert(entry), &entry, "ledgers disagree at {seq}");
-                last = *seq;
-            }
-        }
-    }
-
-    /// Whatever is answered to a request, by whomever and however often, it was executed once.
-    pub(crate) fn check_replies(&self) {
-        for (id, by_replica) in &self.replies {
-            let mut all = by_replica.values().flatten().map(|reply| (reply.seq, &reply.result));
-            let first = all.next();
-            assert!(all.all(|reply| Some(reply) == first), "{id:?} has two answers");
-        }
-    }
-
     /// The root of a replica's state.
     pub(crate) fn root(&self, replica: usize) -> StateRoot {
         self.members[replica].state.root()
+    }
+
+    /// Whether a replica's state machine keeps a checkpoint.
+    pub(crate) fn keeps(&self, replica: usize, seq: Seq) -> bool {
+        self.members[replica].state.keeps(seq)
     }
 
     /// Bytes of a replica's state, as parts.
@@ -592,8 +580,4 @@ impl Lab {
     pub(crate) fn ran(&self, replica: usize) -> usize {
         self.members[replica].ledger.values().map(|(_, ids)| ids.len()).sum()
     }
-}
-
-fn request_at(batch: &Batch, place: u32) -> &SignedRequest {
-    &batch.requests()[place as usize]
 }

@@ -15,6 +15,7 @@ mod network;
 mod new_view;
 mod one;
 mod recovery;
+mod rejoin;
 mod repair;
 mod requests;
 mod state;

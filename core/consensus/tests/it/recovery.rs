@@ -160,6 +160,36 @@ fn a_replica_that_lost_everything_fetches_the_state() {
 }
 
 #[test]
+fn a_crash_between_a_restored_state_and_its_record_goes_back_to_the_old_checkpoint() {
+    let mut lab = lab(4, 8);
+    ask_some(&mut lab, 1);
+    lab.run_until_answered(50);
+    lab.run(Duration::from_millis(100));
+    let old = lab.engine(3).stable();
+    assert!(old > Seq(0) && lab.keeps(3, old), "there is an old checkpoint");
+    lab.cut_off(3);
+    for round in 1..14 {
+        ask_some(&mut lab, 1 + 3 * round);
+        lab.run(Duration::from_millis(40));
+    }
+    lab.run_until_answered(50);
+    // The disk takes long enough that power fails before the record of the new one is durable.
+    lab.sync_us = (60_000, 60_000);
+    lab.reconnect(3);
+    while lab.engine(3).counters().transfers_finished == 0 {
+        lab.step();
+    }
+    assert!(lab.engine(3).stable() > old.plus(16));
+    lab.restart(3);
+    assert_eq!(lab.engine(3).stable(), old, "the new checkpoint was not durable");
+    lab.sync_us = (0, 3_000);
+    lab.run(Duration::from_secs(1));
+    assert!(!lab.keeps(3, old), "it is let go once the new one is durable");
+    ask_some(&mut lab, 100);
+    check(&mut lab, 4);
+}
+
+#[test]
 fn a_journal_that_ends_between_leaving_a_view_and_its_view_change_says_it_after_the_restart() {
     let backup = || One::new(4, 2, small);
     let mut one = backup();

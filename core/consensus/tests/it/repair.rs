@@ -32,6 +32,7 @@ fn status(replica: u16, round: u64, stable: u64, executed: u64) -> Message {
         stable: Seq(stable),
         executed: Seq(executed),
         slots: Vec::new(),
+        answers: None,
         replica: ReplicaId(replica),
     }))
 }
@@ -363,4 +364,21 @@ fn an_own_vote_sealed_late_is_kept_for_peers_that_lack_it() {
     one.hear(own_commit.unwrap());
     one.now = Instant(4 * SECOND);
     assert!(relayed(&one.hear(status(3, 1, 0, 0))).contains(&"commit"));
+}
+
+#[test]
+fn a_peer_whose_clock_began_again_is_answered_once_nothing_newer_was_heard_for_a_while() {
+    let mut one = One::new(4, 1, |_| {});
+    commit_at(&mut one, 1, 1);
+    let interval = 3 * SECOND;
+    let mut answered = |at: u64, round: u64| {
+        one.now = Instant(at);
+        !relayed(&one.hear(status(3, round, 0, 0))).is_empty()
+    };
+    let begin = 4 * SECOND;
+    assert!(answered(begin, 1 << 40));
+    assert!(!answered(begin + interval, 7), "a round that falls may be a replay");
+    assert!(!answered(begin + 32 * interval - 1, 8));
+    assert!(answered(begin + 32 * interval, 9), "nothing newer for 32 intervals");
+    assert!(answered(begin + 33 * interval, 10), "from then on its rounds rise again");
 }

@@ -310,6 +310,23 @@ fn a_question_that_is_replayed_or_for_another_is_not_answered() {
 }
 
 #[test]
+fn a_question_of_a_peer_whose_clock_began_again_is_answered_after_a_while() {
+    let mut lab = Lab::new(4, 9, Network::GOOD, small);
+    order(&mut lab, 1, 10);
+    let seq = lab.engine(1).stable();
+    let ask = |lab: &mut Lab, round| {
+        let (peer, replica, wanted) = (ReplicaId(1), ReplicaId(3), Wanted::Manifest);
+        let body = FetchState { round, peer, seq, wanted, replica };
+        lab.tell(1, Message::FetchState(Signed::blank(body)));
+        lab.run(Duration::from_millis(20));
+        lab.engine(1).counters().state_pieces_sent
+    };
+    assert_eq!((ask(&mut lab, u64::MAX), ask(&mut lab, 3)), (1, 1));
+    lab.run(Duration::from_millis(32 * 40));
+    assert_eq!(ask(&mut lab, 4), 2);
+}
+
+#[test]
 fn pbft_4_4_a_replica_whose_transfer_ends_after_the_new_view_enters_it_without_another_message() {
     let mut lab = behind(4, 11, Shape::SMALL, 60);
     lab.stop(0);

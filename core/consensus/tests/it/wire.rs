@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use quorumark_consensus::pbft::{
-    Checkpoint, CheckpointCertificate, Commit, CommitCertificate, FetchStatement, Message, NewView,
-    NewViewBody, PrePrepare, Prepare, PreparedCertificate, SlotStatus, StatusStatement, ViewChange,
-    ViewChangeBody, ViewPhase, Voucher,
+    Checkpoint, CheckpointCertificate, Commit, CommitCertificate, FetchStatement, Heard, Message,
+    NewView, NewViewBody, PrePrepare, Prepare, PreparedCertificate, SlotStatus, StatusStatement,
+    ViewChange, ViewChangeBody, ViewPhase, Voucher,
 };
 use quorumark_consensus::{
     Batch, ClientId, ClientProof, ReplicaId, Reply, Request, Seq, SignedRequest, Timestamp, View,
@@ -80,12 +80,17 @@ fn message() -> impl Strategy<Value = Message> {
                         round: seq.0,
                         attempt: 3,
                         view,
-                        phase: [ViewPhase::Changing, ViewPhase::Opened, ViewPhase::Active]
-                            [usize::from(replica.0) % 3],
+                        phase: [
+                            ViewPhase::Changing,
+                            ViewPhase::Opened,
+                            ViewPhase::Active,
+                            ViewPhase::Rejoining,
+                        ][usize::from(replica.0) % 4],
                         view_changes: vec![replica; usize::from(replica.0) % 5],
                         stable: seq,
                         executed: seq,
                         slots,
+                        answers: (seq.0 % 2 == 0).then_some(Heard { replica, round: view.0 }),
                         replica,
                     };
                     Message::Status(Signed { body, signature })

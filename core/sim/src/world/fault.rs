@@ -283,6 +283,7 @@ impl World<'_> {
             }
             AfterCrash::LoseAll => {
                 node.disk = Disk::default();
+                node.lost = true;
                 DiskLoss::LoseAll
             }
         };
@@ -323,7 +324,9 @@ impl World<'_> {
             records: records.len() as u64,
         };
         self.tell(Fact::Restarted(fact));
-        self.feed(at, Input::Recovered(records));
+        // Whoever runs a replica knows that it took part before; its empty disk does not.
+        let lost = self.nodes[at].lost && records.is_empty();
+        self.feed(at, if lost { Input::Lost } else { Input::Recovered(records) });
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Node {
     /// How often it has restarted; twins differ in it too.
     pub(super) incarnation: u32,
     pub(super) up: bool,
+    /// Whether its disk lost everything once.
+    pub(super) lost: bool,
     pub(super) paused_until: u64,
     /// When the earliest timer event for it is due.
     pub(super) timer: Option<u64>,

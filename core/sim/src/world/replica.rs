@@ -46,6 +46,7 @@ impl World<'_> {
             clock: Clock::default(),
             incarnation,
             up: true,
+            lost: false,
             paused_until: 0,
             timer: None,
             timeouts: (0, 0),
