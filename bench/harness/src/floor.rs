@@ -50,8 +50,9 @@ pub struct Shape {
 pub struct Replicas {
     /// Those that work: a silent one verifies nothing.
     pub live: usize,
-    /// f + 1 of the whole committee: equal replies that a client waits for, whoever is silent.
-    pub weak_quorum: usize,
+    /// Equal replies that a client waits for, whoever is silent: f + 1 of the whole committee, or a
+    /// quorum where reads are not ordered.
+    pub replies: usize,
 }
 
 /// CPU time of one item of each kind, in microseconds.
@@ -107,7 +108,7 @@ impl Floor {
     }
 
     fn sum(&self, at: Replicas, verify_us: f64) -> f64 {
-        let macs = (at.live + at.weak_quorum) as f64;
+        let macs = (at.live + at.replies) as f64;
         at.live as f64 * (verify_us + self.digest_us) + macs * self.reply_mac_us
     }
 }
@@ -294,11 +295,11 @@ mod tests {
     fn a_transaction_costs_n_verifications_and_digests_and_the_macs_of_its_replies() {
         let floor =
             Floor { verify_us: 9.0, digest_us: 1.0, reply_mac_us: 0.5, dalek_verify_us: 17.0 };
-        let committee = Replicas { live: 4, weak_quorum: 2 };
+        let committee = Replicas { live: 4, replies: 2 };
         assert!((floor.cpu_us_per_tx(committee) - 43.0).abs() < 1e-9);
         assert!((floor.yardstick_cpu_us_per_tx(committee) - 75.0).abs() < 1e-9);
         // One silent replica of four: three work, and still two replies are waited for.
-        let silent = Replicas { live: 3, weak_quorum: 2 };
+        let silent = Replicas { live: 3, replies: 2 };
         assert!((floor.cpu_us_per_tx(silent) - 32.5).abs() < 1e-9);
         let slower = Floor { verify_us: 10.0, ..floor };
         let drift = floor.drift(&slower, committee);

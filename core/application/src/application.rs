@@ -30,6 +30,13 @@ pub trait Application: Send {
         results: &mut Vec<Bytes>,
     );
 
+    /// Answers an operation that only reads, from the present state, as executing it would; `None`
+    /// for one that may write. So does the default, for an application whose operations all write.
+    fn query(&self, client: ClientId, operation: &Bytes) -> Option<Bytes> {
+        let _ = (client, operation);
+        None
+    }
+
     /// The Merkle root of the state (RFC 6962, section 2.1).
     ///
     /// The cost grows with what was written since the last call, not with the state.
@@ -161,6 +168,10 @@ pub fn serve(application: &mut impl Application, work: StateWork) -> Option<Stat
         }
         StateWork::Read { seq, nth } => {
             Some(StateAnswer::Part { seq, nth, found: application.part(seq, nth) })
+        }
+        StateWork::Query { operations } => {
+            let answer = |(client, operation)| application.query(client, &operation);
+            Some(StateAnswer::Results { results: operations.into_iter().map(answer).collect() })
         }
         StateWork::Restore { seq, state, parts } => {
             let done = application.restore(seq, state, &parts).is_ok();

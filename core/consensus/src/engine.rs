@@ -40,7 +40,7 @@ use quorumark_primitives::signed::Verified;
 
 use crate::parts::StateRoot;
 use crate::request::{Batch, Reply};
-use crate::types::{Instant, ReplicaId, Seq, View};
+use crate::types::{ClientId, Instant, ReplicaId, Seq, View};
 
 /// What travels between the replicas of one protocol, and what each of them must not forget.
 pub trait Vocabulary: Sized {
@@ -119,6 +119,12 @@ pub enum StateWork {
         /// Which part of the cut (see [`crate::parts`]).
         nth: u32,
     },
+    /// Answer these requests from the present state, which they must leave as it is: all that was
+    /// told to be executed before is in it.
+    Query {
+        /// Who asks, and for what; at most [`QUERY_MAX`].
+        operations: Vec<(ClientId, Bytes)>,
+    },
     /// Become the state after `seq`: the present one with these parts in place of its own. The new
     /// state is kept as the checkpoint's, beside what was kept before: until the checkpoint is
     /// durable a restart needs the old one, and the next [`StateWork::Retain`] lets that go.
@@ -147,6 +153,9 @@ pub enum StateWork {
 /// that is asked for at most once for each checkpoint that becomes stable.
 pub const STATE_WORK_MAX: usize = 8;
 
+/// The most operations of one [`StateWork::Query`]; an engine has one at its driver at a time.
+pub const QUERY_MAX: usize = 4096;
+
 /// What the state machine answers to [`StateWork`], in the order asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateAnswer {
@@ -165,6 +174,11 @@ pub enum StateAnswer {
         nth: u32,
         /// The part; `None` when the checkpoint is not kept, or has no such part.
         found: Option<Bytes>,
+    },
+    /// The results of a query.
+    Results {
+        /// One for each operation, in their order; `None` where it is not one that only reads.
+        results: Vec<Option<Bytes>>,
     },
     /// The state was replaced, or is as it was.
     Restored {

@@ -287,7 +287,7 @@ impl<T> Authentic<T> {
 pub struct Reply {
     /// The replica's view: tells the client who the primary is.
     pub view: View,
-    /// The sequence number that executed it.
+    /// The sequence number that executed it; 0 for a request that only reads and was not ordered.
     pub seq: Seq,
     /// The request's timestamp.
     pub timestamp: Timestamp,
@@ -295,9 +295,11 @@ pub struct Reply {
     pub client: ClientId,
     /// The replica that answers.
     pub replica: ReplicaId,
-    /// The result; a client accepts it at f + 1 equal ones.
+    /// The result; a client accepts it at f + 1 equal ones, or at a quorum where requests that only
+    /// read are not ordered.
     pub result: Bytes,
-    /// Whether the execution was tentative; such results need a quorum of equal replies.
+    /// Whether the execution was tentative, or not ordered: such results need a quorum of equal
+    /// replies.
     pub tentative: bool,
 }
 

@@ -48,6 +48,7 @@ impl Protocol for pbft::Message {
         "fetch-state",
         "state-manifest",
         "state-slice",
+        "read",
     ];
 
     fn kind(&self) -> usize {
@@ -67,6 +68,7 @@ impl Protocol for pbft::Message {
             pbft::Message::FetchState(_) => 12,
             pbft::Message::StateManifest(_) => 13,
             pbft::Message::StateSlice(_) => 14,
+            pbft::Message::Read(_) => 15,
         }
     }
 
@@ -75,12 +77,12 @@ impl Protocol for pbft::Message {
     }
 
     fn is_request(&self) -> bool {
-        matches!(self, pbft::Message::Request(_))
+        matches!(self, pbft::Message::Request(_) | pbft::Message::Read(_))
     }
 
     fn client_proofs(&self) -> u64 {
         match self {
-            pbft::Message::Request(_) => 1,
+            pbft::Message::Request(_) | pbft::Message::Read(_) => 1,
             pbft::Message::PrePrepare(_, batch)
             | pbft::Message::Body(batch)
             | pbft::Message::Committed(_, batch) => batch.requests().len() as u64,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use quorumark_consensus::request::Reply;
-use quorumark_consensus::types::{Instant, ReplicaId, View};
+use quorumark_consensus::types::{Instant, ReplicaId, Seq, View};
 
 /// The most request numbers between the oldest in flight and the next one.
 pub const SPREAD_MAX: u64 = 1 << 17;
@@ -18,6 +18,8 @@ pub(super) struct Flight {
     pub(super) sent: Option<Instant>,
     /// When it is sent again.
     pub(super) again: Instant,
+    /// Whether it is asked as a read that is not ordered.
+    pub(super) reads: bool,
     ballot: Ballot,
     /// Other results than the first, where replicas disagree; empty in every correct run.
     others: Vec<Ballot>,
@@ -57,10 +59,12 @@ impl Voters {
 /// What a reply did.
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// The result is accepted: f + 1 distinct replicas gave it.
+    /// The result is accepted: as many distinct replicas gave it as are needed.
     Accepted { flight: Flight, result: Bytes, view: View },
     /// Noted; more are needed.
     Counted,
+    /// A read can no longer get as many equal replies as it needs: it has to be ordered.
+    Split,
     /// The replica has answered this request before.
     Repeated,
     /// The request is not in flight: it has its result, or was never sent.
@@ -73,17 +77,18 @@ pub(super) struct Flights {
     base: u64,
     slots: VecDeque<Option<Flight>>,
     count: usize,
-    weak_quorum: usize,
+    needed: usize,
+    replicas: usize,
     spread_max: u64,
 }
 
 impl Flights {
-    /// None in flight. A result is accepted at `weak_quorum` equal replies; numbers in flight lie
-    /// within `spread_max`, at most [`SPREAD_MAX`].
-    pub(super) fn new(weak_quorum: usize, spread_max: u64) -> Flights {
+    /// None in flight. A result is accepted at `needed` equal replies of the `replicas`; numbers in
+    /// flight lie within `spread_max`, at most [`SPREAD_MAX`].
+    pub(super) fn new(needed: usize, replicas: usize, spread_max: u64) -> Flights {
         let spread_max = spread_max.min(SPREAD_MAX);
-        assert!(weak_quorum > 0 && spread_max > 0, "{weak_quorum} replies, spread {spread_max}");
-        Flights { base: 0, slots: VecDeque::new(), count: 0, weak_quorum, spread_max }
+        assert!(needed > 0 && spread_max > 0, "{needed} replies, spread {spread_max}");
+        Flights { base: 0, slots: VecDeque::new(), count: 0, needed, replicas, spread_max }
     }
 
     /// The next request number.
@@ -101,13 +106,15 @@ impl Flights {
         self.count
     }
 
-    /// Takes the next number for a request that waits for a result.
-    pub(super) fn launch(&mut self, intended: Instant) -> u64 {
+    /// Takes the next number for a request that waits for a result; `reads` says that it is asked
+    /// as a read.
+    pub(super) fn launch(&mut self, intended: Instant, reads: bool) -> u64 {
         let number = self.next();
         self.slots.push_back(Some(Flight {
             intended,
             sent: None,
             again: Instant(u64::MAX),
+            reads,
             ballot: Ballot::default(),
             others: Vec::new(),
         }));
@@ -131,6 +138,15 @@ impl Flights {
         }
     }
 
+    /// Gives a read up: from now on it waits for its result as an ordinary request.
+    pub(super) fn give_up_reading(&mut self, number: u64) {
+        if let Some(flight) = self.get(number) {
+            flight.reads = false;
+            flight.ballot = Ballot::default();
+            flight.others.clear();
+        }
+    }
+
     fn get(&mut self, number: u64) -> Option<&mut Flight> {
         let place = usize::try_from(number.checked_sub(self.base)?).ok()?;
         self.slots.get_mut(place)?.as_mut()
@@ -138,12 +154,16 @@ impl Flights {
 
     /// Counts a reply to request `number`.
     pub(super) fn reply(&mut self, number: u64, reply: Reply) -> Progress {
-        let weak_quorum = self.weak_quorum;
+        let (needed, replicas) = (self.needed, self.replicas);
         let Some(flight) = self.get(number) else { return Progress::Late };
+        if flight.reads != (reply.seq == Seq(0)) {
+            return Progress::Late; // From when it was asked as a read.
+        }
         let Some(ballot) = flight.ballot_of(&reply) else { return Progress::Repeated };
         ballot.view = ballot.view.max(reply.view);
-        if ballot.count < weak_quorum {
-            return Progress::Counted;
+        if ballot.count < needed {
+            let split = flight.reads && !flight.can_agree(needed, replicas);
+            return if split { Progress::Split } else { Progress::Counted };
         }
         let (result, view) = (ballot.result.clone(), ballot.view);
         let place = (number - self.base) as usize;
@@ -179,6 +199,13 @@ impl Flight {
         self.others.iter().fold(self.ballot.voters, |all, ballot| all.and(ballot.voters))
     }
 
+    /// Whether one result may still get as many votes.
+    fn can_agree(&self, needed: usize, replicas: usize) -> bool {
+        let counts = || self.others.iter().chain([&self.ballot]).map(|ballot| ballot.count);
+        let missing = replicas.saturating_sub(counts().sum());
+        counts().max().unwrap_or(0) + missing >= needed
+    }
+
     /// The ballot with the reply's result, the replica counted; `None` when it has voted before.
     fn ballot_of(&mut self, reply: &Reply) -> Option<&mut Ballot> {
         let voted = |ballot: &Ballot| ballot.voters.contains(reply.replica);
@@ -206,7 +233,7 @@ impl Flight {
 
 #[cfg(test)]
 mod tests {
-    use quorumark_consensus::types::{ClientId, Seq, Timestamp};
+    use quorumark_consensus::types::{ClientId, Timestamp};
 
     use super::*;
 
@@ -224,8 +251,8 @@ mod tests {
 
     #[test]
     fn a_result_is_accepted_at_f_plus_one_equal_replies_of_distinct_replicas() {
-        let mut flights = Flights::new(2, 16);
-        let number = flights.launch(Instant(5));
+        let mut flights = Flights::new(2, 4, 16);
+        let number = flights.launch(Instant(5), false);
         assert!(matches!(flights.reply(number, reply(3, b"a")), Progress::Counted));
         assert!(matches!(flights.reply(number, reply(3, b"a")), Progress::Repeated));
         assert!(matches!(flights.reply(number, reply(3, b"b")), Progress::Repeated));
@@ -240,11 +267,40 @@ mod tests {
     }
 
     #[test]
+    fn osdi99_5_1_a_read_takes_a_quorum_and_is_given_up_once_none_can_agree() {
+        let read = |replica, result| Reply { seq: Seq(0), ..reply(replica, result) };
+        let mut flights = Flights::new(3, 4, 16);
+        let number = flights.launch(Instant(5), true);
+        assert!(matches!(flights.reply(number, read(0, b"a")), Progress::Counted));
+        assert!(matches!(flights.reply(number, read(1, b"b")), Progress::Counted));
+        assert!(matches!(flights.reply(number, read(2, b"a")), Progress::Counted));
+        let Progress::Accepted { flight, result, .. } = flights.reply(number, read(3, b"a")) else {
+            panic!("three replicas said a")
+        };
+        assert_eq!((flight.reads, &result[..]), (true, &b"a"[..]));
+        let number = flights.launch(Instant(6), true);
+        for (replica, result) in [(0, b"a"), (1, b"b"), (2, b"a")] {
+            assert!(matches!(flights.reply(number, read(replica, result)), Progress::Counted));
+        }
+        assert!(matches!(flights.reply(number, read(3, b"b")), Progress::Split));
+        // From then on it is an ordinary request: what answers the read counts no more.
+        flights.give_up_reading(number);
+        assert!(matches!(flights.reply(number, read(0, b"a")), Progress::Late));
+        for replica in 0..2 {
+            assert!(matches!(flights.reply(number, reply(replica, b"a")), Progress::Counted));
+        }
+        let Progress::Accepted { flight, .. } = flights.reply(number, reply(2, b"a")) else {
+            panic!("three replicas said a")
+        };
+        assert!(!flight.reads);
+    }
+
+    #[test]
     fn numbers_in_flight_stay_within_their_spread_and_others_leave_no_hole() {
-        let mut flights = Flights::new(1, 3);
-        let oldest = flights.launch(Instant(0));
+        let mut flights = Flights::new(1, 4, 3);
+        let oldest = flights.launch(Instant(0), false);
         flights.pass();
-        let last = flights.launch(Instant(0));
+        let last = flights.launch(Instant(0), false);
         assert!(!flights.has_room());
         flights.reply(last, reply(0, b"a"));
         assert!(!flights.has_room() && flights.len() == 1);
@@ -255,12 +311,12 @@ mod tests {
 
     #[test]
     fn what_was_sent_long_ago_is_due_again() {
-        let mut flights = Flights::new(1, 16);
+        let mut flights = Flights::new(1, 4, 16);
         for at in [10, 20, 30] {
-            let number = flights.launch(Instant(at));
+            let number = flights.launch(Instant(at), false);
             flights.sent(number, Instant(at), Instant(at + 100));
         }
-        let unsent = flights.launch(Instant(40));
+        let unsent = flights.launch(Instant(40), false);
         assert_eq!(flights.due(Instant(120), 8), [0, 1]);
         assert_eq!(flights.due(Instant(1000), 8), [0, 1, 2]);
         flights.sent(0, Instant(120), Instant(220));

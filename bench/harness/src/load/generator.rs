@@ -5,8 +5,9 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use quorumark_consensus::pbft::READ;
 use quorumark_consensus::request::Reply;
-use quorumark_consensus::types::{Instant, View};
+use quorumark_consensus::types::{Instant, Seq, View};
 use quorumark_pipeline::PortError;
 
 use super::flights::{Flights, Progress};
@@ -39,6 +40,8 @@ pub struct Generator {
     /// Requests to send a second time, for their results were accepted; bounded by what one turn
     /// accepts, since each turn sends them all.
     second: Vec<u64>,
+    /// Reads on which replicas differ, to be ordered; bounded as `second` is.
+    split: Vec<u64>,
     next_retransmit_check: Instant,
 }
 
@@ -65,12 +68,13 @@ impl Generator {
         // Half of the window: executions may overtake each other by as much.
         let spread = (config.client_window / 2).max(1).saturating_mul(clients);
         Generator {
-            flights: Flights::new(config.committee.weak_quorum(), spread),
+            flights: Flights::new(replies_needed(&config), config.committee.n(), spread),
             recorder: Recorder::new(config.window),
             next_retransmit_check: Instant(0),
             view: View(0),
             outgoing: Outgoing::default(),
             second: Vec::new(),
+            split: Vec::new(),
             config,
             requests,
             sends,
@@ -95,6 +99,7 @@ impl Generator {
             let refused = !self.flush(port, now);
             self.recorder.in_flight = self.in_flight();
             self.send_second(port);
+            self.order_split(port, now);
             self.retransmit(port, now);
             // What was refused is not offered again at once, however much more is due.
             let until = if more && !refused { now } else { self.wake(now) };
@@ -136,13 +141,18 @@ impl Generator {
                 return true;
             }
             let number = self.flights.next();
-            let frame = self.requests.frame(number);
             let plan = self.requests.plan();
-            if plan.is_invalid(number) {
+            let invalid = plan.is_invalid(number);
+            let reads = self.config.read_only && !invalid && plan.only_reads(number);
+            let frame = match reads {
+                true => self.requests.read_frame(number),
+                false => self.requests.frame(number),
+            };
+            if invalid {
                 self.flights.pass();
                 self.outgoing.invalid += 1;
             } else {
-                self.flights.launch(intended);
+                self.flights.launch(intended, reads);
                 self.outgoing.numbers.push((number, intended));
                 self.recorder.intended(intended);
                 if let Loop::Open(arrivals) = &mut self.config.pace {
@@ -176,15 +186,14 @@ impl Generator {
             self.sends.record(*number, now);
         }
         let primary = self.config.committee.primary(self.view);
-        let copy = self.config.client_to_all.then(|| frames.clone());
+        let copy = self.for_all(&frames);
         match port.send(primary, frames) {
             // To one that has stopped they are lost, as on any network.
             Ok(()) | Err((PortError::Stopped, _)) => {
                 self.recorder.report.bytes_sent += bytes as u64;
+                let bytes: usize = copy.iter().map(Bytes::len).sum();
                 for backup in self.config.committee.members().filter(|one| *one != primary) {
-                    if let Some(copy) = &copy
-                        && port.send(backup, copy.clone()).is_ok()
-                    {
+                    if !copy.is_empty() && port.send(backup, copy.clone()).is_ok() {
                         self.recorder.report.bytes_sent += bytes as u64;
                     }
                 }
@@ -203,7 +212,25 @@ impl Generator {
         }
     }
 
-    /// Sends overdue requests to every replica (PBFT 4.1).
+    /// The frames that go to the backups as well: every read, and every request where clients send
+    /// to all.
+    fn for_all(&self, frames: &[Bytes]) -> Vec<Bytes> {
+        let goes = |frame: &&Bytes| self.config.client_to_all || frame.first() == Some(&READ);
+        frames.iter().filter(goes).cloned().collect()
+    }
+
+    /// OSDI'99 5.1: a read that finds no quorum of equal replies is sent "as a regular read-write
+    /// request". Here as soon as that is certain, in the paper when the client's timer expires.
+    fn order_split(&mut self, port: &mut impl Port, now: Instant) {
+        let numbers = std::mem::take(&mut self.split);
+        let again = now + self.config.retransmit_timeout;
+        for some in numbers.chunks(FLUSH_FRAMES_MAX) {
+            self.send_to_all(port, some);
+            some.iter().for_each(|number| self.flights.sent(*number, now, again));
+        }
+    }
+
+    /// Sends overdue requests to every replica (PBFT 4.1); an overdue read is ordered from now on.
     fn retransmit(&mut self, port: &mut impl Port, now: Instant) {
         if now < self.next_retransmit_check {
             return;
@@ -213,6 +240,7 @@ impl Generator {
         if numbers.is_empty() {
             return;
         }
+        numbers.iter().for_each(|number| self.flights.give_up_reading(*number));
         // A full replica gets them the next time.
         self.send_to_all(port, &numbers);
         self.recorder.report.retransmitted += numbers.len() as u64;
@@ -284,18 +312,24 @@ impl Generator {
             return;
         };
         let sent_twice = plan.is_sent_twice(number);
-        let (by, given) = (reply.replica, reply.result.clone());
+        let (by, given, ordered) = (reply.replica, reply.result.clone(), reply.seq > Seq(0));
         match self.flights.reply(number, reply) {
             Progress::Accepted { flight, result, view } => {
                 self.view = self.view.max(view);
                 self.recorder.accepted(number, &flight, now);
-                if sent_twice && self.recorder.keep_result(number, &flight, &result) {
+                // Ordered later, a read may see another value.
+                if sent_twice && ordered && self.recorder.keep_result(number, &flight, &result) {
                     self.second.push(number);
                 }
             }
             Progress::Counted => (),
+            Progress::Split => {
+                self.recorder.report.reads_split += 1;
+                self.flights.give_up_reading(number);
+                self.split.push(number);
+            }
             Progress::Repeated => self.recorder.report.replies_repeated += 1,
-            Progress::Late if sent_twice => self.recorder.compare(number, by, &given),
+            Progress::Late if sent_twice && ordered => self.recorder.compare(number, by, &given),
             Progress::Late => (),
         }
     }
@@ -308,5 +342,14 @@ impl Generator {
             let unsent = arrivals.skip(end);
             self.recorder.unsent(unsent);
         }
+    }
+}
+
+/// Equal replies at which a result is accepted: f + 1 (PBFT 4.1), or a quorum where reads are not
+/// ordered, so that a read's quorum shares an honest replica with that of each write.
+fn replies_needed(config: &LoadConfig) -> usize {
+    match config.read_only {
+        true => config.committee.quorum(),
+        false => config.committee.weak_quorum(),
     }
 }

@@ -1,7 +1,7 @@
 //! The load generator: closed and open loops of clients, on one thread.
 //!
 //! It sends a [`crate::workload::Plan`]'s requests to the primary or to all, sends again to all after
-//! a timeout, follows the view that accepted replies tell to the primary of that view, and accepts a result at f + 1 equal authentic replies (PBFT 4.1). *Response time* counts
+//! a timeout, follows the view that accepted replies tell to the primary of that view, and accepts a result at f + 1 equal authentic replies (PBFT 4.1), or at a quorum where reads are not ordered (OSDI'99 5.1). *Response time* counts
 //! from when a request was meant to be sent, *service time* from when it was. It takes what replies
 //! are there, sends what is due in one go, and parks when there is neither.
 
@@ -52,6 +52,9 @@ pub struct LoadConfig {
     /// result is overdue. The primary's inbox is what holds the load back; another replica that is
     /// full is passed over.
     pub client_to_all: bool,
+    /// Whether what only reads is first asked of all replicas without being ordered. A result, of a
+    /// write too, is then accepted at a quorum of equal replies, not at f + 1.
+    pub read_only: bool,
     /// Timestamps of one client that replicas keep apart: older ones may no longer be answered.
     pub client_window: u64,
 }

@@ -65,6 +65,10 @@ pub struct LoadReport {
     pub replies_repeated: u64,
     /// In the whole trial: replies that were not authentic.
     pub replies_refused: u64,
+    /// In the whole trial: reads that were answered without being ordered.
+    pub reads_unordered: u64,
+    /// In the whole trial: reads that replicas answered differently, and that were ordered then.
+    pub reads_split: u64,
     /// In the whole trial: second copies of requests, sent once their results were accepted.
     pub sent_twice: u64,
     /// In the whole trial: second replies of a replica to a request that was sent twice, compared
@@ -160,7 +164,11 @@ impl Recorder {
 
     /// The result of request `number` was accepted at `now`.
     pub(super) fn accepted(&mut self, number: u64, flight: &Flight, now: Instant) {
-        self.report.requests.acknowledged.insert(number);
+        if flight.reads {
+            self.report.reads_unordered += 1;
+        } else {
+            self.report.requests.acknowledged.insert(number);
+        }
         let response = now.since(flight.intended);
         if self.window.contains(now) {
             self.report.accepted_in_span += 1;

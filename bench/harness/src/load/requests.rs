@@ -1,6 +1,7 @@
 //! Requests of a plan as frames, each with its proof.
 
 use bytes::Bytes;
+use quorumark_consensus::pbft::READ;
 use quorumark_consensus::request::ClientProof;
 use quorumark_pipeline::{ClientAuthKind, ClientKeys};
 use quorumark_primitives::mac::Authenticator;
@@ -9,7 +10,7 @@ use quorumark_primitives::wire::{Encode, encode_bytes};
 use super::pool::{Pool, request};
 use crate::workload::Plan;
 
-/// The tag of a client's request among the messages of the protocol.
+/// The tag of a client's request among the messages of the protocol; [`READ`] of one that reads.
 const REQUEST_TAG: u8 = 0;
 /// Bytes of a request beside its operation and its authenticator.
 const OVERHEAD_BYTES: usize = 1 + 4 + 8 + 4 + 1 + 64;
@@ -49,10 +50,19 @@ impl Requests {
 
     /// The frame of request `number`: the same each time it is made.
     pub fn frame(&mut self, number: u64) -> Bytes {
+        self.tagged(REQUEST_TAG, number)
+    }
+
+    /// The frame that asks every replica for the result without an order (OSDI'99 5.1).
+    pub fn read_frame(&mut self, number: u64) -> Bytes {
+        self.tagged(READ, number)
+    }
+
+    fn tagged(&mut self, tag: u8, number: u64) -> Bytes {
         let proof = self.proof(number);
         let operation = self.plan.operation(number);
         let mut out = Vec::with_capacity(OVERHEAD_BYTES + operation.len());
-        out.push(REQUEST_TAG);
+        out.push(tag);
         self.plan.client(number).encode(&mut out);
         self.plan.timestamp(number).encode(&mut out);
         encode_bytes(operation, &mut out);
@@ -144,7 +154,9 @@ mod tests {
                 let message = Message::Request(signed);
                 let frame = requests.frame(number);
                 assert_eq!(frame, message.to_frame());
-                assert_eq!(Message::from_frame(&frame), Ok(message));
+                assert_eq!(Message::from_frame(&frame), Ok(message.clone()));
+                let Message::Request(signed) = message else { unreachable!("it was just made") };
+                assert_eq!(requests.read_frame(number), Message::Read(signed).to_frame());
             }
         }
     }

@@ -59,7 +59,7 @@ pub struct Watched {
 pub struct Sent {
     /// Requests of each client, the spoilt ones included; their timestamps are 1, 2, ...
     pub turns: Vec<u64>,
-    /// Requests that were answered by f + 1 replicas.
+    /// Requests that were ordered and answered by f + 1 replicas.
     pub acknowledged: Numbers,
 }
 

@@ -58,6 +58,15 @@ impl Workload {
         &self.operations[(i % self.operations.len() as u64) as usize]
     }
 
+    /// Whether operation `i` only reads.
+    #[inline]
+    pub fn only_reads(&self, i: u64) -> bool {
+        let reads =
+            |operation: &Bytes| matches!(Operation::parse(operation), Ok(Operation::Get { .. }));
+        // The ledger has no operation that reads, whatever its bytes would mean to the store.
+        !matches!(self.state, State::Ledger) && reads(self.operation(i))
+    }
+
     /// Operations before they repeat.
     pub fn len(&self) -> usize {
         self.operations.len()

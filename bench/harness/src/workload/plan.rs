@@ -79,6 +79,12 @@ impl Plan {
         self.workload.operation(number)
     }
 
+    /// Whether it only reads: replicas can answer it without ordering it.
+    #[inline]
+    pub fn only_reads(&self, number: u64) -> bool {
+        self.workload.only_reads(number)
+    }
+
     /// Whether its proof is spoilt.
     #[inline]
     pub fn is_invalid(&self, number: u64) -> bool {

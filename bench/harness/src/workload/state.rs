@@ -72,6 +72,13 @@ impl Application for StateMachine {
         }
     }
 
+    fn query(&self, client: ClientId, operation: &Bytes) -> Option<Bytes> {
+        match self {
+            StateMachine::KeyValue(store) => store.query(client, operation),
+            StateMachine::Ledger(ledger) => ledger.query(client, operation),
+        }
+    }
+
     fn root(&mut self) -> Digest {
         match self {
             StateMachine::KeyValue(store) => store.root(),

@@ -117,6 +117,10 @@ impl Port for Server {
 }
 
 fn run(server: &mut Server, pace: Loop, shares: Shares) -> LoadReport {
+    run_with(server, pace, shares, false)
+}
+
+fn run_with(server: &mut Server, pace: Loop, shares: Shares, read_only: bool) -> LoadReport {
     let mut config = ClusterConfig::new(4).unwrap();
     config.client_auth = ClientAuthKind::Mac;
     let keys = ClusterKeys::new(&config.check().unwrap(), PROTOCOL);
@@ -132,6 +136,7 @@ fn run(server: &mut Server, pace: Loop, shares: Shares) -> LoadReport {
         drain_max: Duration::from_secs(1),
         client_window: 1 << 16,
         client_to_all: false,
+        read_only,
     };
     let interrupt = Arc::new(AtomicBool::new(false));
     let generator = Generator::new(load, requests, Arc::new(SendTimes::default()), interrupt);
@@ -208,4 +213,14 @@ fn spoilt_requests_are_sent_beside_the_others_and_wait_for_nothing() {
     assert_eq!((report.intended, report.completed), (1000, 1000));
     let all = report.sent_invalid as f64 / server.received.len() as f64;
     assert!((0.2..0.3).contains(&all), "{all}");
+}
+
+#[test]
+fn where_reads_are_not_ordered_a_write_takes_a_quorum_of_equal_replies_too() {
+    for (read_only, completed) in [(false, 1000), (true, 0)] {
+        // Two replicas say one thing, two another: neither is a quorum of four.
+        let mut server = Server { liars: 2, ..Server::new() };
+        let report = run_with(&mut server, open(1000.0), Shares::default(), read_only);
+        assert_eq!(report.completed, completed, "read_only = {read_only}");
+    }
 }

@@ -43,6 +43,19 @@ fn is(record: &Record, name: &str, expected: f64) -> bool {
 }
 
 #[test]
+fn osdi99_5_1_reads_are_answered_without_an_order_and_the_oracle_finds_nothing_amiss() {
+    for transport in ["memory", "tcp"] {
+        let transport = format!("transport={transport}");
+        let record = passed(&["workload=ycsb-a", "read_only=true", &transport]);
+        let share = value(&record, "reads_unordered_share");
+        assert!((0.1..0.6).contains(&share), "half of all are reads: {share}");
+        assert!(value(&record, "dropped") < 1.0);
+    }
+    let record = passed(&["workload=ycsb-a"]);
+    assert!(is(&record, "reads_unordered_share", 0.0) && is(&record, "reads_split", 0.0));
+}
+
+#[test]
 fn every_authentication_and_transport_gives_the_metrics_of_the_contract() {
     for auth in ["signature", "mac", "none"] {
         for transport in ["memory", "tcp"] {

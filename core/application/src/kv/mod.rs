@@ -223,6 +223,14 @@ impl Application for KvStore {
         assert!(self.value_bytes <= self.limits.value_bytes_max, "{} bytes", self.value_bytes);
     }
 
+    fn query(&self, client: ClientId, operation: &Bytes) -> Option<Bytes> {
+        let Ok(operation @ Operation::Get { key }) = Operation::parse(operation) else {
+            return None;
+        };
+        let allowed = self.permissions.allow(client, operation.needs());
+        Some(if allowed { self.read(key) } else { Outcome::Forbidden.to_result() })
+    }
+
     fn root(&mut self) -> Digest {
         let pages = self.tree.root(|nth, out| self.pages[nth].encode(out));
         // RFC 6962 splits 2^k + 1 leaves into the first 2^k and the last one.

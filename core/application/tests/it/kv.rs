@@ -30,6 +30,24 @@ fn assert_outcomes(results: &[Bytes], expected: &[Outcome<'_>]) {
 }
 
 #[test]
+fn osdi99_5_1_a_query_answers_as_an_execution_would_and_only_what_reads() {
+    let allowed = Permissions::new(Allowed::ALL).with(ClientId(9), Allowed::PUT);
+    let mut store = KvStore::new(SMALL, allowed);
+    execute(&mut store, 1, &[put(1, b"one")]);
+    let root = store.root();
+    let asked = [(CLIENT, get(1)), (CLIENT, get(2)), (ClientId(9), get(1))];
+    for (seq, (client, operation)) in (2..).zip(asked) {
+        let answer = store.query(client, &operation);
+        assert_eq!(answer.as_ref(), execute_as(&mut store, seq, client, &[operation]).first());
+    }
+    let patch = Operation::ReadModifyWrite { key: 1, offset: 0, patch: b"x" }.to_frame();
+    for operation in [put(1, b"two"), patch, Bytes::from_static(b"no operation")] {
+        assert_eq!(store.query(CLIENT, &operation), None);
+    }
+    assert_eq!(store.root(), root, "nothing was written");
+}
+
+#[test]
 fn a_get_answers_what_was_put_last() {
     let batch = [get(1), put(1, b"one"), get(1), put(1, b""), get(1), get(2)];
     let results = execute(&mut store(), 1, &batch);

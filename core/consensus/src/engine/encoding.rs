@@ -76,6 +76,14 @@ impl Encode for StateWork {
                     encode_bytes(part, out);
                 }
             }
+            StateWork::Query { operations } => {
+                out.push(4);
+                (operations.len() as u32).encode(out);
+                for (client, operation) in operations {
+                    client.encode(out);
+                    encode_bytes(operation, out);
+                }
+            }
             StateWork::Retain { from, leased, after } => {
                 out.push(3);
                 from.encode(out);

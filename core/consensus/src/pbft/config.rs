@@ -56,6 +56,10 @@ pub struct Config {
     /// Whether the replica keeps a journal ([`crate::engine::Output::Persist`]), so that it can be
     /// restarted. Without one, a replica that stops counts among the faulty ones. Default off.
     pub journal: bool,
+    /// Whether requests that only read are answered without being ordered (OSDI'99 5.1): two
+    /// message delays instead of five. Every client must then take every result, of writes too, at
+    /// a quorum of equal replies, or a read may miss a write that was answered. Default off.
+    pub read_only: bool,
 }
 
 /// Settings that do not fit together.
@@ -121,6 +125,7 @@ impl Config {
             status_interval: Duration::from_millis(100),
             view_timeout: Duration::from_secs(5),
             journal: false,
+            read_only: false,
         }
     }
 

@@ -26,6 +26,8 @@ const STABLE: u8 = 11;
 const FETCH_STATE: u8 = 12;
 const STATE_MANIFEST: u8 = 13;
 const STATE_SLICE: u8 = 14;
+/// The tag of a request that only reads, as clients send it.
+pub const READ: u8 = 15;
 
 /// Declares a statement of one replica: its fields, its encoding, its domain, its signer.
 macro_rules! statement {
@@ -212,6 +214,8 @@ pub struct FetchStatement {
 pub enum Message {
     /// A client's request, from the client or forwarded by a backup.
     Request(SignedRequest),
+    /// A client's request that only reads: answered without being ordered.
+    Read(SignedRequest),
     /// The primary's proposal and its batch.
     PrePrepare(Signed<PrePrepare>, Arc<Batch>),
     /// A backup agrees to the order.
@@ -249,7 +253,7 @@ impl Message {
     /// its sender.
     pub fn sender(&self) -> Option<ReplicaId> {
         match self {
-            Message::Request(_) => None,
+            Message::Request(_) | Message::Read(_) => None,
             Message::PrePrepare(signed, _) => Some(signed.body.replica),
             Message::Prepare(signed) => Some(signed.body.replica),
             Message::Commit(signed) => Some(signed.body.replica),
@@ -282,6 +286,7 @@ impl Message {
     pub fn kind(&self) -> &'static str {
         match self {
             Message::Request(_) => "request",
+            Message::Read(_) => "read",
             Message::PrePrepare(..) => "pre-prepare",
             Message::Prepare(_) => "prepare",
             Message::Commit(_) => "commit",
@@ -303,7 +308,7 @@ impl Message {
 impl Claimed for Message {
     fn claims(&self, sink: &mut Claims<'_>) {
         match self {
-            Message::Request(request) => request.claims(sink),
+            Message::Request(request) | Message::Read(request) => request.claims(sink),
             Message::PrePrepare(signed, batch) => {
                 // Before any signature: a batch that its proposal does not name costs a digest.
                 if signed.body.digest != batch.digest() {
@@ -357,7 +362,8 @@ impl Claimed for Message {
 impl Sealable for Message {
     fn seal(&mut self, sealer: &mut Sealer) {
         match self {
-            Message::Request(_) => {} // A client's word; a replica cannot seal it.
+            // A client's word; a replica cannot seal it.
+            Message::Request(_) | Message::Read(_) => {}
             Message::PrePrepare(signed, _) => sealer.seal(signed),
             Message::Prepare(signed) => sealer.seal(signed),
             Message::Commit(signed) => sealer.seal(signed),
@@ -563,6 +569,10 @@ impl Encode for Message {
                 out.push(STATE_SLICE);
                 slice.encode(out);
             }
+            Message::Read(request) => {
+                out.push(READ);
+                request.encode(out);
+            }
         }
     }
 }
@@ -589,6 +599,7 @@ impl Decode for Message {
             FETCH_STATE => Message::FetchState(Signed::decode(reader)?),
             STATE_MANIFEST => Message::StateManifest(Arc::new(Decode::decode(reader)?)),
             STATE_SLICE => Message::StateSlice(Arc::new(Decode::decode(reader)?)),
+            READ => Message::Read(SignedRequest::decode(reader)?),
             tag => return Err(WireError::Tag { tag, of: "message" }),
         })
     }

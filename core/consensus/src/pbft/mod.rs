@@ -18,6 +18,8 @@
 //! - A committed batch goes to a replica of another view with its commit certificate, so that state
 //!   transfer is for what no log holds any more.
 //! - Retransmission is asked for by status messages (TOCS'02 5.2), one bounded message a period.
+//! - After a restart a replica answers no read-only request until it is past all that it may have
+//!   executed before: its state is older than what it has answered (see `reads`).
 
 use quorumark_primitives::signed::ProtocolId;
 
@@ -34,6 +36,7 @@ mod journal;
 mod log;
 mod message;
 mod new_view;
+mod reads;
 mod recovery;
 mod rejoin;
 mod repair;
@@ -51,7 +54,7 @@ pub use config::{CheckedConfig, Config, ConfigError};
 pub use journal::{Record, StableRecord};
 pub use message::{
     Checkpoint, Commit, FetchStatement, Heard, Message, NewViewStatement, PrePrepare, Prepare,
-    SlotStatus, Status, StatusStatement, ViewChangeStatement, ViewPhase,
+    READ, SlotStatus, Status, StatusStatement, ViewChangeStatement, ViewPhase,
 };
 pub use replica::{Counters, Pbft};
 pub use state_message::{

@@ -77,6 +77,7 @@ impl Pbft {
                 Record::NewView(new_view) => self.recover_new_view(new_view, &mut spoken),
             }
         }
+        self.read_beyond_recovery();
         self.say_again(spoken, out);
     }
 

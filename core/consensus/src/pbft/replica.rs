@@ -15,6 +15,7 @@ use super::execution::Cursor;
 use super::journal::{Journal, Record};
 use super::log::{Cast, Log, Place};
 use super::message::{Checkpoint, Message, PrePrepare};
+use super::reads::Reads;
 use super::rejoin::Rejoin;
 use super::repair::Watch;
 use super::serving::Serving;
@@ -55,6 +56,10 @@ pub struct Counters {
     pub messages_out_of_reach: u64,
     /// Messages that their sender may not say, such as a backup's pre-prepare.
     pub messages_improper: u64,
+    /// Requests that only read and were answered, without being ordered.
+    pub reads_answered: u64,
+    /// Such requests that were passed over: the client gets its answer as an ordinary one.
+    pub reads_refused: u64,
     /// Conflicting pairs found.
     pub evidence_found: u64,
     /// Status messages said.
@@ -135,6 +140,7 @@ pub struct Pbft {
     pub(super) batcher: Batcher,
     pub(super) cursor: Cursor,
     pub(super) clients: ClientTable,
+    pub(super) reads: Reads,
     pub(super) checkpoints: Checkpoints,
     /// The last sequence number that this replica proposed.
     pub(super) proposed: Seq,
@@ -174,6 +180,7 @@ impl Pbft {
             }),
             cursor: Cursor::default(),
             clients: ClientTable::new(config.clients_max, config.client_window),
+            reads: Reads::default(),
             checkpoints: Checkpoints::new(config.committee, config.checkpoint_interval),
             proposed: Seq(0),
             watch: Watch::new(&config),
@@ -227,6 +234,7 @@ impl Pbft {
         }
         match message {
             Message::Request(request) => self.on_request(request, out),
+            Message::Read(request) => self.on_read(request),
             Message::PrePrepare(signed, batch) => self.on_pre_prepare(signed, batch, out),
             Message::Prepare(signed) => self.on_prepare(signed, out),
             Message::Commit(signed) => self.on_commit(signed, out),
@@ -425,6 +433,7 @@ impl Engine for Pbft {
         self.enter_when_ready(out);
         self.end_abstention(out);
         self.propose(out);
+        self.ask_reads(out);
     }
 
     fn next_timeout(&self) -> Option<Instant> {

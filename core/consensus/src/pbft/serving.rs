@@ -38,8 +38,8 @@ const LEASE_INTERVALS: u32 = 32;
 /// How many windows on a lease ends in any case.
 const LEASE_WINDOWS_MAX: u64 = 64;
 
-// The questions of peers, and those of an own transfer.
-const _: () = assert!(ASKS_MAX + 2 <= STATE_WORK_MAX);
+// The questions of peers, those of an own transfer, and one query of clients.
+const _: () = assert!(ASKS_MAX + 3 <= STATE_WORK_MAX);
 
 /// The answering side of transfers.
 #[derive(Debug)]
@@ -197,6 +197,7 @@ impl Pbft {
                 assert_eq!(ask.seq, seq, "answers come back in the order asked");
                 self.read(ask, found, out);
             }
+            StateAnswer::Results { results } => self.on_results(results, out),
             StateAnswer::Restored { seq, done } => self.on_restored(seq, done, out),
         }
     }

@@ -112,8 +112,10 @@ fn a_request_that_shows_nothing_is_refused_where_clients_sign() {
     let strip = |request: SignedRequest| SignedRequest::new(request.request, ClientProof::None);
     let bad = proposal_of(&mut one, 2, strip);
     assert_eq!(refusal(&one, &bad), Some(Refusal::ClientAuth));
-    let bare = Message::Request(strip(one.keys.request(0, 1, b"op")));
-    assert_eq!(refusal(&one, &bare), Some(Refusal::ClientAuth));
+    for bare in [Message::Request, Message::Read] {
+        let bare = bare(strip(one.keys.request(0, 1, b"op")));
+        assert_eq!(refusal(&one, &bare), Some(Refusal::ClientAuth));
+    }
 }
 
 #[test]

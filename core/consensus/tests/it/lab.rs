@@ -208,7 +208,8 @@ impl Lab {
         self.events.insert((self.now + after, self.scheduled), event);
     }
 
-    fn transmit(&mut self, to: ReplicaId, message: &Message) {
+    /// A message is on its way to a replica.
+    pub(crate) fn transmit(&mut self, to: ReplicaId, message: &Message) {
         self.transmit_late(to, message, Duration::ZERO);
     }
 

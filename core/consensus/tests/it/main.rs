@@ -14,6 +14,7 @@ mod lab;
 mod network;
 mod new_view;
 mod one;
+mod reads;
 mod recovery;
 mod rejoin;
 mod repair;

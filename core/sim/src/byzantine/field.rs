@@ -56,7 +56,7 @@ trait Fields {
 /// Shows every field of a message, by name.
 fn visit(message: &mut Message, fields: &mut dyn Fields) {
     match message {
-        Message::Request(_) => {}
+        Message::Request(_) | Message::Read(_) => {}
         Message::PrePrepare(signed, batch) => {
             fields.number("view", &mut signed.body.view.0);
             fields.number("seq", &mut signed.body.seq.0);

@@ -98,7 +98,7 @@ impl Liar {
     /// Whether it passes over a message.
     pub(crate) fn ignores(&self, message: &Message, now: u64) -> bool {
         match message {
-            Message::Request(request) => {
+            Message::Request(request) | Message::Read(request) => {
                 self.lie(Lie::Censor, now).is_some_and(|lie| request.request.client.0 == lie.client)
             }
             _ => false,

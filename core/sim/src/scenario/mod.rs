@@ -191,6 +191,8 @@ pub struct Settings {
     pub view_timeout: Duration,
     /// Whether replicas keep a journal.
     pub journal: bool,
+    /// Whether reads are answered without being ordered.
+    pub read_only: bool,
 }
 
 /// What clients do.

@@ -119,6 +119,7 @@ fn settings(top: &Table<'_>) -> Read<Settings> {
         status_interval: duration("status_interval", SECOND / 10)?,
         view_timeout: duration("view_timeout", SECOND)?,
         journal: table.flag("journal")?.unwrap_or(true),
+        read_only: table.flag("read_only")?.unwrap_or(false),
     })
 }
 

@@ -80,6 +80,8 @@ pub(super) const CONFIG: Section = Section {
         "status_interval", "duration", "100ms", "How long a replica waits before it says what it lacks.";
         "view_timeout", "duration", "1s", "How long the oldest known request may wait for execution.";
         "journal", "true | false", "true", "Whether replicas keep a journal, so that they can restart.";
+        "read_only", "true | false", "false",
+            "Whether gets are answered without being ordered; every result then takes a quorum.";
     ],
 };
 

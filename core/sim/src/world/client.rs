@@ -27,6 +27,8 @@ pub(super) struct Client {
     sealer: Sealer,
     sessions: ClientSessions,
     committee: Committee,
+    /// Whether what only reads is first asked of all without being ordered.
+    read_only: bool,
     /// The view of the last answer: who the primary is.
     view: View,
     timestamp: u64,
@@ -44,6 +46,8 @@ struct Pending {
     /// The key, and the value that it writes, if it writes one.
     key: u64,
     value: Option<Bytes>,
+    /// While it is asked as a read: the ordinary request that follows if that fails.
+    ordinary: Option<Bytes>,
     replies: Vec<Received>,
     sent: u32,
 }
@@ -59,13 +63,20 @@ struct Received {
 }
 
 impl Client {
-    pub(super) fn new(id: u32, keys: &Keys, committee: Committee, seed: u64) -> Client {
+    pub(super) fn new(
+        id: u32,
+        keys: &Keys,
+        committee: Committee,
+        read_only: bool,
+        seed: u64,
+    ) -> Client {
         use quorumark_primitives::signed::Signer;
         Client {
             id: ClientId(id),
             sealer: keys.sealer(Signer::Client(id)),
             sessions: keys.of_client(id),
             committee,
+            read_only,
             view: View(0),
             timestamp: 0,
             pending: BTreeMap::new(),
@@ -94,8 +105,14 @@ impl Client {
         let digest = request.digest();
         let proof = self.sealer.sign(&RequestStatement { client: self.id, digest });
         let signed = SignedRequest::new(request, ClientProof::Signature(proof));
-        let frame = Message::Request(signed).to_frame();
-        let pending = Pending { frame: frame.clone(), key, value, replies: Vec::new(), sent: 1 };
+        let ordinary = Message::Request(signed.clone()).to_frame();
+        let reads = self.read_only && value.is_none();
+        let (frame, ordinary) = match reads {
+            true => (Message::Read(signed).to_frame(), Some(ordinary)),
+            false => (ordinary, None),
+        };
+        let replies = Vec::new();
+        let pending = Pending { frame: frame.clone(), key, value, ordinary, replies, sent: 1 };
         let before = self.pending.insert(self.timestamp, pending);
         debug_assert!(before.is_none(), "a timestamp is used once");
         (self.timestamp, frame, Submitted { client: self.id, timestamp, digest, operation })
@@ -121,20 +138,36 @@ impl Client {
         (operation, Some(value))
     }
 
+    /// Whether a request is asked of all without being ordered.
+    pub(super) fn reads(&self, timestamp: u64) -> bool {
+        self.pending.get(&timestamp).is_some_and(|pending| pending.ordinary.is_some())
+    }
+
     /// The frame to send again, and after how long to look again; `None` when it is answered.
+    ///
+    /// OSDI'99 5.1: a read without a quorum of equal replies "retransmits the request as a regular
+    /// read-write request after its retransmission timer expires".
     pub(super) fn again(&mut self, timestamp: u64, wait: u64) -> Option<(Bytes, u64)> {
         let pending = self.pending.get_mut(&timestamp)?;
         let doublings = pending.sent.min(DOUBLINGS_MAX);
         pending.sent = pending.sent.saturating_add(1);
+        if let Some(ordinary) = pending.ordinary.take() {
+            pending.frame = ordinary;
+            pending.replies.clear();
+        }
         Some((pending.frame.clone(), wait.saturating_mul(1 << doublings)))
     }
 
     /// Takes a reply; the answer, if it completes one (PBFT 4.1: f + 1 equal replies; a quorum where
-    /// the execution was tentative).
+    /// the execution was tentative, where nothing was ordered, and of every request where reads are
+    /// not ordered: see the engine's `reads`).
     pub(super) fn reply(&mut self, from: u16, frame: Bytes) -> Option<Answered> {
         let reply = self.authentic(from, frame)?;
         let committee = self.committee;
         let pending = self.pending.get_mut(&reply.timestamp.0)?;
+        if pending.ordinary.is_some() != (reply.seq == Seq(0)) {
+            return None; // Late, from when it was asked as a read; or no answer to a read.
+        }
         let known = pending.replies.iter().position(|known| known.replica == reply.replica);
         match known.and_then(|at| pending.replies.get(at).map(|known| (at, known.tentative))) {
             // A committed reply takes the place of a tentative one; any other second one is passed
@@ -155,10 +188,14 @@ impl Client {
             replies.filter(|known| known.seq == reply.seq && known.result == reply.result)
         };
         let committed = equal().filter(|known| !known.tentative).count();
-        let how = if committed >= committee.weak_quorum() {
+        let enough = if self.read_only { committee.quorum() } else { committee.weak_quorum() };
+        let how = if committed >= enough && reply.seq > Seq(0) {
             Acknowledgement::Committed
         } else if equal().count() >= committee.quorum() {
-            Acknowledgement::Tentative
+            match reply.seq {
+                Seq(0) => Acknowledgement::ReadOnly,
+                _ => Acknowledgement::Tentative,
+            }
         } else {
             return None;
         };
@@ -201,6 +238,77 @@ impl Client {
                 self.seen.remove(&key);
             }
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GETS: Workload = Workload {
+        clients: 1,
+        operations: 9,
+        keys: 1,
+        mix: [1, 0, 0],
+        interval: None,
+        retransmit: 1,
+        to_all: false,
+    };
+
+    /// A client that asked for something, and the keys of its replicas.
+    fn asking(read_only: bool, mix: [u64; 3]) -> (Client, Keys, u64) {
+        let keys = Keys::new(1, false, 4, 1);
+        let mut client = Client::new(0, &keys, Committee::new(4).unwrap(), read_only, 1);
+        let (timestamp, ..) = client.submit(&Workload { mix, ..GETS });
+        (client, keys, timestamp)
+    }
+
+    fn hear(client: &mut Client, keys: &Keys, replica: u16, seq: u64) -> Option<Acknowledgement> {
+        let reply = Reply {
+            view: View(0),
+            seq: Seq(seq),
+            timestamp: Timestamp(1),
+            client: ClientId(0),
+            replica: ReplicaId(replica),
+            result: Bytes::from_static(b"result"),
+            tentative: seq == 0,
+        };
+        let mut frame = reply.to_frame().to_vec();
+        let tag = keys.of_replica(replica).tag(0, Domain::Reply, &frame).unwrap();
+        tag.encode(&mut frame);
+        client.reply(replica, Bytes::from(frame)).map(|answered| answered.how)
+    }
+
+    #[test]
+    fn osdi99_5_1_a_read_takes_a_quorum_and_no_answer_that_names_an_order() {
+        let (mut client, keys, timestamp) = asking(true, [1, 0, 0]);
+        assert!(client.reads(timestamp));
+        assert_eq!((0..2).find_map(|id| hear(&mut client, &keys, id, 0)), None);
+        assert_eq!(hear(&mut client, &keys, 3, 7), None);
+        assert_eq!(hear(&mut client, &keys, 2, 0), Some(Acknowledgement::ReadOnly));
+    }
+
+    #[test]
+    fn osdi99_5_1_a_read_given_up_is_an_ordinary_request_and_late_answers_count_no_more() {
+        let (mut client, keys, timestamp) = asking(true, [1, 0, 0]);
+        assert_eq!((0..2).find_map(|id| hear(&mut client, &keys, id, 0)), None);
+        let (frame, _) = client.again(timestamp, 1).unwrap();
+        assert!(matches!(Message::from_frame(&frame), Ok(Message::Request(_))));
+        assert_eq!((2..4).find_map(|id| hear(&mut client, &keys, id, 0)), None);
+        assert_eq!((0..2).find_map(|id| hear(&mut client, &keys, id, 5)), None);
+        assert_eq!(hear(&mut client, &keys, 2, 5), Some(Acknowledgement::Committed));
+    }
+
+    #[test]
+    fn a_write_takes_a_quorum_where_reads_are_not_ordered_and_f_plus_one_elsewhere() {
+        for (read_only, needed) in [(false, 2), (true, 3)] {
+            let (mut client, keys, timestamp) = asking(read_only, [0, 1, 0]);
+            assert!(!client.reads(timestamp));
+            let how: Vec<_> = (0..needed).map(|id| hear(&mut client, &keys, id, 5)).collect();
+            let (last, before) = how.split_last().unwrap();
+            assert!(before.iter().all(Option::is_none), "read_only = {read_only}");
+            assert_eq!(*last, Some(Acknowledgement::Committed));
         }
     }
 }

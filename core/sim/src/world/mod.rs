@@ -117,6 +117,7 @@ pub(crate) fn engine_config(scenario: &Scenario, replica: u16) -> Result<Checked
     config.status_interval = settings.status_interval;
     config.view_timeout = settings.view_timeout;
     config.journal = settings.journal;
+    config.read_only = settings.read_only;
     config.check().map_err(|error| error.to_string())
 }
 
@@ -131,7 +132,7 @@ impl<'a> World<'a> {
         let committee = Committee::new(usize::from(n)).expect("the scenario was checked");
         let keys = Keys::new(seed, scenario.real_crypto, n, scenario.workload.clients);
         let clients = (0..scenario.workload.clients)
-            .map(|id| Client::new(id, &keys, committee, seed))
+            .map(|id| Client::new(id, &keys, committee, scenario.config.read_only, seed))
             .collect();
         let mut world = World {
             scenario,
@@ -334,10 +335,11 @@ impl<'a> World<'a> {
         }
         let Some(asking) = self.clients.get_mut(client as usize) else { return };
         let (timestamp, frame, submitted) = asking.submit(workload);
-        let primary = asking.primary();
+        let (primary, reads) = (asking.primary(), asking.reads(timestamp));
         self.tell(Fact::Submitted(submitted));
         self.queue.push(self.now + workload.retransmit, Due::Retry { client, timestamp });
-        if workload.to_all {
+        // OSDI'99 5.1: "a client multicasts a read-only request to all replicas".
+        if workload.to_all || reads {
             self.ask_all(client, &frame);
         } else {
             let to = End::Replica(primary.0);

@@ -507,7 +507,7 @@ fn from_replica(from: Sender) -> Option<u16> {
 /// The trace's name of a message's kind.
 pub(super) fn kind_of(message: &Message) -> MessageKind {
     match message {
-        Message::Request(_) => MessageKind::Request,
+        Message::Request(_) | Message::Read(_) => MessageKind::Request,
         Message::PrePrepare(..) => MessageKind::PrePrepare,
         Message::Prepare(_) => MessageKind::Prepare,
         Message::Commit(_) => MessageKind::Commit,

@@ -7,11 +7,13 @@ use std::path::Path;
 use quorumark_primitives::Digest;
 use quorumark_sim::judge::{self, Judged, Setting};
 use quorumark_sim::scenario::Template;
+use quorumark_sim::trace::{Acknowledgement, Fact};
 
 /// Seeds that each example is run with.
 const SEEDS: u64 = 4;
 
 const SWARM: &str = include_str!("../../scenarios/swarm.toml");
+const READS: &str = include_str!("../../scenarios/reads.toml");
 
 fn judged(text: &str, file: &str, seeds: u64, jobs: usize) -> Vec<Judged> {
     let template = Template::parse(text, file).unwrap();
@@ -51,6 +53,28 @@ fn the_swarm_passes_and_most_of_its_seeds_change_the_view_and_some_transfer_a_st
         runs.iter().map(|run| run.verdict.report.summary.answered).collect();
     answered.sort_unstable();
     assert!(answered[10] >= 200, "{answered:?}");
+}
+
+#[test]
+fn osdi99_5_1_reads_without_an_order_are_linearizable_and_answered_under_every_fault() {
+    let swarm = format!("{SWARM}\n[config]\nread_only = true\n[workload]\nkeys = 3\n");
+    for (text, seeds, least) in [(READS, 40, 200), (&swarm, 20, 10)] {
+        let template = Template::parse(text, "reads.toml").unwrap();
+        let setting = Setting { events_max: 10_000_000, jobs: 1, version: "test", commit: None };
+        let (mut failed, mut unordered) = (Vec::new(), 0);
+        for seed in 0..seeds {
+            let judged = judge::one(&template, seed, &setting, |event| {
+                let how = match &event.fact {
+                    Fact::Answered(it) => it.how,
+                    _ => return,
+                };
+                unordered += u64::from(how == Acknowledgement::ReadOnly);
+            });
+            failed.extend(failures(&[judged.unwrap()]));
+        }
+        assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+        assert!(unordered >= seeds * least, "{unordered} reads in {seeds} seeds");
+    }
 }
 
 #[test]

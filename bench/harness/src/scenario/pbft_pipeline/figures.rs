@@ -173,6 +173,7 @@ fn counts(outcome: &Outcome, settings: &Settings, metrics: &mut Metrics) {
     let engines = || outcome.cluster.replicas.iter().filter_map(|r| r.engine);
     let batches = engines().map(|engine| engine.batches_committed).max().unwrap_or(0);
     let executed = outcome.findings.executed;
+    let answered = executed + load.reads_unordered;
     let each = |sum: u64, of: u64| (of > 0).then(|| sum as f64 / of as f64);
 
     metrics.set("intended", load.intended as f64);
@@ -182,13 +183,15 @@ fn counts(outcome: &Outcome, settings: &Settings, metrics: &mut Metrics) {
     metrics.set("rejected_requests", total.requests_refused as f64);
     metrics.set("sent_invalid", load.sent_invalid as f64);
     metrics.set("duplicates", load.replies_repeated as f64);
+    metrics.set("reads_unordered_share", each(load.reads_unordered, answered));
+    metrics.set("reads_split", load.reads_split as f64);
     metrics.set("retransmitted", load.retransmitted as f64);
     let signed = settings.cluster.client_auth == ClientAuthKind::Signature;
     let proofs = if signed { total.client_proofs_verified } else { 0 };
-    metrics.set("signatures_verified_per_tx", each(proofs, executed));
+    metrics.set("signatures_verified_per_tx", each(proofs, answered));
     metrics.set("messages_per_batch", each(phase_messages(&total), batches));
     let bytes = total.bytes_sent + total.bytes_to_clients + load.bytes_sent;
-    metrics.set("bytes_per_tx", each(bytes, executed));
+    metrics.set("bytes_per_tx", each(bytes, answered));
     metrics.set("batch_size_mean", each(executed, batches));
     let entered = engines().map(|engine| engine.views_entered).max().unwrap_or(0);
     metrics.set("view_changes", entered as f64);

@@ -46,6 +46,8 @@ const METRICS: &[MetricSpec] = &[
     metric("dropped", "sent and never answered"),
     metric("rejected_requests", "requests that replicas refused for their proof"),
     metric("duplicates", "replies of replicas that had answered already"),
+    metric("reads_unordered_share", "transactions that were reads answered without an order"),
+    metric("reads_split", "reads that replicas answered differently, and that were ordered then"),
     metric("signatures_verified_per_tx", "client signatures verified, over all replicas"),
     metric("messages_per_batch", "pre-prepares, prepares and commits of one batch"),
     metric("bytes_per_tx", "bytes sent by replicas and clients"),

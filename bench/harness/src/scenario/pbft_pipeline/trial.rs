@@ -124,6 +124,7 @@ pub(super) fn run(
         drain_max: DRAIN_MAX,
         client_window: config.engine.client_window,
         client_to_all: settings.client_to_all,
+        read_only: settings.cluster.engine.read_only,
     };
     let interrupt = Arc::new(AtomicBool::new(false));
     let generator = Generator::new(load, requests, sends, Arc::clone(&interrupt));
