@@ -28,6 +28,18 @@ struct Page {
     entries: [Entry; PAGE as usize],
     /// The digest of all its entries, if it was computed since the last write.
     digest: Option<Digest>,
+    /// Its encoding, while every entry is done: most of a table changes no more, and is encoded
+    /// whole at each checkpoint.
+    block: Option<Block>,
+}
+
+/// The encoding of a page that is full. The replies of the page are views into it, so that it
+/// takes the place of 64 allocations and costs no memory beside them.
+#[derive(Debug)]
+struct Block {
+    bytes: Bytes,
+    /// The last sequence number that wrote into the page.
+    last: Seq,
 }
 
 /// One client. Timestamps below its window are kept as long as a kept checkpoint has them in its
@@ -71,12 +83,13 @@ impl Record {
 
     pub(super) fn set(&mut self, timestamp: u64, entry: Entry) {
         let page = self.pages.entry(timestamp / PAGE).or_insert_with(|| {
-            Box::new(Page { entries: core::array::from_fn(|_| Entry::Free), digest: None })
+            let entries = core::array::from_fn(|_| Entry::Free);
+            Box::new(Page { entries, digest: None, block: None })
         });
         if let Some(slot) = page.entries.get_mut((timestamp % PAGE) as usize) {
             *slot = entry;
         }
-        page.digest = None;
+        page.written();
         self.digest = None;
     }
 
@@ -95,7 +108,7 @@ impl Record {
                 freed = true;
             }
             if freed {
-                page.digest = None;
+                page.written();
             }
         }
     }
@@ -133,7 +146,7 @@ impl Record {
                     Entry::Free => {}
                     _ => {
                         *entry = Entry::Free;
-                        page.digest = None;
+                        (page.digest, page.block) = (None, None);
                     }
                 }
             }
@@ -161,6 +174,7 @@ impl Record {
         hash.update(&self.highest.to_le_bytes());
         let low = window_low(self.highest, window);
         for (number, page) in self.pages.range_mut(low / PAGE..) {
+            page.settle(*number);
             let below = if *number == low / PAGE { (low % PAGE) as usize } else { 0 };
             // A page with nothing in it is no page: the hash depends on the window alone.
             if let Some(digest) = page.digest(below) {
@@ -193,25 +207,17 @@ impl Record {
         let span = Span { low: window_low(highest, window), highest, up_to };
         client.encode(out);
         highest.encode(out);
-        (self.entries(span).count() as u32).encode(out);
-        for (timestamp, seq, result) in self.entries(span) {
-            timestamp.encode(out);
-            seq.encode(out);
-            encode_bytes(result, out);
-        }
-    }
-
-    fn entries(&self, span: Span) -> impl Iterator<Item = (u64, Seq, &Bytes)> {
-        let pages = self.pages.range(span.low / PAGE..=span.highest / PAGE);
-        let entries = pages.flat_map(|(number, page)| {
-            (0..).zip(&page.entries).map(move |(place, entry)| (number * PAGE + place, entry))
-        });
-        entries.filter_map(move |(timestamp, entry)| match entry {
-            Entry::Done(seq, result) if span.has(timestamp, entry) => {
-                Some((timestamp, *seq, result))
+        let pages = || self.pages.range(span.low / PAGE..=span.highest / PAGE);
+        let count = pages().map(|(number, page)| page.count(*number, span)).sum::<usize>();
+        (count as u32).encode(out);
+        let block = pages().find_map(|(_, page)| page.block.as_ref());
+        out.reserve(block.map_or(0, |block| block.bytes.len() * pages().count()));
+        for (number, page) in pages() {
+            match page.whole(*number, span) {
+                Some(block) => out.extend_from_slice(&block.bytes),
+                None => page.encode(*number, span, out),
             }
-            _ => None,
-        })
+        }
     }
 
     /// Reads a record that a checkpoint at `seq` has.
@@ -253,6 +259,69 @@ impl Record {
 }
 
 impl Page {
+    /// What was computed of the entries holds no more.
+    fn written(&mut self) {
+        (self.digest, self.block) = (None, None);
+    }
+
+    /// Makes one block of a page that is full; `number` is its own.
+    fn settle(&mut self, number: u64) {
+        let done = |entry: &Entry| matches!(entry, Entry::Done(..));
+        if self.block.is_some() || !self.entries.iter().all(done) {
+            return;
+        }
+        let span = Span { low: 0, highest: u64::MAX, up_to: Seq(u64::MAX) };
+        let mut bytes = Vec::new();
+        self.encode(number, span, &mut bytes);
+        let bytes = Bytes::from(bytes);
+        let (mut end, mut last) = (0, Seq(0));
+        for entry in &mut self.entries {
+            let Entry::Done(seq, result) = entry else { continue };
+            // Timestamp, sequence number, length, result.
+            let start = end + size_of::<u64>() + size_of::<u64>() + size_of::<u32>();
+            end = start + result.len();
+            debug_assert_eq!(bytes.get(start..end), Some(&result[..]), "a view of the same bytes");
+            *result = bytes.slice(start..end);
+            last = last.max(*seq);
+        }
+        debug_assert_eq!(end, bytes.len(), "the entries are the block, one after the other");
+        self.block = Some(Block { bytes, last });
+    }
+
+    /// The block of a page that belongs to a span whole.
+    fn whole(&self, number: u64, span: Span) -> Option<&Block> {
+        let inside = span.low <= number * PAGE && number * PAGE + (PAGE - 1) <= span.highest;
+        self.block.as_ref().filter(|block| inside && block.last <= span.up_to)
+    }
+
+    fn count(&self, number: u64, span: Span) -> usize {
+        match self.whole(number, span) {
+            Some(_) => self.entries.len(),
+            None => self.entries(number, span).count(),
+        }
+    }
+
+    fn encode(&self, number: u64, span: Span, out: &mut Vec<u8>) {
+        for (timestamp, seq, result) in self.entries(number, span) {
+            timestamp.encode(out);
+            seq.encode(out);
+            encode_bytes(result, out);
+        }
+    }
+
+    fn entries(&self, number: u64, span: Span) -> impl Iterator<Item = (u64, Seq, &Bytes)> {
+        let entries = (0..).zip(&self.entries);
+        entries.filter_map(move |(place, entry)| {
+            let timestamp = number * PAGE + place;
+            match entry {
+                Entry::Done(seq, result) if span.has(timestamp, entry) => {
+                    Some((timestamp, *seq, result))
+                }
+                _ => None,
+            }
+        })
+    }
+
     /// The digest of its entries but for the first `below`; `None` when nothing is in the others.
     fn digest(&mut self, below: usize) -> Option<Digest> {
         let rest = self.entries.get(below..).unwrap_or_default();

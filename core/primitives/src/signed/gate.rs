@@ -176,6 +176,18 @@ impl Verifier {
         }
     }
 
+    /// Checks every claim of one value, as [`Verifier::verify`] does of many.
+    ///
+    /// # Errors
+    /// The value, and why it is not verified.
+    pub fn verify_one<T: Claimed>(&mut self, item: T) -> Result<Verified<T>, (T, Refusal)> {
+        let count = self.collect(core::slice::from_ref(&item));
+        debug_assert_eq!(count, 1, "one value is listed at once, however many signatures it has");
+        self.batch.verify(&mut self.verdicts);
+        let note = self.notes[0];
+        self.settle(item, Note::default(), note)
+    }
+
     /// Lists the claims of the first values, as many as one queue takes; returns how many.
     fn collect<T: Claimed>(&mut self, items: &[T]) -> usize {
         self.notes.clear();

@@ -171,5 +171,6 @@ fn wrong(asked: &Asked, what: &'static str) -> Violation {
 
 /// Bytes as a text of their own.
 fn text(value: &[u8]) -> String {
-    value.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = value.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }

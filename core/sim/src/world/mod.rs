@@ -18,7 +18,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use bytes::Bytes;
 use quorumark_consensus::Committee;
-use quorumark_consensus::pbft::{CheckedConfig, Config, Message};
+use quorumark_consensus::pbft::{CheckedConfig, Config};
 use quorumark_consensus::types::{ClientId, Instant, ReplicaId};
 use quorumark_primitives::Digest;
 
@@ -93,8 +93,6 @@ pub(crate) struct World<'a> {
     arrivals: Random,
     sink: &'a mut dyn FnMut(&Event),
     summary: Summary,
-    /// Scratch: the message that arrives.
-    arrived: Vec<Message>,
     /// Whose turn it is, for the report of a panic.
     current: Option<ReplicaId>,
 }
@@ -148,7 +146,6 @@ impl<'a> World<'a> {
             keys,
             sink,
             summary: Summary::default(),
-            arrived: Vec::new(),
             current: None,
         };
         let header = world.header(scenario_digest);

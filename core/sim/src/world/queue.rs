@@ -1,6 +1,6 @@
 //! What is still to happen, in the order of time.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use bytes::Bytes;
@@ -58,19 +58,25 @@ pub(super) enum Sender {
 }
 
 /// The events to come. Equal times keep the order in which they were set.
+///
+/// The heap holds small keys alone, since it moves them about; what happens lies still in a slab.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    heap: BinaryHeap<Entry>,
+    heap: BinaryHeap<Reverse<Key>>,
+    slab: Vec<Option<Due>>,
+    /// Empty places of the slab.
+    free: Vec<u32>,
     order: u64,
     /// When the last thing happened: nothing can be set before it.
     now: u64,
 }
 
-#[derive(Debug)]
-struct Entry {
+/// When something happens, its number among all that were set, and its place in the slab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
     at: u64,
     order: u64,
-    due: Due,
+    place: u32,
 }
 
 impl Queue {
@@ -81,14 +87,23 @@ impl Queue {
     pub(super) fn push(&mut self, at: u64, due: Due) {
         assert!(at >= self.now, "{at} is before {}", self.now);
         self.order += 1;
-        self.heap.push(Entry { at, order: self.order, due });
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.slab.push(None);
+            u32::try_from(self.slab.len() - 1).expect("frames under way are bounded far below")
+        });
+        let empty = &mut self.slab[place as usize];
+        debug_assert!(empty.is_none(), "a free place is empty");
+        *empty = Some(due);
+        self.heap.push(Reverse(Key { at, order: self.order, place }));
     }
 
     /// The next thing to happen, and when.
     pub(super) fn pop(&mut self) -> Option<(u64, Due)> {
-        let Entry { at, due, .. } = self.heap.pop()?;
+        let Reverse(Key { at, place, .. }) = self.heap.pop()?;
         debug_assert!(at >= self.now, "time runs forward");
         self.now = at;
+        self.free.push(place);
+        let due = self.slab[place as usize].take().expect("a key has something in its place");
         Some((at, due))
     }
 
@@ -97,24 +112,3 @@ impl Queue {
         self.heap.len()
     }
 }
-
-impl Ord for Entry {
-    /// The heap gives the greatest first: the earliest is the greatest.
-    fn cmp(&self, other: &Entry) -> Ordering {
-        (other.at, other.order).cmp(&(self.at, self.order))
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Entry) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Entry) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Entry {}

@@ -83,10 +83,7 @@ impl World<'_> {
         };
         let kind = kind_of(&message);
         node.fetched += if kind == MessageKind::StateSlice { bytes as u64 } else { 0 };
-        let mut verified = None;
-        self.arrived.push(message);
-        node.verifier.verify(&mut self.arrived, |verdict| verified = verdict.ok());
-        let Some(verified) = verified else {
+        let Ok(verified) = node.verifier.verify_one(message) else {
             return self.drop_frame(from, to, bytes, kind, DropCause::Refused);
         };
         if node.liar.as_ref().is_some_and(|liar| liar.ignores(verified.get(), self.now)) {
@@ -179,8 +176,9 @@ impl World<'_> {
         debug_assert!(node.up, "{} is down and takes no input", node.replica);
         self.current = Some(node.replica);
         let now = node.clock.local(self.now);
-        node.inputs.push_back(input);
-        while let Some(input) = self.nodes[at].inputs.pop_front() {
+        debug_assert!(node.inputs.is_empty(), "what follows from an input is fed with it");
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
             let node = &mut self.nodes[at];
             let done = matches!(input, Input::State(StateAnswer::Restored { done: true, .. }));
             node.engine.handle(now, input, &mut node.outbox);
@@ -191,7 +189,9 @@ impl World<'_> {
             for output in outbox.drain() {
                 self.output(at, output);
             }
-            self.nodes[at].outbox = outbox;
+            let node = &mut self.nodes[at];
+            node.outbox = outbox;
+            next = node.inputs.pop_front();
         }
         self.look(at);
         self.arm(at);
