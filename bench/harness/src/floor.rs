@@ -5,6 +5,10 @@
 //! of signers of the run, on one thread with nothing else going on, before the run and after it.
 //! What a run costs beyond their sum is consensus, queues and copies. Beside our verification
 //! stands ed25519-dalek's, so that a slow kernel cannot flatter the share.
+//!
+//! What signatures cost is kept in units of [`crate::pace`], since the same core is up to half as
+//! fast again from one second to the next, and brought to the pace that the run had. Digests and
+//! MACs hardly depend on it, and count as they cost at the best moment.
 
 use core::hint::black_box;
 
@@ -16,16 +20,18 @@ use quorumark_primitives::signed::{
     Context, Domain, ProtocolId, ReplicaSessions, Sealer, Signer, Statement,
 };
 use quorumark_primitives::wire::Encode;
+use quorumark_report::stats::median;
 
 use crate::clock::{Cost, Scope};
 use crate::fixture;
+use crate::pace::Pace;
 use crate::scenario::verifier;
 
 /// How far floors before and after a run may differ, as a share of the smaller, for the run's
 /// share of them to be conclusive.
 pub const FLOOR_DRIFT_MAX: f64 = 0.05;
 
-/// Runs of which the cheapest counts, after one to warm up.
+/// Runs that count.
 const RUNS: usize = 48;
 /// The fewest requests of one run: about 5 ms of verification.
 const REQUESTS_MIN: usize = 512;
@@ -53,6 +59,49 @@ pub struct Replicas {
     /// Equal replies that a client waits for, whoever is silent: f + 1 of the whole committee, or a
     /// quorum where reads are not ordered.
     pub replies: usize,
+}
+
+/// What one item of each kind costs, whatever the pace.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RelativeFloor {
+    /// Verifying one request's signature in a batch, in looks at the pace.
+    pub verify_looks: f64,
+    /// The same by ed25519-dalek's `verify_batch`.
+    pub dalek_verify_looks: f64,
+    /// Digesting one request, in microseconds of CPU time.
+    pub digest_us: f64,
+    /// Making, or checking, one reply's MAC, in microseconds of CPU time.
+    pub reply_mac_us: f64,
+    /// The cheapest look while this was measured, in microseconds.
+    pub pace_us: f64,
+}
+
+impl RelativeFloor {
+    /// What it comes to while a look costs `pace_us`.
+    pub fn at(&self, pace_us: f64) -> Floor {
+        Floor {
+            verify_us: self.verify_looks * pace_us,
+            digest_us: self.digest_us,
+            reply_mac_us: self.reply_mac_us,
+            dalek_verify_us: self.dalek_verify_looks * pace_us,
+        }
+    }
+
+    /// What it comes to in the best moments of its own measurement.
+    pub fn least(&self) -> Floor {
+        self.at(self.pace_us)
+    }
+
+    /// The floor of two measurements: the mean of what they found, and the better pace.
+    pub fn mean(&self, other: &RelativeFloor) -> RelativeFloor {
+        RelativeFloor {
+            verify_looks: f64::midpoint(self.verify_looks, other.verify_looks),
+            dalek_verify_looks: f64::midpoint(self.dalek_verify_looks, other.dalek_verify_looks),
+            digest_us: f64::midpoint(self.digest_us, other.digest_us),
+            reply_mac_us: f64::midpoint(self.reply_mac_us, other.reply_mac_us),
+            pace_us: self.pace_us.min(other.pace_us),
+        }
+    }
 }
 
 /// CPU time of one item of each kind, in microseconds.
@@ -87,26 +136,6 @@ impl Floor {
         a.max(b) / a.min(b) - 1.0
     }
 
-    /// The mean of the floors before and after a run.
-    pub fn mean(&self, other: &Floor) -> Floor {
-        Floor {
-            verify_us: f64::midpoint(self.verify_us, other.verify_us),
-            digest_us: f64::midpoint(self.digest_us, other.digest_us),
-            reply_mac_us: f64::midpoint(self.reply_mac_us, other.reply_mac_us),
-            dalek_verify_us: f64::midpoint(self.dalek_verify_us, other.dalek_verify_us),
-        }
-    }
-
-    /// Of each part the cheaper one.
-    fn least(&self, other: &Floor) -> Floor {
-        Floor {
-            verify_us: self.verify_us.min(other.verify_us),
-            digest_us: self.digest_us.min(other.digest_us),
-            reply_mac_us: self.reply_mac_us.min(other.reply_mac_us),
-            dalek_verify_us: self.dalek_verify_us.min(other.dalek_verify_us),
-        }
-    }
-
     fn sum(&self, at: Replicas, verify_us: f64) -> f64 {
         let macs = (at.live + at.replies) as f64;
         at.live as f64 * (verify_us + self.digest_us) + macs * self.reply_mac_us
@@ -126,6 +155,7 @@ pub struct FloorBench {
     verifier: BatchVerifier,
     sessions: ReplicaSessions,
     replies: Vec<Vec<u8>>,
+    pace: Pace,
 }
 
 impl FloorBench {
@@ -157,6 +187,7 @@ impl FloorBench {
             verifier: verifier(seed),
             sessions: ReplicaSessions::new(context, &[7; 32], 0, 1),
             replies: (0..REPLIES as u64).map(reply).collect(),
+            pace: Pace::new(seed),
             requests,
             messages,
             signatures,
@@ -164,24 +195,33 @@ impl FloorBench {
         }
     }
 
-    /// Measures the floor on the calling thread: of each part the cheapest of 48 short runs, a
-    /// warm-up before them. A floor is the least that the work costs, and a neighbour can only add to
-    /// it: the cheapest run is the one that it left alone, and no share is flattered by the others.
-    /// Takes about 1.4 s. `None` when a valid signature was refused: then there is nothing to hold a
+    /// Measures the floor on the calling thread by 48 short runs, after two to warm up. Each
+    /// verification stands between two looks at the pace, and counts as the median of what it cost in
+    /// looks; of digests and MACs the cheapest run counts, since a neighbour can only add to them.
+    /// Takes about 1.5 s. `None` when a valid signature was refused: then there is nothing to hold a
     /// run against.
-    pub fn measure(&mut self) -> Option<Floor> {
+    pub fn measure(&mut self) -> Option<RelativeFloor> {
         self.once()?;
-        let mut least = self.once()?;
-        for _ in 1..RUNS {
-            least = least.least(&self.once()?);
-        }
-        Some(least)
+        self.once()?;
+        let runs: Vec<RelativeFloor> = (0..RUNS).map(|_| self.once()).collect::<Option<_>>()?;
+        let all = |of: fn(&RelativeFloor) -> f64| runs.iter().map(of);
+        let least = |of| all(of).fold(f64::INFINITY, f64::min);
+        Some(RelativeFloor {
+            verify_looks: median(all(|run| run.verify_looks))?,
+            dalek_verify_looks: median(all(|run| run.dalek_verify_looks))?,
+            digest_us: least(|run| run.digest_us),
+            reply_mac_us: least(|run| run.reply_mac_us),
+            pace_us: least(|run| run.pace_us),
+        })
     }
 
-    fn once(&mut self) -> Option<Floor> {
+    fn once(&mut self) -> Option<RelativeFloor> {
         let count = self.requests.len();
+        let first = self.pace.look()?;
         let (verify_us, accepted) = timed(count, || self.verify());
+        let second = self.pace.look()?;
         let (dalek_verify_us, accepted_by_dalek) = timed(count, || self.verify_by_dalek());
+        let third = self.pace.look()?;
         let (digest_us, ()) = timed(count, || {
             for request in &self.requests {
                 black_box(black_box(request).digest());
@@ -192,8 +232,14 @@ impl FloorBench {
                 black_box(self.sessions.tag(0, Domain::Reply, black_box(reply)));
             }
         });
-        let floor = Floor { verify_us, digest_us, reply_mac_us, dalek_verify_us };
-        (accepted == count && accepted_by_dalek).then_some(floor)
+        let measured = RelativeFloor {
+            verify_looks: verify_us / f64::midpoint(first, second),
+            dalek_verify_looks: dalek_verify_us / f64::midpoint(second, third),
+            digest_us,
+            reply_mac_us,
+            pace_us: first.min(second).min(third),
+        };
+        (accepted == count && accepted_by_dalek).then_some(measured)
     }
 
     fn verify(&mut self) -> usize {
@@ -274,7 +320,7 @@ mod tests {
     use super::*;
 
     fn measured(shape: Shape) -> Floor {
-        FloorBench::new(shape, ProtocolId(1), 42).measure().unwrap()
+        FloorBench::new(shape, ProtocolId(1), 42).measure().unwrap().least()
     }
 
     #[test]
@@ -305,9 +351,28 @@ mod tests {
         let drift = floor.drift(&slower, committee);
         assert!((drift - 4.0 / 43.0).abs() < 1e-9 && drift > FLOOR_DRIFT_MAX);
         assert!((slower.drift(&floor, committee) - drift).abs() < 1e-9);
-        assert!((floor.mean(&slower).verify_us - 9.5).abs() < 1e-9);
-        let cheaper_digest = Floor { digest_us: 0.8, ..slower };
-        let least = floor.least(&cheaper_digest);
-        assert!((least.verify_us - 9.0).abs() < 1e-9 && (least.digest_us - 0.8).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_floor_follows_the_pace_in_what_signatures_cost_and_in_nothing_else() {
+        let measured = RelativeFloor {
+            verify_looks: 0.02,
+            dalek_verify_looks: 0.04,
+            digest_us: 1.0,
+            reply_mac_us: 0.5,
+            pace_us: 450.0,
+        };
+        let (least, slow) = (measured.least(), measured.at(675.0));
+        assert!((least.verify_us - 9.0).abs() < 1e-9 && (slow.verify_us - 13.5).abs() < 1e-9);
+        assert!((slow.dalek_verify_us - 27.0).abs() < 1e-9);
+        assert!((slow.digest_us, slow.reply_mac_us) == (least.digest_us, least.reply_mac_us));
+        // The same machine at two paces: no drift. Verification that got dearer by itself: drift.
+        let committee = Replicas { live: 4, replies: 2 };
+        let later = RelativeFloor { pace_us: 675.0, ..measured };
+        assert!(measured.at(500.0).drift(&later.at(500.0), committee) < 1e-9);
+        let dearer = RelativeFloor { verify_looks: 0.022, ..measured };
+        assert!(measured.at(500.0).drift(&dearer.at(500.0), committee) > FLOOR_DRIFT_MAX);
+        let mean = measured.mean(&RelativeFloor { pace_us: 675.0, ..dearer });
+        assert!((mean.verify_looks - 0.021).abs() < 1e-9 && (mean.pace_us - 450.0).abs() < 1e-9);
     }
 }

@@ -19,6 +19,7 @@ pub mod floor;
 pub mod latency;
 pub mod load;
 pub mod oracle;
+pub mod pace;
 pub mod parameter;
 pub mod progress;
 pub mod provenance;

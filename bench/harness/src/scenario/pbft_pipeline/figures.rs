@@ -152,6 +152,7 @@ fn rates(outcome: &Outcome, void: bool, metrics: &mut Metrics) {
     metrics.set("cpu_us_per_tx", cpu_ns.and_then(per_tx));
     metrics.set("generator_cpu_us_per_tx", per_tx(generator_ns));
     metrics.set("cpu_share", outcome.cpu_share);
+    metrics.set("pace_us", outcome.pace_us);
     // The oracle watches the whole trial, so its time is divided by all that was executed.
     let oracle_us = outcome.oracle_time.online.as_nanos() as f64 / 1e3;
     let executed = outcome.findings.executed;

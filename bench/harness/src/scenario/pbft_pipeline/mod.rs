@@ -2,7 +2,8 @@
 //!
 //! Each trial is a fresh cluster from a fresh seed: keys, signed requests, warm-up, measured span,
 //! cool-down, stop, and then the oracle. What a transaction must cost at least is measured in the
-//! same process before the first trial and after the last ([`crate::floor`]).
+//! same process before the first trial and after the last ([`crate::floor`]), and brought to the
+//! pace that the core had during each ([`crate::pace`]).
 
 mod figures;
 mod settings;
@@ -16,13 +17,14 @@ use std::sync::Arc;
 
 use quorumark_consensus::pbft::PROTOCOL;
 use quorumark_pipeline::ClientAuthKind;
+use quorumark_report::stats::median;
 use quorumark_report::{Metrics, Verdict, Warning};
 
 use self::settings::Settings;
 use super::{Closing, Control, Measured, MetricSpec, Objection, Scenario, Session, Spec, metric};
 use crate::CPU_SHARE_UNDISTURBED_MIN;
 use crate::environment::cores;
-use crate::floor::{FLOOR_DRIFT_MAX, Floor, FloorBench, Replicas, Shape};
+use crate::floor::{FLOOR_DRIFT_MAX, Floor, FloorBench, RelativeFloor, Replicas, Shape};
 use crate::parameter::{ParameterError, ParameterSet};
 use crate::trial::RunError;
 use crate::workload::Workload;
@@ -31,7 +33,10 @@ const METRICS: &[MetricSpec] = &[
     metric("throughput_tx_per_s", "transactions answered by f + 1 replicas, per second"),
     metric("goodput_tx_per_s", "the same, without what was spoilt on purpose"),
     metric("cpu_us_per_tx", "CPU time of all replicas and clients for one transaction"),
-    metric("floor_cpu_us_per_tx", "the least: request proofs by `auth`, digests, reply MACs"),
+    metric("floor_cpu_us_per_tx", "the least at the run's pace: proofs by `auth`, digests, MACs"),
+    metric("floor_least_cpu_us_per_tx", "the same at the best pace around the run"),
+    metric("pace_us", "a fixed piece of work beside the run: 64 signatures in one equation"),
+    metric("pace_slowdown", "how many times as much that is as at the best pace around the run"),
     metric("yardstick_share", "limit_share with ed25519-dalek's batch verification as floor"),
     metric("response_time_ns_p50", "median time from the intended send to f + 1 replies"),
     metric("response_time_ns_p99", "99 % are faster"),
@@ -78,11 +83,11 @@ impl Scenario for PbftPipeline {
     }
 
     fn preparation(&self) -> &'static str {
-        "measuring the floor, about 1.4 s"
+        "measuring the floor, about 1.5 s"
     }
 
     fn conclusion(&self) -> &'static str {
-        "measuring the floor again, about 1.4 s"
+        "measuring the floor again, about 1.5 s"
     }
 
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {
@@ -94,9 +99,9 @@ impl Scenario for PbftPipeline {
             signers: settings.cluster.signers as usize,
         };
         let mut bench = FloorBench::new(shape, PROTOCOL, settings.seed);
-        let before = floor(&mut bench, &settings)?;
+        let before = measure(&mut bench)?;
         let workload = Arc::new(workload);
-        Ok(Box::new(PipelineSession { settings, workload, bench, before, trials: 0 }))
+        Ok(Box::new(PipelineSession { settings, workload, bench, before, trials: Vec::new() }))
     }
 }
 
@@ -104,8 +109,15 @@ struct PipelineSession {
     settings: Settings,
     workload: Arc<Workload>,
     bench: FloorBench,
-    before: Floor,
-    trials: u64,
+    before: RelativeFloor,
+    trials: Vec<Spent>,
+}
+
+/// What one trial's transactions cost, and at which pace.
+#[derive(Debug, Clone, Copy)]
+struct Spent {
+    cpu_us: Option<f64>,
+    pace_us: Option<f64>,
 }
 
 impl Session for PipelineSession {
@@ -115,21 +127,23 @@ impl Session for PipelineSession {
     }
 
     fn trial(&mut self, span: Duration, control: &Control<'_>) -> Result<Measured, RunError> {
-        let seed = self.settings.seed.wrapping_add(self.trials << 32);
-        self.trials += 1;
-        let least_us = self.before.cpu_us_per_tx(self.settings.live());
+        let seed = self.settings.seed.wrapping_add((self.trials.len() as u64) << 32);
+        let live = self.settings.live();
+        let least_us = self.settings.floor(self.before.least()).cpu_us_per_tx(live);
         let plan = self.settings.plan(Arc::clone(&self.workload), seed);
         let outcome = trial::run(&self.settings, &plan, seed, span, least_us, control)?;
-        Ok(figures::measured(outcome, &self.settings))
+        let measured = figures::measured(outcome, &self.settings);
+        let of = |name| measured.metrics.get(name);
+        self.trials.push(Spent { cpu_us: of("cpu_us_per_tx"), pace_us: of("pace_us") });
+        Ok(measured)
     }
 
     fn finish(&mut self, metrics: &mut Metrics) -> Result<Closing, RunError> {
-        let live = self.settings.live();
-        let after = floor(&mut self.bench, &self.settings)?;
+        let after = measure(&mut self.bench)?;
+        self.shares(&self.before.mean(&after), metrics);
+        let of = |floor: &RelativeFloor| self.settings.floor(floor.at(self.before.pace_us));
+        let drift = of(&self.before).drift(&of(&after), self.settings.live());
         let signed = self.settings.cluster.client_auth == ClientAuthKind::Signature;
-        let floor = self.before.mean(&after);
-        shares(&floor, live, signed, metrics);
-        let drift = self.before.drift(&after, live);
         Ok(Closing {
             objection: (drift > FLOOR_DRIFT_MAX).then(|| drifted(drift)),
             warnings: missing_shares(metrics, signed),
@@ -138,45 +152,46 @@ impl Session for PipelineSession {
     }
 }
 
-/// The floor under the way in which clients authenticate: a MAC costs what a reply's does, made by
-/// the client once for each replica and checked there; nothing costs nothing, which leaves digests
-/// and the MACs of replies. `limit_share` holds in each of these; `yardstick_share` compares
-/// signatures, and is absent without them.
-fn floor(bench: &mut FloorBench, settings: &Settings) -> Result<Floor, RunError> {
-    let floor = measure(bench)?;
-    let verify_us = match settings.cluster.client_auth {
-        ClientAuthKind::Signature => floor.verify_us,
-        ClientAuthKind::Mac => 2.0 * floor.reply_mac_us,
-        ClientAuthKind::None => 0.0,
-    };
-    Ok(Floor { verify_us, ..floor })
+impl PipelineSession {
+    /// Sets what the floor says about the run: each trial is held against the floor at its own pace.
+    fn shares(&self, floor: &RelativeFloor, metrics: &mut Metrics) {
+        let live = self.settings.live();
+        let signed = self.settings.cluster.client_auth == ClientAuthKind::Signature;
+        let at = |pace_us: f64| self.settings.floor(floor.at(pace_us));
+        let share = |least: fn(&Floor, Replicas) -> f64| {
+            let of = |spent: &Spent| Some(least(&at(spent.pace_us?), live) / spent.cpu_us?);
+            median(self.trials.iter().filter_map(of))
+        };
+        let pace_us = metrics.get("pace_us");
+        let least_us = pace_us.map(|pace_us| at(pace_us).cpu_us_per_tx(live));
+        let reachable = least_us.map(|least_us| f64::from(cores()) * 1e6 / least_us);
+        let undisturbed = metrics.get("cpu_share") >= Some(CPU_SHARE_UNDISTURBED_MIN);
+        let throughput = metrics.get("throughput_tx_per_s").filter(|_| undisturbed);
+        metrics.set("floor_cpu_us_per_tx", least_us);
+        metrics.set("floor_least_cpu_us_per_tx", at(floor.pace_us).cpu_us_per_tx(live));
+        metrics.set("pace_slowdown", pace_us.map(|pace_us| pace_us / floor.pace_us));
+        metrics.set("limit_share", share(Floor::cpu_us_per_tx));
+        let yardstick = share(Floor::yardstick_cpu_us_per_tx).filter(|_| signed);
+        metrics.set("yardstick_share", yardstick);
+        let reached = throughput.zip(reachable).map(|(reached, reachable)| reached / reachable);
+        metrics.set("wall_limit_share", reached);
+    }
 }
 
 /// The floor as it is measured, whatever authenticates.
-fn measure(bench: &mut FloorBench) -> Result<Floor, RunError> {
+fn measure(bench: &mut FloorBench) -> Result<RelativeFloor, RunError> {
     bench.measure().ok_or_else(|| RunError::Failed {
         what: "a valid signature was refused while the floor was measured".to_owned(),
         remedy: "run `quorumark verify`".to_owned(),
     })
 }
 
-/// Sets what the floor says about the medians of the run.
-fn shares(floor: &Floor, live: Replicas, signed: bool, metrics: &mut Metrics) {
-    let least_us = floor.cpu_us_per_tx(live);
-    let of_cpu = |least: f64| metrics.get("cpu_us_per_tx").map(|cpu| least / cpu);
-    let limit_share = of_cpu(least_us);
-    let yardstick = of_cpu(floor.yardstick_cpu_us_per_tx(live)).filter(|_| signed);
-    let reachable = f64::from(cores()) * 1e6 / least_us;
-    let undisturbed = metrics.get("cpu_share") >= Some(CPU_SHARE_UNDISTURBED_MIN);
-    let throughput = metrics.get("throughput_tx_per_s").filter(|_| undisturbed);
-    metrics.set("floor_cpu_us_per_tx", least_us);
-    metrics.set("limit_share", limit_share);
-    metrics.set("yardstick_share", yardstick);
-    metrics.set("wall_limit_share", throughput.map(|reached| reached / reachable));
-}
-
 fn missing_shares(metrics: &Metrics, signed: bool) -> Vec<Warning> {
     let mut warnings = Vec::new();
+    if metrics.get("pace_us").is_none() {
+        let cause = "limit_share needs the pace of the run, and the run was too short to see it";
+        warnings.push(Warning::new("pace-not-seen", cause, "use --duration 1s or more"));
+    }
     if metrics.get("wall_limit_share").is_none() {
         let (cause, remedy) = if metrics.get("throughput_tx_per_s").is_none() {
             ("wall_limit_share needs a throughput, and this run has none", "the verdict says why")
@@ -198,8 +213,8 @@ fn drifted(drift: f64) -> Objection {
     Objection {
         verdict: Verdict::Inconclusive,
         reason: format!(
-            "the floor changed by {percent:.0} % while the run was measured: the machine changed \
-             under it; run again, at best when `quorumark doctor` trusts the machine"
+            "the floor changed by {percent:.0} % while the run was measured, beyond what the pace \
+             explains: run again, at best when `quorumark doctor` trusts the machine"
         ),
     }
 }

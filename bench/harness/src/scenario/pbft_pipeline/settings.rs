@@ -11,7 +11,7 @@ use quorumark_pipeline::{Checked, ClientAuthKind, ClusterConfig, ConfigError, Pi
 use quorumark_primitives::signed::VerifyPath;
 
 use crate::environment::cores;
-use crate::floor::Replicas;
+use crate::floor::{Floor, Replicas};
 use crate::load::{Arrivals, Law, Loop};
 use crate::parameter::{Parameter, ParameterError, ParameterSet};
 use crate::scenario::run_parameters;
@@ -249,6 +249,19 @@ impl Settings {
     /// Signatures that the floor verifies together: as many as a replica may find together.
     pub(super) fn floor_batch(&self) -> usize {
         self.cluster.verify_batch_max.max(self.cluster.engine.batch_size_max)
+    }
+
+    /// The floor under the way in which clients authenticate: a MAC costs what a reply's does, made
+    /// by the client once for each replica and checked there; nothing costs nothing, which leaves
+    /// digests and the MACs of replies. `limit_share` holds in each of these; `yardstick_share`
+    /// compares signatures, and is absent without them.
+    pub(super) fn floor(&self, measured: Floor) -> Floor {
+        let verify_us = match self.cluster.client_auth {
+            ClientAuthKind::Signature => measured.verify_us,
+            ClientAuthKind::Mac => 2.0 * measured.reply_mac_us,
+            ClientAuthKind::None => 0.0,
+        };
+        Floor { verify_us, ..measured }
     }
 
     /// The load of a trial that begins at `start`.

@@ -19,6 +19,7 @@ use crate::load::{ClusterPort, Generator, LoadConfig, LoadReport, Pool, Requests
 use crate::oracle::{
     Findings, Oracle, OracleThread, OracleTime, SendTimes, Sightings, Watched, Window,
 };
+use crate::pace::PaceThread;
 use crate::progress::Phase;
 use crate::scenario::Control;
 use crate::trial::RunError;
@@ -51,6 +52,8 @@ pub(super) struct Outcome {
     pub(super) findings: Findings,
     pub(super) oracle_time: OracleTime,
     pub(super) cpu_share: Option<f64>,
+    /// What a look at the pace cost within the measured span, in microseconds of CPU time.
+    pub(super) pace_us: Option<f64>,
     pub(super) pool_bytes: usize,
     /// Whether every live replica had done all there was before it was stopped.
     pub(super) settled: bool,
@@ -74,6 +77,7 @@ pub(super) struct Change {
 struct Watch {
     spent: Snapshot,
     cpu_share: Option<f64>,
+    pace_us: Option<f64>,
     change: Option<Change>,
 }
 
@@ -136,8 +140,7 @@ pub(super) fn run(
     // A dead replica is why a load failed: it is told first.
     let cluster = cluster.stop().map_err(|error| failed("the cluster", &error))?;
     let load = load?;
-    let Watch { spent, cpu_share, change } =
-        watched.map_err(|error| failed("the primary", &error))?;
+    let Watch { spent, cpu_share, pace_us, change } = watched?;
     let (findings, oracle_time) = oracle.finish(&load.requests);
     Ok(Outcome {
         load,
@@ -146,6 +149,7 @@ pub(super) fn run(
         findings,
         oracle_time,
         cpu_share,
+        pace_us,
         pool_bytes,
         settled,
         change,
@@ -201,26 +205,30 @@ impl Loader {
     }
 }
 
-/// Waits for the measured span to pass, and stops the primary within it where that is asked for.
+/// Waits for the measured span to pass, with an eye on the pace, and stops the primary within it
+/// where that is asked for.
 fn watch(
     cluster: &mut Cluster<Pbft>,
     settings: &Settings,
     sightings: &Sightings,
     window: Window,
     control: &Control<'_>,
-) -> Result<Watch, StopError> {
+) -> Result<Watch, RunError> {
     wait(cluster, window.start, control);
+    let pace = PaceThread::start(settings.seed).map_err(|error| failed("pace", &error))?;
     let (before, contention) = (cluster.snapshot(), Contention::now());
     let change = match settings.stop {
         Some(stop) => {
             wait(cluster, window.start + stop.after, control);
-            Some(change(cluster, settings, stop, sightings, window, control)?)
+            let changed = change(cluster, settings, stop, sightings, window, control);
+            Some(changed.map_err(|error| failed("the primary", &error))?)
         }
         None => None,
     };
     wait(cluster, window.end, control);
     let spent = cluster.snapshot().since(&before);
-    Ok(Watch { spent, cpu_share: contention.cpu_share_since(), change })
+    let cpu_share = contention.cpu_share_since();
+    Ok(Watch { spent, cpu_share, pace_us: pace.finish(), change })
 }
 
 /// Stops the primary once as many sequence numbers above a checkpoint are executed as asked for, and

@@ -20,7 +20,7 @@ use quorumark_report::{Metrics, Verdict};
 
 use super::settings::{self, PrimaryStop, Settings};
 use super::trial::{Change, FIRST_PRIMARY, Outcome};
-use super::{figures, floor, trial};
+use super::{figures, trial};
 use crate::environment::cores;
 use crate::floor::{FloorBench, Shape};
 use crate::parameter::{Parameter, ParameterError, ParameterSet, Value};
@@ -85,8 +85,9 @@ impl Scenario for PbftViewChange {
             signers: settings.cluster.signers as usize,
         };
         let mut bench = FloorBench::new(shape, PROTOCOL, settings.seed);
-        let least_us = floor(&mut bench, &settings)?.cpu_us_per_tx(settings.live());
-        let verify_us = super::measure(&mut bench)?.verify_us;
+        let floor = super::measure(&mut bench)?.least();
+        let least_us = settings.floor(floor).cpu_us_per_tx(settings.live());
+        let verify_us = floor.verify_us;
         let workload = Arc::new(workload);
         Ok(Box::new(ChangeSession { settings, workload, least_us, verify_us, trials: 0 }))
     }
