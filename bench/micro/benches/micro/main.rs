@@ -1,4 +1,4 @@
-//! Criterion suites for each hot path, in one target.
+//! Criterion suites for each hot path, in one target, and after them the rivals.
 //!
 //! Each module is one area of the grid and says what its timed spans contain. Everything else
 //! (fixtures, the check of the answer, the release of what an operation returns) is outside.
@@ -9,16 +9,18 @@ mod pbft;
 mod pipeline;
 mod pow;
 mod profiler;
+mod rivals;
 mod signature;
 mod suite;
 mod wire;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use suite::Suite;
 
 fn main() -> ExitCode {
-    Suite::main(&[
+    let suites = Suite::main(&[
         hash::ROUTINES,
         signature::ROUTINES,
         merkle::ROUTINES,
@@ -26,5 +28,17 @@ fn main() -> ExitCode {
         wire::ROUTINES,
         pbft::ROUTINES,
         pipeline::ROUTINES,
-    ])
+    ]);
+    if suites != ExitCode::SUCCESS {
+        return suites;
+    }
+    match rivals::hold() {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "standard output: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

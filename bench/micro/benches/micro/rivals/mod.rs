@@ -1,0 +1,314 @@
+//! Ours beside the crates that people would use otherwise, and the ratio.
+//!
+//! Criterion measures one case after another, and on a shared machine the same work costs up to half
+//! as much again from one second to the next. So a contest runs all its contenders in turn, round
+//! after round, and compares within a round: the ratio is the median of the rounds' ratios, with the
+//! range of the middle half. Times are CPU time of the thread: the median of the rounds, and the best.
+//! A goal for a ratio is held against the median; one for a cost against the best round, since a
+//! neighbour can only add to it.
+//!
+//! Every contender gets the same messages, keys and signatures, parsed as its interface wants them,
+//! and its answer is compared with ours before it is timed. ed25519-dalek, ring and aws-lc-rs accept
+//! by another rule than ZIP-215; on honest signatures all agree.
+
+#[cfg(feature = "aws-lc")]
+mod aws_lc;
+mod hashes;
+mod signatures;
+mod trees;
+
+use std::env;
+use std::fmt;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use quorumark_harness::clock::{Cost, Scope};
+use quorumark_harness::{environment, provenance};
+use quorumark_report::stats::median;
+
+/// Rounds of a contest.
+const ROUNDS: usize = 41;
+/// Time that a contest may take; rounds that no longer fit are left out, down to the fewest.
+const CONTEST_MAX: Duration = Duration::from_secs(4);
+/// The fewest rounds.
+const ROUNDS_MIN: usize = 9;
+/// What the names of all contests begin with.
+const AREA: &str = "rivals::";
+/// Criterion's options that no value follows.
+const FLAGS: &[&str] = &[
+    "--bench",
+    "--discard-baseline",
+    "--exact",
+    "--ignored",
+    "--nocapture",
+    "--noplot",
+    "--quick",
+    "--quiet",
+    "--verbose",
+    "-n",
+    "-v",
+];
+
+/// What a contest is held against.
+#[derive(Clone, Copy)]
+enum Goal {
+    /// Our best cost, in the contest's unit, is at most this.
+    Cost(f64),
+    /// Our cost is at most this share of that contender's.
+    Share(&'static str, f64),
+    /// Our best cost is at most so many times that contender's best.
+    Best(&'static str, f64),
+}
+
+/// One piece of work and who does it; the first is ours.
+struct Contest {
+    name: &'static str,
+    /// What is counted, and what one of them takes is shown in: `us`, `ns`.
+    unit: Unit,
+    /// How many of what is counted one run does.
+    items: usize,
+    goals: &'static [Goal],
+    contenders: Vec<Contender>,
+}
+
+struct Contender {
+    name: &'static str,
+    /// Untimed, before each run.
+    prepare: Box<dyn FnMut()>,
+    run: Box<dyn FnMut()>,
+}
+
+#[derive(Clone, Copy)]
+enum Unit {
+    Microseconds,
+    Nanoseconds,
+}
+
+impl Contender {
+    fn new(name: &'static str, run: impl FnMut() + 'static) -> Contender {
+        Contender::prepared(name, || (), run)
+    }
+
+    fn prepared(
+        name: &'static str,
+        prepare: impl FnMut() + 'static,
+        run: impl FnMut() + 'static,
+    ) -> Contender {
+        Contender { name, prepare: Box::new(prepare), run: Box::new(run) }
+    }
+
+    /// CPU time of one run, in nanoseconds.
+    fn timed(&mut self) -> f64 {
+        (self.prepare)();
+        let mut cost = Cost::default();
+        cost.add(Scope::Thread, || (self.run)());
+        cost.cpu.as_nanos() as f64
+    }
+}
+
+/// Holds the contests that the command line asks for and prints them as Markdown: all without a
+/// filter; with `--test` each contender runs once, and twice with its warm-up.
+///
+/// # Errors
+/// When standard output is gone.
+pub(crate) fn hold() -> io::Result<()> {
+    let Some(asked) = Asked::read(env::args().skip(1)) else { return Ok(()) };
+    let all = signatures::CONTESTS.iter().chain(hashes::CONTESTS).chain(trees::CONTESTS);
+    let mut wanted = all.filter(|(name, _)| asked.wants(name)).peekable();
+    let mut out = io::stdout().lock();
+    if wanted.peek().is_some() {
+        head(&mut out)?;
+    }
+    for (name, make) in wanted {
+        let mut contest = make(name);
+        let rounds = contest.rounds(asked.rounds);
+        contest.print(&rounds, &mut out)?;
+    }
+    Ok(())
+}
+
+/// What criterion's command line asks of the contests.
+struct Asked {
+    /// Parts of names; none means all.
+    filters: Vec<String>,
+    rounds: usize,
+}
+
+impl Asked {
+    /// `None` where criterion only lists, compares what is stored, or profiles.
+    fn read(words: impl Iterator<Item = String>) -> Option<Asked> {
+        let mut asked = Asked { filters: Vec::new(), rounds: ROUNDS };
+        let mut value = false;
+        for word in words {
+            match word.as_str() {
+                "--list" | "--profile-time" | "--load-baseline" => return None,
+                "--test" => asked.rounds = 1,
+                option if option.starts_with('-') => {
+                    value = !option.contains('=') && !FLAGS.contains(&option);
+                    continue;
+                }
+                _ if value => {}
+                filter => asked.filters.push(filter.to_owned()),
+            }
+            value = false;
+        }
+        Some(asked)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        let id = format!("{AREA}{name}");
+        self.filters.is_empty() || self.filters.iter().any(|filter| id.contains(filter.as_str()))
+    }
+}
+
+/// A contest's name, and what sets it up.
+type Row = (&'static str, fn(&'static str) -> Contest);
+
+fn head(out: &mut impl Write) -> io::Result<()> {
+    let machine = environment::capture(&environment::Before::now());
+    let build = provenance::capture("system", env!("CARGO_PKG_VERSION"));
+    let paths: Vec<String> =
+        build.simd.iter().map(|(kernel, path)| format!("{kernel} {path}")).collect();
+    let commit =
+        build.commit.map_or_else(|| "an unknown commit".to_owned(), |id| id[..12].to_owned());
+    let changed = if build.dirty == Some(true) { " with changes" } else { "" };
+    let processor = machine.cpu_model.unwrap_or_else(|| "an unknown processor".to_owned());
+    writeln!(out, "\n{processor}; {}; {commit}{changed}.", paths.join(", "))?;
+    writeln!(
+        out,
+        "CPU time of one thread, median (and best) of up to {ROUNDS} rounds, in turn.\n"
+    )?;
+    writeln!(out, "| work | ours | beside | theirs | ours / theirs (middle half) | goal |")?;
+    writeln!(out, "|---|---:|---|---:|---:|---|")
+}
+
+impl Contest {
+    /// What each contender took, round by round, in nanoseconds; after one round to warm up.
+    fn rounds(&mut self, most: usize) -> Vec<Vec<f64>> {
+        let mut took: Vec<Vec<f64>> = self.contenders.iter().map(|_| Vec::new()).collect();
+        let mut spent = Duration::ZERO;
+        for contender in &mut self.contenders {
+            contender.timed();
+        }
+        for round in 0..most {
+            if round >= ROUNDS_MIN && spent > CONTEST_MAX {
+                break;
+            }
+            for (contender, took) in self.contenders.iter_mut().zip(&mut took) {
+                let ns = contender.timed();
+                spent += Duration::from_nanos(ns as u64);
+                took.push(ns);
+            }
+        }
+        took
+    }
+
+    fn print(&self, rounds: &[Vec<f64>], out: &mut impl Write) -> io::Result<()> {
+        let [ours, theirs @ ..] = rounds else { return Ok(()) };
+        let mut name = (self.name, self.shown(ours));
+        for (contender, took) in self.contenders[1..].iter().zip(theirs) {
+            let ratios = Ratios::of(ours, took);
+            let goal = self.goal(!name.0.is_empty(), contender.name, ours, took, &ratios);
+            writeln!(
+                out,
+                "| {} | {} | {} | {} | {} | {goal} |",
+                name.0,
+                name.1,
+                contender.name,
+                self.shown(took),
+                ratios,
+            )?;
+            name = ("", String::new());
+        }
+        out.flush()
+    }
+
+    /// What is owed in the row of one contender, and whether it is reached. The goal for our cost
+    /// stands in the first row.
+    fn goal(
+        &self,
+        first: bool,
+        beside: &str,
+        ours: &[f64],
+        theirs: &[f64],
+        ratios: &Ratios,
+    ) -> String {
+        let judged = |owed: String, reached: f64, most: f64| {
+            format!("{owed}: {}", if reached <= most { "met" } else { "missed" })
+        };
+        let each = self.goals.iter().filter_map(|goal| match *goal {
+            Goal::Cost(most) if first => {
+                let owed = format!("<= {most} {}", self.unit.name());
+                Some(judged(owed, self.cost(best(ours)), most))
+            }
+            Goal::Share(name, most) if name == beside => {
+                Some(judged(format!("ratio <= {most}"), ratios.median, most))
+            }
+            Goal::Best(name, most) if name == beside => {
+                Some(judged(format!("best <= {most}"), best(ours) / best(theirs), most))
+            }
+            _ => None,
+        });
+        each.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What one of what is counted costs, when a run took `ns`.
+    fn cost(&self, ns: f64) -> f64 {
+        ns / self.items as f64 / self.unit.ns()
+    }
+
+    fn shown(&self, rounds: &[f64]) -> String {
+        let middle = median(rounds.iter().copied()).unwrap_or(f64::NAN);
+        let (middle, least) = (self.cost(middle), self.cost(best(rounds)));
+        let unit = self.unit.name();
+        if least < 1000.0 {
+            format!("{middle:.2} {unit} (best {least:.2})")
+        } else {
+            format!("{middle:.0} {unit} (best {least:.0})")
+        }
+    }
+}
+
+fn best(rounds: &[f64]) -> f64 {
+    rounds.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+/// Ours over theirs, round by round.
+struct Ratios {
+    median: f64,
+    /// The ends of the middle half.
+    half: (f64, f64),
+}
+
+impl Ratios {
+    fn of(ours: &[f64], theirs: &[f64]) -> Ratios {
+        let mut ratios: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a / b).collect();
+        ratios.sort_by(f64::total_cmp);
+        let at = |quarters: usize| ratios[(ratios.len() - 1) * quarters / 4];
+        Ratios { half: (at(1), at(3)), median: at(2) }
+    }
+}
+
+impl fmt::Display for Ratios {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = if self.median < 10.0 { 3 } else { 1 };
+        let (low, high) = self.half;
+        write!(f, "{:.digits$} ({low:.digits$} to {high:.digits$})", self.median)
+    }
+}
+
+impl Unit {
+    fn name(self) -> &'static str {
+        match self {
+            Unit::Microseconds => "us",
+            Unit::Nanoseconds => "ns",
+        }
+    }
+
+    fn ns(self) -> f64 {
+        match self {
+            Unit::Microseconds => 1e3,
+            Unit::Nanoseconds => 1.0,
+        }
+    }
+}
