@@ -111,6 +111,7 @@ fn field_arithmetic_is_that_of_long_arithmetic() {
         let x = Fe::from_bytes(&encoding(&a));
         let one = if x.is_zero() { Fe::ZERO } else { Fe::ONE };
         assert!(x.mul(&x.inverted()).equals(&one), "{a:x?}");
+        assert!(x.mul(&x.inverted_public()).equals(&one), "{a:x?}");
     }
 }
 

@@ -131,8 +131,9 @@ impl Fe {
         (0..count).fold(*self, |value, _| value.square())
     }
 
-    /// The power `p - 2`: the inverse, and zero for zero.
-    pub(super) fn inverted(&self) -> Fe {
+    /// The power `p - 2`: the inverse, and zero for zero. What [`super::inverse`] is held against.
+    #[cfg(test)]
+    pub(super) fn inverted_by_power(&self) -> Fe {
         let (x11, x250) = self.x11_and_x250();
         x250.squared_times(5).mul(&x11)
     }

@@ -18,6 +18,7 @@ mod bisect;
 mod cross_check;
 mod equation;
 mod field;
+mod inverse;
 mod lanes;
 mod multiscalar;
 mod point;

@@ -137,7 +137,7 @@ pub(super) fn to_affine(points: &[Extended], products: &mut Vec<Fe>, out: &mut V
         products.push(product);
         product = product.mul(&point.z);
     }
-    let mut inverse = product.inverted();
+    let mut inverse = product.inverted_public();
     for (point, before) in points.iter().zip(&*products).rev() {
         let z_inverse = inverse.mul(before);
         inverse = inverse.mul(&point.z);
