@@ -111,7 +111,7 @@ impl Statistics {
     }
 
     /// Adds the cost of a later search on the same threads.
-    pub(crate) fn add(&mut self, later: &Statistics) {
+    pub fn add(&mut self, later: &Statistics) {
         let threads = self.hashes_by_thread.len().max(later.hashes_by_thread.len());
         self.hashes_by_thread.resize(threads, 0);
         for (sum, hashes) in self.hashes_by_thread.iter_mut().zip(&later.hashes_by_thread) {

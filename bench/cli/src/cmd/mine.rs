@@ -1,6 +1,5 @@
 //! `mine`: the nonce of a block header, or of a puzzle, on all threads.
 
-use core::time::Duration;
 use std::ops::Range;
 
 use clap::{ArgGroup, Args};
@@ -63,8 +62,7 @@ fn zeros(text: &str) -> Result<u32, &'static str> {
 /// What a search found and cost.
 struct Search {
     outcome: Outcome<Found>,
-    hashes: u64,
-    elapsed: Duration,
+    statistics: Statistics,
 }
 
 /// An answer, as it is shown: what was asked for, first.
@@ -213,13 +211,12 @@ fn sliced(
 ) -> Search {
     assert!(slice > 0, "a slice has nonces");
     let progress = ProgressLine::new(terminal, "mine");
-    let mut all = Search { outcome: Outcome::Exhausted, hashes: 0, elapsed: Duration::ZERO };
+    let mut all = Search { outcome: Outcome::Exhausted, statistics: Statistics::default() };
     let mut start = nonces.start;
     while start < nonces.end {
         let end = nonces.end.min(start.saturating_add(slice));
         let (outcome, statistics) = search(start..end);
-        all.hashes += statistics.hashes();
-        all.elapsed += statistics.elapsed;
+        all.statistics.add(&statistics);
         progress.show(&all.cost());
         if !matches!(outcome, Outcome::Exhausted) {
             all.outcome = outcome;
@@ -232,16 +229,22 @@ fn sliced(
 
 impl Search {
     fn hashes_per_s(&self) -> Option<f64> {
-        let seconds = self.elapsed.as_secs_f64();
-        (seconds > 0.0).then(|| self.hashes as f64 / seconds)
+        Some(self.statistics.hashes_per_s()).filter(|rate| *rate > 0.0)
     }
 
     /// `2,083,236,894 hashes in 58 s, 36 MH/s`.
     fn cost(&self) -> String {
-        let hashes = units::thousands(self.hashes as f64);
-        let elapsed = units::duration_ns(self.elapsed.as_nanos() as f64);
+        let hashes = units::thousands(self.statistics.hashes() as f64);
+        let elapsed = units::duration_ns(self.statistics.elapsed.as_nanos() as f64);
         let rate = units::metric("hashes_per_s", self.hashes_per_s());
         format!("{hashes} hashes in {elapsed}, {rate}")
+    }
+
+    /// `14.1M hashes/s, 14.0M hashes/s`: the rate of each thread.
+    fn by_thread(&self) -> String {
+        let rates = self.statistics.hashes_per_s_by_thread();
+        let shown = rates.iter().map(|rate| units::metric("hashes_per_s", Some(*rate)));
+        shown.collect::<Vec<_>>().join(", ")
     }
 
     fn pairs(&self, miner: &Miner) -> Vec<(&'static str, String)> {
@@ -257,6 +260,9 @@ impl Search {
         let threads = miner.threads();
         let plural = if threads == 1 { "" } else { "s" };
         pairs.push(("tried", format!("{}, {threads} thread{plural}", self.cost())));
+        if threads > 1 {
+            pairs.push(("each", self.by_thread()));
+        }
         pairs
     }
 
@@ -274,9 +280,10 @@ impl Search {
         };
         let cost = [
             ("outcome", json!(outcome)),
-            ("hashes", json!(self.hashes)),
-            ("elapsed_ns", json!(self.elapsed.as_nanos() as u64)),
+            ("hashes", json!(self.statistics.hashes())),
+            ("elapsed_ns", json!(self.statistics.elapsed.as_nanos() as u64)),
             ("hashes_per_s", json!(self.hashes_per_s())),
+            ("hashes_per_s_by_thread", json!(self.statistics.hashes_per_s_by_thread())),
             ("threads", json!(miner.threads())),
             ("sha256_path", json!(miner.path().to_string())),
         ];

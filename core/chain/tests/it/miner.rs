@@ -68,7 +68,7 @@ fn the_151_regtest_blocks_are_mined_again_from_their_headers_with_the_nonce_zero
 /// a millisecond on every path.
 #[test]
 fn after_a_stop_no_thread_begins_another_chunk() {
-    const { assert!(CHUNK_NONCES_MAX <= 2048, "a millisecond at 2 million hashes a second") };
+    const { assert!(CHUNK_NONCES_MAX <= 1024, "half a millisecond at 2 million hashes a second") };
     let impossible = Header { bits: CompactTarget(0x0100_0000 | 0x01_0000), ..Header::default() };
     let stop = Stop::new();
     stop.stop();

@@ -4,8 +4,10 @@
 //! as much again from one second to the next. So a contest runs all its contenders in turn, round
 //! after round, and compares within a round: the ratio is the median of the rounds' ratios, with the
 //! range of the middle half. Times are CPU time of the thread: the median of the rounds, and the best.
-//! A goal for a ratio is held against the median; one for a cost against the best round, since a
-//! neighbour can only add to it.
+//!
+//! Cycles are the best round's time over the best time of a cycle, which a chain of dependent
+//! operations in the same rounds gives. A goal for a ratio is held against the median; one for
+//! cycles against the best round, since a neighbour can only add to it.
 //!
 //! Every contender gets the same messages, keys and signatures, parsed as its interface wants them,
 //! and its answer is compared with ours before it is timed. ed25519-dalek, ring and aws-lc-rs accept
@@ -19,12 +21,15 @@ mod trees;
 
 use std::env;
 use std::fmt;
+use std::hint::black_box;
 use std::io::{self, Write};
-use std::time::Duration;
+use std::mem;
+use std::time::{Duration, Instant};
 
 use quorumark_harness::clock::{Cost, Scope};
 use quorumark_harness::{environment, provenance};
 use quorumark_report::stats::median;
+use quorumark_report::units::thousands;
 
 /// Rounds of a contest.
 const ROUNDS: usize = 41;
@@ -32,6 +37,8 @@ const ROUNDS: usize = 41;
 const CONTEST_MAX: Duration = Duration::from_secs(4);
 /// The fewest rounds.
 const ROUNDS_MIN: usize = 9;
+/// Operations of the chain that tells what a cycle takes.
+const CHAIN: u32 = 1 << 21;
 /// What the names of all contests begin with.
 const AREA: &str = "rivals::";
 /// Criterion's options that no value follows.
@@ -52,13 +59,14 @@ const FLAGS: &[&str] = &[
 /// What a contest is held against.
 #[derive(Clone, Copy)]
 enum Goal {
-    /// Our best cost, in the contest's unit, is at most this.
-    Cost(f64),
+    /// At most so many cycles for one of what is counted.
+    Cycles(f64),
     /// Our cost is at most this share of that contender's.
     Share(&'static str, f64),
-    /// Our best cost is at most so many times that contender's best.
-    Best(&'static str, f64),
 }
+
+/// Cycles of a microsecond on the machine that the goals were set on: 3.24 GHz.
+const MICROSECOND: f64 = 3240.0;
 
 /// One piece of work and who does it; the first is ours.
 struct Contest {
@@ -182,74 +190,68 @@ fn head(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "|---|---:|---|---:|---:|---|")
 }
 
+/// What was measured of a contest.
+struct Rounds {
+    /// What each contender took, round by round, in nanoseconds.
+    took: Vec<Vec<f64>>,
+    /// What a cycle took at best, in nanoseconds.
+    cycle_ns: f64,
+}
+
 impl Contest {
-    /// What each contender took, round by round, in nanoseconds; after one round to warm up.
-    fn rounds(&mut self, most: usize) -> Vec<Vec<f64>> {
+    /// Measures, after one round to warm up.
+    fn rounds(&mut self, most: usize) -> Rounds {
         let mut took: Vec<Vec<f64>> = self.contenders.iter().map(|_| Vec::new()).collect();
-        let mut spent = Duration::ZERO;
+        let mut cycle_ns = f64::INFINITY;
         for contender in &mut self.contenders {
             contender.timed();
         }
+        let started = Instant::now();
         for round in 0..most {
-            if round >= ROUNDS_MIN && spent > CONTEST_MAX {
+            if round >= ROUNDS_MIN && started.elapsed() > CONTEST_MAX {
                 break;
             }
             for (contender, took) in self.contenders.iter_mut().zip(&mut took) {
-                let ns = contender.timed();
-                spent += Duration::from_nanos(ns as u64);
-                took.push(ns);
+                took.push(contender.timed());
             }
+            cycle_ns = cycle_ns.min(cycle());
         }
-        took
+        Rounds { took, cycle_ns }
     }
 
-    fn print(&self, rounds: &[Vec<f64>], out: &mut impl Write) -> io::Result<()> {
-        let [ours, theirs @ ..] = rounds else { return Ok(()) };
-        let mut name = (self.name, self.shown(ours));
+    fn print(&self, rounds: &Rounds, out: &mut impl Write) -> io::Result<()> {
+        let [ours, theirs @ ..] = &rounds.took[..] else { return Ok(()) };
+        let cycles = best(ours) / self.items as f64 / rounds.cycle_ns;
+        let mut first = [self.name.to_owned(), self.shown(ours), grouped(cycles)];
+        let mut owed = self.owed(cycles);
         for (contender, took) in self.contenders[1..].iter().zip(theirs) {
             let ratios = Ratios::of(ours, took);
-            let goal = self.goal(!name.0.is_empty(), contender.name, ours, took, &ratios);
-            writeln!(
-                out,
-                "| {} | {} | {} | {} | {} | {goal} |",
-                name.0,
-                name.1,
-                contender.name,
-                self.shown(took),
-                ratios,
-            )?;
-            name = ("", String::new());
+            owed.extend(self.owed_beside(contender.name, ratios.median));
+            let (beside, theirs) = (contender.name, self.shown(took));
+            let (first, owed) =
+                (mem::take(&mut first).join(" | "), mem::take(&mut owed).join(", "));
+            writeln!(out, "| {first} | {beside} | {theirs} | {ratios} | {owed} |")?;
         }
         out.flush()
     }
 
-    /// What is owed in the row of one contender, and whether it is reached. The goal for our cost
-    /// stands in the first row.
-    fn goal(
-        &self,
-        first: bool,
-        beside: &str,
-        ours: &[f64],
-        theirs: &[f64],
-        ratios: &Ratios,
-    ) -> String {
-        let judged = |owed: String, reached: f64, most: f64| {
-            format!("{owed}: {}", if reached <= most { "met" } else { "missed" })
-        };
-        let each = self.goals.iter().filter_map(|goal| match *goal {
-            Goal::Cost(most) if first => {
-                let owed = format!("<= {most} {}", self.unit.name());
-                Some(judged(owed, self.cost(best(ours)), most))
-            }
+    /// The goal for what ours takes, and whether it is reached.
+    fn owed(&self, cycles: f64) -> Vec<String> {
+        let most = self.goals.iter().filter_map(|goal| match goal {
+            Goal::Cycles(most) => Some(*most),
+            Goal::Share(..) => None,
+        });
+        most.map(|most| format!("<= {} cycles: {}", grouped(most), met(cycles <= most))).collect()
+    }
+
+    /// The goal beside one contender, and whether it is reached.
+    fn owed_beside(&self, beside: &str, ratio: f64) -> Option<String> {
+        self.goals.iter().find_map(|goal| match *goal {
             Goal::Share(name, most) if name == beside => {
-                Some(judged(format!("ratio <= {most}"), ratios.median, most))
-            }
-            Goal::Best(name, most) if name == beside => {
-                Some(judged(format!("best <= {most}"), best(ours) / best(theirs), most))
+                Some(format!("ratio <= {most:.3}: {}", met(ratio <= most)))
             }
             _ => None,
-        });
-        each.collect::<Vec<_>>().join(", ")
+        })
     }
 
     /// What one of what is counted costs, when a run took `ns`.
@@ -267,6 +269,29 @@ impl Contest {
             format!("{middle:.0} {unit} (best {least:.0})")
         }
     }
+}
+
+/// What a cycle takes now, in nanoseconds: an addition and an exclusive or take one each, and a chain
+/// of them depends on the clock alone, whoever shares the core.
+fn cycle() -> f64 {
+    let mut cost = Cost::default();
+    let (mut state, addend, mask) = black_box((1u64, 0x9e37_79b9, 0x5555));
+    cost.add(Scope::Thread, || {
+        for _ in 0..CHAIN / 2 {
+            state = state.wrapping_add(addend) ^ mask;
+        }
+        black_box(state);
+    });
+    cost.cpu.as_nanos() as f64 / f64::from(CHAIN)
+}
+
+fn met(reached: bool) -> &'static str {
+    if reached { "met" } else { "missed" }
+}
+
+/// Cycles as people read them: `35,640`, `106.9`.
+fn grouped(cycles: f64) -> String {
+    if cycles < 1000.0 { format!("{cycles:.1}") } else { thousands(cycles.round()) }
 }
 
 fn best(rounds: &[f64]) -> f64 {

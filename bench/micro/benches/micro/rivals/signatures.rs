@@ -11,16 +11,25 @@ use quorumark_micro::fixtures::signatures::{SignedMessage, secret, seed, signed,
 use quorumark_primitives::ed25519::{BatchVerifier, PreparedKey, TABLE_BATCHES, verify_single};
 use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 
-use super::{Contender, Contest, Goal, Row, Unit};
+use super::{Contender, Contest, Goal, MICROSECOND, Row, Unit};
 
 pub(super) const CONTESTS: &[Row] = &[
     ("verify one, known key", one_known_key),
     ("batch of one, unknown key", batch_of_one),
-    ("batch of 16, distinct known keys", |name| batches(name, 16, 16, &[Goal::Cost(9.0)])),
-    ("batch of 256 from 4 keys", |name| {
-        batches(name, 256, 4, &[Goal::Cost(8.5), Goal::Share("ed25519-dalek verify_batch", 0.55)])
+    ("batch of 16, distinct known keys", |name| {
+        batches(name, 16, 16, &[Goal::Cycles(9.0 * MICROSECOND)])
     }),
-    ("batch of 256, distinct keys", |name| batches(name, 256, 256, &[Goal::Cost(13.5)])),
+    ("batch of 256 from 4 keys", |name| {
+        batches(
+            name,
+            256,
+            4,
+            &[Goal::Cycles(8.5 * MICROSECOND), Goal::Share("ed25519-dalek verify_batch", 0.55)],
+        )
+    }),
+    ("batch of 256, distinct keys", |name| {
+        batches(name, 256, 256, &[Goal::Cycles(13.5 * MICROSECOND)])
+    }),
     ("batch of 256 from 4 keys, one bad", one_bad),
     ("the first such batch after good ones", first_bad),
     ("sign", sign),
@@ -153,7 +162,13 @@ fn one_known_key(name: &'static str) -> Contest {
             }
         }),
     ];
-    Contest { name, unit: Unit::Microseconds, items: COUNT, goals: &[Goal::Cost(11.0)], contenders }
+    Contest {
+        name,
+        unit: Unit::Microseconds,
+        items: COUNT,
+        goals: &[Goal::Cycles(11.0 * MICROSECOND)],
+        contenders,
+    }
 }
 
 fn batch_of_one(name: &'static str) -> Contest {
@@ -286,5 +301,11 @@ fn sign(name: &'static str) -> Contest {
         #[cfg(feature = "aws-lc")]
         each("aws-lc-rs", super::aws_lc::sign(&seed(0))),
     ];
-    Contest { name, unit: Unit::Microseconds, items: COUNT, goals: &[Goal::Cost(10.0)], contenders }
+    Contest {
+        name,
+        unit: Unit::Microseconds,
+        items: COUNT,
+        goals: &[Goal::Cycles(10.0 * MICROSECOND)],
+        contenders,
+    }
 }
