@@ -422,6 +422,11 @@ impl Log {
         debug_assert_eq!(self.slots.len() as u64, 3 * self.window);
     }
 
+    /// Slots of which anything is known.
+    pub(super) fn touched(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.is_touched()).count()
+    }
+
     /// The highest sequence number that anything is known of.
     pub(super) fn last_heard(&self) -> Seq {
         let heard = self.slots.iter().rposition(Slot::is_touched);

@@ -7,6 +7,7 @@
 
 mod client;
 mod fault;
+mod gauge;
 mod keys;
 mod network;
 mod node;

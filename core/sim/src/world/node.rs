@@ -7,7 +7,7 @@ use quorumark_application::KvStore;
 use quorumark_application::kv::Limits;
 use quorumark_application::permissions::Permissions;
 use quorumark_consensus::engine::{Input, Outbox, Position, Recipients, StateWork};
-use quorumark_consensus::pbft::{Message, Pbft, Record};
+use quorumark_consensus::pbft::{FILLS, Message, Pbft, Record};
 use quorumark_consensus::request::Reply;
 use quorumark_consensus::types::{Instant, ReplicaId, Seq, View};
 use quorumark_primitives::Digest;
@@ -67,6 +67,8 @@ pub(super) struct Told {
     pub(super) root: Option<(Seq, Digest)>,
     /// The checkpoint whose state it fetches.
     pub(super) fetching: Option<Seq>,
+    /// How full its bounded things were at their fullest, as far as was told.
+    pub(super) peaks: [u64; FILLS],
 }
 
 /// What leaves a replica once its journal is durable so far.

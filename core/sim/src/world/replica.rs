@@ -267,6 +267,7 @@ impl World<'_> {
             Message::Commit(signed) => (Phase::Prepared, signed.body.view, signed.body.seq),
             Message::Checkpoint(signed) => {
                 let body = signed.body;
+                self.tell_fills(at);
                 if let Some((seq, root)) = self.nodes[at].told.root
                     && seq == body.seq
                 {
@@ -448,6 +449,7 @@ impl World<'_> {
         if view != told.view {
             let (phase, seq) = (Phase::ViewEntered, Seq(0));
             self.tell(Fact::Reached(Reached { replica, phase, view, seq }));
+            self.tell_fills(at);
         }
         if let Some(seq) = fetching.filter(|_| told.fetching.is_none()) {
             let (phase, view) = (Phase::StateTransferStarted, View(0));
