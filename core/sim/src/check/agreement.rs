@@ -68,7 +68,8 @@ impl Agreement {
     fn vote(&mut self, vote: &Said, run: &Run, seen: &Seen<'_>, found: &mut Findings) {
         let Some(place) = self.votes.place(vote.seq.0) else { return found.skip() };
         let Said { view, seq, digest, replica, .. } = *vote;
-        let views = place.get_or_insert_default();
+        // One view, unless something goes wrong.
+        let views = place.get_or_insert_with(|| Vec::with_capacity(1));
         let Some(prepared) = views.iter_mut().find(|prepared| prepared.view == view) else {
             if views.len() == VIEWS_MAX {
                 views.remove(0);

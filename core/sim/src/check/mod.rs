@@ -39,7 +39,7 @@ mod state;
 mod summary;
 mod validity;
 
-use crate::trace::{Event, Header};
+use crate::trace::{Event, Fact, Header};
 
 pub use finding::{Exhibit, Findings, Violation};
 pub use recent::REQUESTS_KEPT;
@@ -101,6 +101,10 @@ impl Checks {
         }
         let seen = Seen { line: self.line, event };
         self.run.follow(event);
+        // A moment is for scenarios to wait for: what it claims is judged by the other facts.
+        if matches!(event.fact, Fact::Reached(_)) {
+            return;
+        }
         for (_, checker, findings) in &mut self.checkers {
             checker.observe(&mut self.run, &seen, findings);
         }

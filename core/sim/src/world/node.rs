@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use quorumark_application::KvStore;
 use quorumark_application::kv::Limits;
 use quorumark_application::permissions::Permissions;
@@ -14,6 +13,7 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::Signature;
 use quorumark_primitives::signed::{ReplicaSessions, Sealer, Verifier};
 
+use super::frame::Frame;
 use crate::byzantine::Liar;
 use crate::trace::{MessageKind, VoteKind};
 
@@ -77,7 +77,7 @@ pub(super) enum Outgoing {
     /// A frame to replicas.
     Frame {
         to: Recipients,
-        frame: Bytes,
+        frame: Frame,
         kind: MessageKind,
         vote: Option<Vote>,
         /// The message itself, where a behaviour wants it.
