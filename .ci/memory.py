@@ -20,7 +20,8 @@ def peak(operations):
         file.write(text.replace("= 100000", f"= {operations}"))
         file.flush()
         arguments = ["sim", "--scenario", file.name, "--json", "-"]
-        child = subprocess.Popen([binary, *arguments], stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            [binary, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         said = json.loads(child.stdout.read())
         _, status, usage = os.wait4(child.pid, 0)
     if status:
