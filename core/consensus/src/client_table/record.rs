@@ -196,6 +196,12 @@ impl Record {
         self.encode_span(client, self.highest, window, Seq(u64::MAX), out);
     }
 
+    /// About how many bytes its encoding takes: its pages, as if each were like one that is full.
+    pub(super) fn size_hint(&self) -> usize {
+        let block = self.pages.values().find_map(|page| page.block.as_ref());
+        block.map_or(0, |block| block.bytes.len() * self.pages.len())
+    }
+
     fn encode_span(
         &self,
         client: ClientId,
@@ -210,8 +216,6 @@ impl Record {
         let pages = || self.pages.range(span.low / PAGE..=span.highest / PAGE);
         let count = pages().map(|(number, page)| page.count(*number, span)).sum::<usize>();
         (count as u32).encode(out);
-        let block = pages().find_map(|(_, page)| page.block.as_ref());
-        out.reserve(block.map_or(0, |block| block.bytes.len() * pages().count()));
         for (number, page) in pages() {
             match page.whole(*number, span) {
                 Some(block) => out.extend_from_slice(&block.bytes),

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::iter::{Skip, Take};
 
 use bytes::Bytes;
 use quorumark_primitives::Digest;
@@ -69,8 +70,10 @@ impl ClientTable {
             return None;
         }
         let known = self.records.iter().filter(|(_, record)| record.highest_at(seq).is_some());
-        let mut part = Vec::new();
-        for (client, record) in places(known, cut, nth) {
+        let here = places(known, cut, nth);
+        let size = here.clone().map(|(_, record)| record.size_hint()).sum();
+        let mut part = Vec::with_capacity(size);
+        for (client, record) in here {
             record.encode_at(*client, seq, self.window, &mut part);
         }
         Some(Bytes::from(part))
@@ -176,7 +179,10 @@ fn read_part(
     Ok(records)
 }
 
-fn places<T>(records: impl Iterator<Item = T>, cut: Cut, nth: u32) -> impl Iterator<Item = T> {
+fn places<T, I>(records: I, cut: Cut, nth: u32) -> Take<Skip<I>>
+where
+    I: Iterator<Item = T>,
+{
     let range = cut.leaves_of(nth);
     records.skip(range.start as usize).take((range.end - range.start) as usize)
 }

@@ -177,6 +177,11 @@ impl Batcher {
         batch
     }
 
+    /// Bytes of the requests that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }

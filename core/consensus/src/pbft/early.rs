@@ -40,6 +40,23 @@ impl Early {
         Early { places: (0..n).map(|_| Place::default()).collect(), messages_max, bytes_max }
     }
 
+    /// The messages and the bytes of the fullest place, each for itself.
+    pub(super) fn fullest(&self) -> (usize, usize) {
+        let messages = self.places.iter().map(|place| place.messages.len()).max();
+        let bytes = self.places.iter().map(|place| place.bytes).max();
+        (messages.unwrap_or(0), bytes.unwrap_or(0))
+    }
+
+    /// The most messages of one place.
+    pub(super) fn messages_max(&self) -> usize {
+        self.messages_max
+    }
+
+    /// The most bytes of one place.
+    pub(super) fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     /// Keeps a message of `sender` in `view`, which carries a batch of `bytes`.
     pub(super) fn keep(
         &mut self,

@@ -68,13 +68,15 @@ pub(super) enum Cast<S> {
 #[derive(Debug, Clone)]
 pub(super) struct Votes<S> {
     by_replica: Vec<Option<Signed<S>>>,
+    /// How many there are: most slots of a log have none, and are looked at all the time.
+    count: usize,
 }
 
 impl<S: Vote> Votes<S> {
     pub(super) fn new(n: usize) -> Votes<S> {
         let mut by_replica = Vec::new();
         by_replica.resize_with(n, || None);
-        Votes { by_replica }
+        Votes { by_replica, count: 0 }
     }
 
     /// Takes a member's vote.
@@ -85,6 +87,7 @@ impl<S: Vote> Votes<S> {
             Some(Some(first)) => Cast::Conflict(*first),
             Some(empty) => {
                 *empty = Some(vote);
+                self.count += 1;
                 Cast::New
             }
             None => Cast::Repeat, // Not a member: the caller checked; nothing is counted.
@@ -94,6 +97,7 @@ impl<S: Vote> Votes<S> {
     /// Puts a vote in the place of the replica's earlier one.
     pub(super) fn replace(&mut self, vote: Signed<S>) {
         if let Some(place) = self.by_replica.get_mut(usize::from(vote.body.replica().0)) {
+            self.count += usize::from(place.is_none());
             *place = Some(vote);
         }
     }
@@ -107,11 +111,14 @@ impl<S: Vote> Votes<S> {
     }
 
     fn is_empty(&self) -> bool {
-        self.by_replica.iter().all(Option::is_none)
+        self.count == 0
     }
 
     fn clear(&mut self) {
-        self.by_replica.iter_mut().for_each(|vote| *vote = None);
+        if self.count > 0 {
+            self.by_replica.iter_mut().for_each(|vote| *vote = None);
+            self.count = 0;
+        }
     }
 }
 
@@ -420,6 +427,11 @@ impl Log {
         }
         self.forgotten = self.forgotten.plus(gap);
         debug_assert_eq!(self.slots.len() as u64, 3 * self.window);
+    }
+
+    /// Slots of which anything is known.
+    pub(super) fn touched(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.is_touched()).count()
     }
 
     /// The highest sequence number that anything is known of.

@@ -51,6 +51,7 @@ mod view_message;
 
 pub use certificate::{CheckpointCertificate, CommitCertificate, PreparedCertificate, Voucher};
 pub use config::{CheckedConfig, Config, ConfigError};
+pub use inspect::{FILLS, Fill};
 pub use journal::{Record, StableRecord};
 pub use message::{
     Checkpoint, Commit, FetchStatement, Heard, Message, NewViewStatement, PrePrepare, Prepare,

@@ -57,6 +57,11 @@ impl ViewChanges {
         }
     }
 
+    /// How many are kept.
+    pub(super) fn len(&self) -> usize {
+        self.by_replica.iter().flatten().count()
+    }
+
     /// That of `replica`.
     pub(super) fn of(&self, replica: ReplicaId) -> Option<&Arc<ViewChange>> {
         self.by_replica.get(usize::from(replica.0))?.as_ref()

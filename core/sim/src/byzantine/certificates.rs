@@ -6,6 +6,7 @@ use bytes::Bytes;
 use quorumark_consensus::pbft::{
     Message, NewView, NewViewBody, Plan, StateSlice, ViewChange, ViewChangeBody,
 };
+use quorumark_consensus::request::Batch;
 
 use super::{Liar, Scene, seal};
 use crate::scenario::Lie;
@@ -103,6 +104,11 @@ impl Liar {
                     .pre_prepares(view, primary)
                     .map(quorumark_primitives::signed::Signed::blank)
                     .collect();
+            }
+            // V as it is, and O as if nothing had been prepared.
+            Lie::NullPrepared => {
+                let null = Batch::null().digest();
+                body.pre_prepares.iter_mut().for_each(|offer| offer.body.digest = null);
             }
             // V with one signer twice, or one too few, or O with another digest.
             Lie::ForgeCertificate => match self.random.below(3) {

@@ -57,7 +57,11 @@ impl Liar {
                 (1..behaviour.factor).for_each(|_| versions.extend(once.iter().cloned()));
             }
             Lie::Byzz => self.byzz(versions, scene, nth),
-            Lie::StaleViewChange | Lie::OmitPrepared | Lie::PoisonState | Lie::ForgeCertificate => {
+            Lie::StaleViewChange
+            | Lie::OmitPrepared
+            | Lie::NullPrepared
+            | Lie::PoisonState
+            | Lie::ForgeCertificate => {
                 versions.iter_mut().for_each(|message| self.falsify(behaviour.lie, message, scene));
             }
         }

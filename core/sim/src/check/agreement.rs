@@ -15,17 +15,31 @@ const VIEWS_MAX: usize = 16;
 
 /// No two honest replicas commit different batches at one sequence number, and none of them vote to
 /// commit different batches in one view of it: PBFT 4.2, "the replicas agree on a total order for
-/// the requests within a view", and 4.4 across views.
+/// the requests within a view", and 4.4 across views: what a quorum has prepared is what is committed
+/// at that number, in whatever view.
 #[derive(Debug)]
 pub(super) struct Agreement {
     committed: Reference,
-    /// The first commit vote of each view.
-    votes: Ring<Vec<(View, Digest, Exhibit)>>,
+    /// What a quorum has prepared.
+    prepared: Reference,
+    votes: Ring<Vec<Prepared>>,
+}
+
+/// What honest replicas voted to commit in one view.
+#[derive(Debug)]
+struct Prepared {
+    view: View,
+    digest: Digest,
+    /// The first vote.
+    told: Exhibit,
+    /// Who voted so.
+    voters: Vec<ReplicaId>,
 }
 
 impl Default for Agreement {
     fn default() -> Agreement {
-        Agreement { committed: Reference::default(), votes: Ring::new(FACTS_KEPT) }
+        let (committed, prepared) = (Reference::default(), Reference::default());
+        Agreement { committed, prepared, votes: Ring::new(FACTS_KEPT) }
     }
 }
 
@@ -34,7 +48,7 @@ impl Checker for Agreement {
         match &seen.event.fact {
             Fact::Committed(it) if run.is_honest(it.replica) => {
                 match self.committed.compare(it.seq.0, &it.digest, || seen.exhibit()) {
-                    Comparison::First => {}
+                    Comparison::First => self.keeps(it, seen, found),
                     Comparison::Equal => found.held(),
                     Comparison::Forgotten => found.skip(),
                     Comparison::Differs(first) => {
@@ -43,7 +57,7 @@ impl Checker for Agreement {
                 }
             }
             Fact::Said(it) if it.kind == VoteKind::Commit && run.is_honest(it.replica) => {
-                self.vote(it, seen, found);
+                self.vote(it, run, seen, found);
             }
             _ => {}
         }
@@ -51,22 +65,70 @@ impl Checker for Agreement {
 }
 
 impl Agreement {
-    fn vote(&mut self, vote: &Said, seen: &Seen<'_>, found: &mut Findings) {
+    fn vote(&mut self, vote: &Said, run: &Run, seen: &Seen<'_>, found: &mut Findings) {
         let Some(place) = self.votes.place(vote.seq.0) else { return found.skip() };
-        let views = place.get_or_insert_default();
-        match views.iter().find(|(view, ..)| *view == vote.view) {
-            Some((_, digest, first)) => found.decide(*digest == vote.digest, || {
-                let who = voter(first).into_iter().chain([vote.replica]).collect();
-                let Said { view, seq, .. } = vote;
-                let what = format!("in {view} of {seq} two batches are prepared");
-                Violation::shown_by(vec![first.clone(), seen.exhibit()], who, what)
-            }),
-            None => {
-                if views.len() == VIEWS_MAX {
-                    views.remove(0);
-                }
-                views.push((vote.view, vote.digest, seen.exhibit()));
+        let Said { view, seq, digest, replica, .. } = *vote;
+        // One view, unless something goes wrong.
+        let views = place.get_or_insert_with(|| Vec::with_capacity(1));
+        let Some(prepared) = views.iter_mut().find(|prepared| prepared.view == view) else {
+            if views.len() == VIEWS_MAX {
+                views.remove(0);
             }
+            let voters = vec![replica];
+            return views.push(Prepared { view, digest, told: seen.exhibit(), voters });
+        };
+        let first = &prepared.told;
+        found.decide(prepared.digest == digest, || {
+            let who = voter(first).into_iter().chain([replica]).collect();
+            let what = format!("in {view} of {seq} two batches are prepared");
+            Violation::shown_by(vec![first.clone(), seen.exhibit()], who, what)
+        });
+        if prepared.digest != digest || prepared.voters.contains(&replica) {
+            return;
+        }
+        prepared.voters.push(replica);
+        if prepared.voters.len() == run.quorum() {
+            self.lasts(vote, seen, found);
+        }
+    }
+
+    /// A quorum has prepared a batch: whatever view commits at its number commits this one.
+    fn lasts(&mut self, vote: &Said, seen: &Seen<'_>, found: &mut Findings) {
+        let Said { view, seq, digest, replica, .. } = *vote;
+        let lost = |first: Option<Box<Exhibit>>| {
+            let what = format!("a quorum prepares {seq} in {view}, and it is another batch's");
+            let evidence = first.map(|first| *first).into_iter().chain([seen.exhibit()]);
+            Violation::shown_by(evidence.collect(), vec![replica], what)
+        };
+        let mut known = vec![&mut self.prepared];
+        if self.committed.knows(seq.0) {
+            known.push(&mut self.committed);
+        }
+        for reference in known {
+            match reference.compare(seq.0, &digest, || seen.exhibit()) {
+                Comparison::First => {}
+                Comparison::Equal => found.held(),
+                Comparison::Forgotten => found.skip(),
+                Comparison::Differs(first) => found.decide(false, || lost(first)),
+            }
+        }
+    }
+
+    /// The first commit at a number is what a quorum had prepared there, if one had.
+    fn keeps(&mut self, it: &Committed, seen: &Seen<'_>, found: &mut Findings) {
+        if !self.prepared.knows(it.seq.0) {
+            return;
+        }
+        match self.prepared.compare(it.seq.0, &it.digest, || seen.exhibit()) {
+            Comparison::First | Comparison::Equal => found.held(),
+            Comparison::Forgotten => found.skip(),
+            Comparison::Differs(first) => found.decide(false, || {
+                let Committed { replica, seq, .. } = *it;
+                let what =
+                    format!("{replica} commits another batch than a quorum prepared at {seq}");
+                let evidence = first.map(|first| *first).into_iter().chain([seen.exhibit()]);
+                Violation::shown_by(evidence.collect(), vec![replica], what)
+            }),
         }
     }
 }

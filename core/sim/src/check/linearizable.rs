@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use quorumark_application::kv::{Operation, Outcome};
-use quorumark_consensus::types::{ClientId, Instant, Timestamp};
+use quorumark_consensus::types::{ClientId, Instant, Seq, Timestamp};
 
 use super::Checker;
 use super::finding::{Findings, Violation};
@@ -25,6 +25,8 @@ pub(super) struct Linearizable {
     count: usize,
     /// From then on nothing more is taken.
     full: bool,
+    /// The last batch whose requests were given their places.
+    executed: Seq,
 }
 
 /// An operation under way.
@@ -34,6 +36,9 @@ struct Asked {
     at: Instant,
     operation: Bytes,
     answer: Option<(Instant, Bytes)>,
+    /// Its place in the order in which a replica says it executed: sequence number, place in the
+    /// batch. It is believed only as far as every answer is right in that order.
+    place: Option<(Seq, u32)>,
 }
 
 impl Checker for Linearizable {
@@ -42,7 +47,7 @@ impl Checker for Linearizable {
             Fact::Submitted(_) | Fact::Answered(_) if self.full => found.skip(),
             Fact::Submitted(it) => {
                 let (line, at, operation) = (seen.line, seen.event.at, it.operation.clone());
-                let asked = Asked { line, at, operation, answer: None };
+                let asked = Asked { line, at, operation, answer: None, place: None };
                 self.asked.entry((it.client, it.timestamp)).or_default().push(asked);
                 self.count += 1;
                 self.full = self.count == OPERATIONS_KEPT;
@@ -60,22 +65,35 @@ impl Checker for Linearizable {
                     }),
                 }
             }
+            Fact::Executed(it) if it.seq > self.executed && !it.tentative => {
+                self.executed = it.seq;
+                for nth in &it.fresh {
+                    let Some(ordered) = it.requests.get(*nth as usize) else { continue };
+                    let asked = self.asked.get_mut(&(ordered.client, ordered.timestamp));
+                    if let Some(asked) = asked.and_then(|asked| asked.first_mut()) {
+                        asked.place.get_or_insert((it.seq, *nth));
+                    }
+                }
+            }
             _ => {}
         }
     }
 
     fn finish(&mut self, _: &mut Run, found: &mut Findings) {
-        let mut history = History::new();
+        let (mut history, mut places) = (History::new(), Vec::new());
         for ((client, _), all) in core::mem::take(&mut self.asked) {
             for asked in all {
                 match record(&mut history, client, &asked) {
-                    Recorded::Whole => {}
+                    Recorded::Whole => places.push((asked.place, OperationId(asked.line))),
                     Recorded::Nothing => found.skip(),
                     Recorded::Wrong(what) => found.decide(false, || wrong(&asked, what)),
                 }
             }
         }
-        let report = linearizability::check(&history, Budget::default());
+        places.retain(|(place, _)| place.is_some());
+        places.sort_unstable();
+        let believed = (0..).zip(places).map(|(place, (_, id))| (id, place)).collect();
+        let report = linearizability::check_believing(&history, &believed, Budget::default());
         let answered = (report.operations - report.unanswered) as u64;
         match report.verdict {
             Verdict::Linearizable => found.evaluated += answered,

@@ -19,6 +19,8 @@ const VIEWS_KEPT: usize = 64;
 /// Votes of one replica that are remembered at one sequence number or view; above it the first are
 /// forgotten. Three a view for some twenty views.
 const VOTES_MAX: usize = 64;
+/// As many as a sequence number has unless something goes wrong.
+const VOTES_USUAL: usize = 2;
 
 /// At most one digest for each kind of vote, view and sequence number, of every honest replica; and
 /// no new vote in a view that the replica has left (PBFT 4.4: from its VIEW-CHANGE on a replica
@@ -79,7 +81,7 @@ impl Voter {
             }
         };
         let Some(place) = ring.place(number) else { return found.skip() };
-        let votes = place.get_or_insert_default();
+        let votes = place.get_or_insert_with(|| Vec::with_capacity(VOTES_USUAL));
         let same =
             |vote: &&Vote| vote.kind == said.kind && vote.view == said.view && vote.phase == phase;
         if let Some(first) = votes.iter().find(same) {

@@ -71,6 +71,12 @@ checks! {
 }
 
 impl Check {
+    /// Whether a protocol has what the check is about. PBFT has no tree of certificates and no lock:
+    /// its rules are those of agreement, certificate and no-double-vote.
+    pub fn applies_to(self, protocol: &str) -> bool {
+        self != Check::QcTree || protocol.starts_with("hotstuff")
+    }
+
     /// The check that is spelled so.
     pub fn from_word(word: &str) -> Option<Check> {
         Check::ALL.iter().find(|check| check.word() == word).copied()

@@ -57,7 +57,7 @@ pub(super) struct Act {
 
 impl Act {
     /// What a call does; `None` if it cannot matter: nobody knows what a get without an answer saw.
-    fn of(call: &Call) -> Option<Act> {
+    pub(super) fn of(call: &Call) -> Option<Act> {
         let effect = match (call.operation, call.answer.map(|answer| answer.outcome)) {
             (Operation::Get, None) => return None,
             (Operation::Get, Some(Outcome::Value(value))) => Effect::Reads(Some(value)),

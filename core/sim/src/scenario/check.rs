@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use super::faults::{AfterCrash, Fault, When, Who};
 use super::{Place, Scenario, ScenarioError};
+use crate::check::Check;
 use crate::verdict::Outcome;
+
+/// The one protocol whose engine is there.
+const PROTOCOL: &str = "pbft";
 
 /// Refuses what cannot be, and more faulty replicas than the protocol tolerates.
 pub(super) fn check(scenario: &Scenario, file: &str) -> Result<(), ScenarioError> {
@@ -13,6 +17,11 @@ pub(super) fn check(scenario: &Scenario, file: &str) -> Result<(), ScenarioError
     replicas(scenario)
         .map_err(|problem| place.wrong(problem, "number replicas from 0 below `replicas`"))?;
     late(scenario).map_err(|problem| place.wrong(problem, "choose a later gst"))?;
+    let mut chosen = scenario.expect.checks.iter().filter_map(|word| Check::from_word(word));
+    if let Some(check) = chosen.find(|check| !check.applies_to(PROTOCOL)) {
+        let problem = format!("the check {} does not apply to {PROTOCOL}", check.word());
+        return Err(place.wrong(problem, "leave it out of checks"));
+    }
     let (faulty, tolerated) = (faulty(scenario).len(), tolerated(scenario));
     let excused = scenario.allow_too_many_faults || scenario.expect.outcome != Outcome::Pass;
     if faulty > tolerated && !excused {

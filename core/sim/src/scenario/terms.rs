@@ -82,6 +82,8 @@ terms! {
         StaleViewChange = "stale-view-change",
         /// Leaves prepared certificates out of its view-changes, and so out of its new-views.
         OmitPrepared = "omit-prepared",
+        /// Opens its views with null batches in the place of what was prepared.
+        NullPrepared = "null-prepared",
         /// Votes for states that nobody reached.
         FakeCheckpoint = "fake-checkpoint",
         /// Answers those who fetch the state with changed bytes.

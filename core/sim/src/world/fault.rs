@@ -7,12 +7,12 @@ use quorumark_consensus::pbft::{Message, Pbft};
 use quorumark_consensus::types::{ReplicaId, Seq, View};
 use quorumark_primitives::wire::Decode;
 
-use super::network::End;
+use super::frame::Frame;
 use super::node::{self, Disk, Told};
 use super::queue::{Due, Sender};
 use super::replica::kind_of;
 use super::{World, engine_config};
-use crate::byzantine::{Liar, Plot, Scene};
+use crate::byzantine::{Liar, Plot, Scene, Word};
 use crate::scenario::{AfterCrash, Behaviour, Event, Fault, Lie, Scenario, When, Who};
 use crate::trace::{self, Crashed, DiskLoss, Fact, MessageKind, Moment, Restarted};
 
@@ -155,7 +155,8 @@ impl World<'_> {
             Fault::Pause(_) => self.pause(whom, event.lasts),
             Fault::Clock { offset, drift, .. } => self.change_clock(whom, *offset, *drift),
             Fault::Inject { from, to, bytes } => {
-                let (from, frame) = (Sender::Replica(*from), Bytes::from(bytes.clone()));
+                let from = Sender::Replica(*from);
+                let frame = Frame::new(Bytes::from(bytes.clone()));
                 self.queue.push(self.now, Due::Deliver { node: *to, from, frame });
             }
             Fault::Byzantine(replica, behaviour) => {
@@ -382,20 +383,21 @@ impl World<'_> {
                 liar.twist(recipient, &message, &mut scene, &mut sent);
             }
         }
-        for word in sent {
-            if word.delay > 0 {
-                let due = Due::Late { node: at as u16, to: word.to, frame: word.frame };
-                self.queue.push(self.now + word.delay, due);
+        for Word { to, frame, delay } in sent {
+            let frame = Frame::new(frame);
+            if delay > 0 {
+                let due = Due::Late { node: at as u16, to, frame };
+                self.queue.push(self.now + delay, due);
             } else {
-                self.send(Sender::Replica(own), End::Replica(word.to), &word.frame, kind);
+                self.send(Sender::Replica(own), to, &frame, kind);
             }
         }
     }
 
     /// What a liar held back is sent.
-    pub(super) fn late(&mut self, at: usize, to: u16, frame: Bytes) {
+    pub(super) fn late(&mut self, at: usize, to: u16, frame: Frame) {
         let own = self.nodes[at].replica.0;
-        let kind = Message::from_frame(&frame).map_or(MessageKind::Other, |it| kind_of(&it));
-        self.send(Sender::Replica(own), End::Replica(to), &frame, kind);
+        let kind = Message::from_frame(frame.bytes()).map_or(MessageKind::Other, |it| kind_of(&it));
+        self.send(Sender::Replica(own), to, &frame, kind);
     }
 }

@@ -1,12 +1,14 @@
 //! The world of one run: replicas, clients, network and time, all in one thread.
 //!
-//! Everything travels as encoded bytes; each replica decodes and verifies for itself, seals with its
-//! own key, and gets its own messages back sealed. Time is virtual, in nanoseconds; nothing takes
+//! Everything travels as encoded bytes, and nothing is believed that does not decode and verify; each
+//! replica seals with its own key, and gets its own messages back sealed. Time is virtual, in nanoseconds; nothing takes
 //! time but what is drawn: links, disks, execution, timers. What happens is told to a sink as events
 //! of the trace, and judged elsewhere.
 
 mod client;
 mod fault;
+mod frame;
+mod gauge;
 mod keys;
 mod network;
 mod node;
@@ -24,6 +26,7 @@ use quorumark_primitives::Digest;
 
 use self::client::Client;
 use self::fault::Faults;
+use self::frame::Frame;
 pub(crate) use self::keys::Keys;
 use self::network::{End, Network, Passage};
 use self::node::Node;
@@ -258,18 +261,11 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Sends a frame from one end to another; the network decides what becomes of it.
-    fn send(&mut self, from: Sender, to: End, frame: &Bytes, kind: MessageKind) {
-        let start = match from {
-            Sender::Replica(id) => End::Replica(id),
-            Sender::Client(id) => End::Client(id),
-        };
-        let mut passage = self.network.pass(self.now, start, to, frame.len());
-        if self.queue.len() >= FRAMES_MAX {
-            passage = Passage::Dropped(DropCause::QueueFull);
-        }
-        match passage {
-            Passage::Dropped(cause) => self.drop_frame(from, to, frame.len(), kind, cause),
+    /// Sends a frame to a replica; the network decides what becomes of it.
+    fn send(&mut self, from: Sender, to: u16, frame: &Frame, kind: MessageKind) {
+        let end = End::Replica(to);
+        match self.passage(from, end, frame.len()) {
+            Passage::Dropped(cause) => self.drop_frame(from, end, frame.len(), kind, cause),
             Passage::Arrives(at, again) => {
                 self.carry(at, from, to, frame);
                 if let Some(at) = again {
@@ -279,20 +275,39 @@ impl<'a> World<'a> {
         }
     }
 
-    fn carry(&mut self, at: u64, from: Sender, to: End, frame: &Bytes) {
-        let frame = self.network.frame(frame);
-        match (to, from) {
-            (End::Replica(replica), from) => {
-                self.queue.push(at, Due::Deliver { node: replica, from, frame: frame.clone() });
-                for twin in self.twins_of(replica) {
-                    let frame = frame.clone();
-                    self.queue.push(at, Due::Deliver { node: twin, from, frame });
+    /// As [`World::send`], to a client.
+    fn send_reply(&mut self, replica: u16, client: u32, frame: &Bytes) {
+        let (from, end) = (Sender::Replica(replica), End::Client(client));
+        match self.passage(from, end, frame.len()) {
+            Passage::Dropped(cause) => {
+                self.drop_frame(from, end, frame.len(), MessageKind::Reply, cause);
+            }
+            Passage::Arrives(at, again) => {
+                for at in [at].into_iter().chain(again) {
+                    let frame = self.network.corrupted(frame).unwrap_or_else(|| frame.clone());
+                    self.queue.push(at, Due::Reply { client, from: replica, frame });
                 }
             }
-            (End::Client(client), Sender::Replica(from)) => {
-                self.queue.push(at, Due::Reply { client, from, frame });
-            }
-            (End::Client(_), Sender::Client(_)) => {}
+        }
+    }
+
+    fn passage(&mut self, from: Sender, to: End, bytes: usize) -> Passage {
+        let start = match from {
+            Sender::Replica(id) => End::Replica(id),
+            Sender::Client(id) => End::Client(id),
+        };
+        let passage = self.network.pass(self.now, start, to, bytes);
+        match self.queue.len() >= FRAMES_MAX {
+            true => Passage::Dropped(DropCause::QueueFull),
+            false => passage,
+        }
+    }
+
+    fn carry(&mut self, at: u64, from: Sender, to: u16, frame: &Frame) {
+        let changed = self.network.corrupted(frame.bytes());
+        let frame = changed.map_or_else(|| frame.clone(), Frame::new);
+        for node in [to].into_iter().chain(self.twins_of(to)) {
+            self.queue.push(at, Due::Deliver { node, from, frame: frame.clone() });
         }
     }
 
@@ -332,6 +347,7 @@ impl<'a> World<'a> {
         }
         let Some(asking) = self.clients.get_mut(client as usize) else { return };
         let (timestamp, frame, submitted) = asking.submit(workload);
+        let frame = Frame::new(frame);
         let (primary, reads) = (asking.primary(), asking.reads(timestamp));
         self.tell(Fact::Submitted(submitted));
         self.queue.push(self.now + workload.retransmit, Due::Retry { client, timestamp });
@@ -339,15 +355,13 @@ impl<'a> World<'a> {
         if workload.to_all || reads {
             self.ask_all(client, &frame);
         } else {
-            let to = End::Replica(primary.0);
-            self.send(Sender::Client(client), to, &frame, MessageKind::Request);
+            self.send(Sender::Client(client), primary.0, &frame, MessageKind::Request);
         }
     }
 
-    fn ask_all(&mut self, client: u32, frame: &Bytes) {
+    fn ask_all(&mut self, client: u32, frame: &Frame) {
         for replica in 0..self.scenario.replicas {
-            let to = End::Replica(replica);
-            self.send(Sender::Client(client), to, frame, MessageKind::Request);
+            self.send(Sender::Client(client), replica, frame, MessageKind::Request);
         }
     }
 
@@ -358,7 +372,7 @@ impl<'a> World<'a> {
         let Some(asking) = self.clients.get_mut(client as usize) else { return };
         let Some((frame, wait)) = asking.again(timestamp, wait) else { return };
         self.queue.push(self.now + wait, Due::Retry { client, timestamp });
-        self.ask_all(client, &frame);
+        self.ask_all(client, &Frame::new(frame));
     }
 
     fn reply(&mut self, client: u32, from: u16, frame: Bytes) {

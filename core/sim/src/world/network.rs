@@ -91,17 +91,17 @@ impl Network {
         Passage::Arrives(arrives, again)
     }
 
-    /// The frame, with flipped bits if the link corrupts it.
-    pub(super) fn frame(&mut self, frame: &Bytes) -> Bytes {
+    /// The frame with flipped bits, if the link corrupts it.
+    pub(super) fn corrupted(&mut self, frame: &Bytes) -> Option<Bytes> {
         if self.calm || frame.is_empty() || !self.random.happens(self.settings.corrupt) {
-            return frame.clone();
+            return None;
         }
         let mut changed = frame.to_vec();
         for _ in 0..=self.random.below(3) {
             let bit = self.random.below(8 * changed.len() as u64) as usize;
             changed[bit / 8] ^= 1 << (bit % 8);
         }
-        Bytes::from(changed)
+        Some(Bytes::from(changed))
     }
 
     /// Cuts, or with `cut` false joins again, the link from one replica to another.

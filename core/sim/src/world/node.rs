@@ -2,18 +2,18 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use quorumark_application::KvStore;
 use quorumark_application::kv::Limits;
 use quorumark_application::permissions::Permissions;
 use quorumark_consensus::engine::{Input, Outbox, Position, Recipients, StateWork};
-use quorumark_consensus::pbft::{Message, Pbft, Record};
+use quorumark_consensus::pbft::{FILLS, Message, Pbft, Record};
 use quorumark_consensus::request::Reply;
 use quorumark_consensus::types::{Instant, ReplicaId, Seq, View};
 use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::Signature;
 use quorumark_primitives::signed::{ReplicaSessions, Sealer, Verifier};
 
+use super::frame::Frame;
 use crate::byzantine::Liar;
 use crate::trace::{MessageKind, VoteKind};
 
@@ -67,6 +67,8 @@ pub(super) struct Told {
     pub(super) root: Option<(Seq, Digest)>,
     /// The checkpoint whose state it fetches.
     pub(super) fetching: Option<Seq>,
+    /// How full its bounded things were at their fullest, as far as was told.
+    pub(super) peaks: [u64; FILLS],
 }
 
 /// What leaves a replica once its journal is durable so far.
@@ -75,7 +77,7 @@ pub(super) enum Outgoing {
     /// A frame to replicas.
     Frame {
         to: Recipients,
-        frame: Bytes,
+        frame: Frame,
         kind: MessageKind,
         vote: Option<Vote>,
         /// The message itself, where a behaviour wants it.

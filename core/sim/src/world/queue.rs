@@ -5,6 +5,8 @@ use std::collections::BinaryHeap;
 
 use bytes::Bytes;
 
+use super::frame::Frame;
+
 /// Something that will happen.
 #[derive(Debug)]
 pub(super) enum Due {
@@ -15,7 +17,7 @@ pub(super) enum Due {
         /// Who sent it.
         from: Sender,
         /// What.
-        frame: Bytes,
+        frame: Frame,
     },
     /// A reply reaches a client.
     Reply {
@@ -47,7 +49,7 @@ pub(super) enum Due {
     /// Network faults, crashes and clock faults end.
     Gst,
     /// A Byzantine replica sends something that it held back, or made up.
-    Late { node: u16, to: u16, frame: Bytes },
+    Late { node: u16, to: u16, frame: Frame },
 }
 
 /// Who sent a frame to a replica.

@@ -13,8 +13,9 @@ use quorumark_consensus::types::{ReplicaId, Seq, View};
 use quorumark_primitives::Digest;
 use quorumark_primitives::hash::{Blake3, blake3};
 use quorumark_primitives::signed::{Domain, Signer, Verified};
-use quorumark_primitives::wire::{Decode, Encode};
+use quorumark_primitives::wire::Encode;
 
+use super::frame::Frame;
 use super::network::End;
 use super::node::{self, Clock, Disk, Node, Outgoing, Told, Vote};
 use super::queue::{Due, Sender};
@@ -63,7 +64,7 @@ impl World<'_> {
     }
 
     /// A frame arrives: it is decoded, verified and given to the engine.
-    pub(super) fn deliver(&mut self, at: usize, from: Sender, frame: Bytes) {
+    pub(super) fn deliver(&mut self, at: usize, from: Sender, frame: Frame) {
         let bytes = frame.len();
         let node = &mut self.nodes[at];
         let to = End::Replica(node.replica.0);
@@ -77,15 +78,12 @@ impl World<'_> {
         if node.liar.as_ref().is_some_and(|liar| liar.is_deaf_to(from_replica(from))) {
             return self.drop_frame(from, to, bytes, MessageKind::Other, DropCause::Withheld);
         }
-        let Ok(message) = Message::from_frame(&frame) else {
-            let cause = DropCause::Undecodable;
-            return self.drop_frame(from, to, bytes, MessageKind::Garbage, cause);
+        let verified = match frame.open(&mut node.verifier) {
+            Ok(verified) => verified.clone(),
+            Err(fault) => return self.drop_frame(from, to, bytes, fault.kind, fault.cause),
         };
-        let kind = kind_of(&message);
+        let kind = kind_of(verified.get());
         node.fetched += if kind == MessageKind::StateSlice { bytes as u64 } else { 0 };
-        let Ok(verified) = node.verifier.verify_one(message) else {
-            return self.drop_frame(from, to, bytes, kind, DropCause::Refused);
-        };
         if node.liar.as_ref().is_some_and(|liar| liar.ignores(verified.get(), self.now)) {
             return self.drop_frame(from, to, bytes, kind, DropCause::Withheld);
         }
@@ -177,8 +175,8 @@ impl World<'_> {
         self.current = Some(node.replica);
         let now = node.clock.local(self.now);
         debug_assert!(node.inputs.is_empty(), "what follows from an input is fed with it");
-        let mut next = Some(input);
-        while let Some(input) = next.take() {
+        let mut input = input;
+        loop {
             let node = &mut self.nodes[at];
             let done = matches!(input, Input::State(StateAnswer::Restored { done: true, .. }));
             node.engine.handle(now, input, &mut node.outbox);
@@ -191,7 +189,8 @@ impl World<'_> {
             }
             let node = &mut self.nodes[at];
             node.outbox = outbox;
-            next = node.inputs.pop_front();
+            let Some(next) = node.inputs.pop_front() else { break };
+            input = next;
         }
         self.look(at);
         self.arm(at);
@@ -267,6 +266,7 @@ impl World<'_> {
             Message::Commit(signed) => (Phase::Prepared, signed.body.view, signed.body.seq),
             Message::Checkpoint(signed) => {
                 let body = signed.body;
+                self.tell_fills(at);
                 if let Some((seq, root)) = self.nodes[at].told.root
                     && seq == body.seq
                 {
@@ -292,7 +292,7 @@ impl World<'_> {
         message: Message,
         vote: Option<Vote>,
     ) -> Outgoing {
-        let (frame, kind) = (message.to_frame(), kind_of(&message));
+        let (frame, kind) = (Frame::new(message.to_frame()), kind_of(&message));
         let message = self.nodes[at].liar.is_some().then(|| Box::new(message));
         Outgoing::Frame { to, frame, kind, vote, message }
     }
@@ -331,14 +331,14 @@ impl World<'_> {
     }
 
     /// Sends a frame to all its recipients.
-    pub(super) fn spread(&mut self, at: usize, to: Recipients, frame: &Bytes, kind: MessageKind) {
+    pub(super) fn spread(&mut self, at: usize, to: Recipients, frame: &Frame, kind: MessageKind) {
         let own = self.nodes[at].replica.0;
         let from = Sender::Replica(own);
         match to {
-            Recipients::One(replica) => self.send(from, End::Replica(replica.0), frame, kind),
+            Recipients::One(replica) => self.send(from, replica.0, frame, kind),
             Recipients::Others => {
                 for replica in (0..self.scenario.replicas).filter(|id| *id != own) {
-                    self.send(from, End::Replica(replica), frame, kind);
+                    self.send(from, replica, frame, kind);
                 }
             }
         }
@@ -364,8 +364,7 @@ impl World<'_> {
             tentative: reply.tentative,
         };
         self.tell(Fact::Replied(replied));
-        let from = Sender::Replica(reply.replica.0);
-        self.send(from, End::Client(client.0), &Bytes::from(frame), MessageKind::Reply);
+        self.send_reply(reply.replica.0, client.0, &Bytes::from(frame));
     }
 
     /// Executes a batch. The state changes now, in the order told; the results come back later.
@@ -448,6 +447,7 @@ impl World<'_> {
         if view != told.view {
             let (phase, seq) = (Phase::ViewEntered, Seq(0));
             self.tell(Fact::Reached(Reached { replica, phase, view, seq }));
+            self.tell_fills(at);
         }
         if let Some(seq) = fetching.filter(|_| told.fetching.is_none()) {
             let (phase, view) = (Phase::StateTransferStarted, View(0));

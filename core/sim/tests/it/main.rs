@@ -4,6 +4,7 @@
 
 mod agreement;
 mod breaks;
+mod campaigns;
 mod checks;
 mod corners;
 mod generator;
