@@ -8,8 +8,9 @@ use quorumark_primitives::signed::Signed;
 
 use super::checkpoint::state_digest;
 use super::log::Decision;
-use super::message::{Checkpoint, Message};
+use super::message::Message;
 use super::replica::Pbft;
+use super::statement::Checkpoint;
 use crate::engine::{Executed, Execution, Outbox, Output};
 use crate::request::{RESULT_BYTES_MAX, Reply};
 use crate::types::{ClientId, Seq, Timestamp};

@@ -44,6 +44,7 @@ mod replica;
 mod restore;
 mod serving;
 mod state_message;
+mod statement;
 mod timer;
 mod transfer;
 mod view_change;
@@ -52,13 +53,14 @@ mod view_message;
 pub use certificate::{CheckpointCertificate, CommitCertificate, PreparedCertificate, Voucher};
 pub use config::{CheckedConfig, Config, ConfigError};
 pub use journal::{Record, StableRecord};
-pub use message::{
-    Checkpoint, Commit, FetchStatement, Heard, Message, NewViewStatement, PrePrepare, Prepare,
-    READ, SlotStatus, Status, StatusStatement, ViewChangeStatement, ViewPhase,
-};
+pub use message::{Message, READ};
 pub use replica::{Counters, Pbft};
 pub use state_message::{
     FetchState, StateManifest, StateSlice, StateStatement, Tree, TreeParts, Wanted,
+};
+pub use statement::{
+    Checkpoint, Commit, FetchStatement, Heard, NewViewStatement, PrePrepare, Prepare, SlotStatus,
+    Status, StatusStatement, ViewChangeStatement, ViewPhase,
 };
 pub use view_message::{NewView, NewViewBody, Plan, ViewChange, ViewChangeBody};
 

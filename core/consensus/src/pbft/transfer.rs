@@ -27,9 +27,10 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::signed::Signed;
 
 use super::certificate::{CheckpointCertificate, Voucher};
-use super::message::{Checkpoint, Message};
+use super::message::Message;
 use super::replica::Pbft;
 use super::state_message::{FetchState, PART_BYTES_MAX, SLICE_BYTES_MAX, Tree, Wanted};
+use super::statement::Checkpoint;
 use crate::client_table::ClientTable;
 use crate::committee::Committee;
 use crate::engine::{Outbox, Output, Recipients};

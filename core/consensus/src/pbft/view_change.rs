@@ -10,8 +10,9 @@ use alloc::vec::Vec;
 
 use super::bodies::Fetch;
 use super::journal::Record;
-use super::message::{Message, ViewPhase};
+use super::message::Message;
 use super::replica::Pbft;
+use super::statement::ViewPhase;
 use super::view_message::{ViewChange, ViewChangeBody};
 use crate::engine::Outbox;
 use crate::request::{Authentic, Batch, SignedRequest};
