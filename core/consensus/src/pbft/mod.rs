@@ -45,6 +45,7 @@ mod restore;
 mod serving;
 mod state_message;
 mod statement;
+mod tentative;
 mod timer;
 mod transfer;
 mod view_change;

@@ -85,7 +85,7 @@ impl Pbft {
         }
         if view > self.view {
             // A quorum has left for this view: there is nothing to wait for.
-            self.leave_view();
+            self.leave_view(out);
             self.view = view;
         }
         self.new_view = Some(new_view);
