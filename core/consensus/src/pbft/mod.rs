@@ -18,6 +18,8 @@
 //! - A committed batch goes to a replica of another view with its commit certificate, so that state
 //!   transfer is for what no log holds any more.
 //! - Retransmission is asked for by status messages (TOCS'02 5.2), one bounded message a period.
+//! - What was executed tentatively is undone to the last committed batch, not to a checkpoint, and
+//!   after that reads wait for what takes its place (see `tentative`).
 //! - After a restart a replica answers no read-only request until it is past all that it may have
 //!   executed before: its state is older than what it has answered (see `reads`).
 

@@ -43,11 +43,6 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    /// Whether some wait to be asked.
-    pub(super) fn are_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
     /// No read is answered before `seq` is committed here.
     pub(super) fn wait_for(&mut self, seq: Seq) {
         self.from = self.from.max(seq);

@@ -68,7 +68,8 @@ impl Pbft {
     }
 
     /// Whether nothing stands in the way: a batch that is ahead already, one whose results are to
-    /// come, a state that is fetched, or reads, which would wait for it.
+    /// come, or a state that is fetched. Reads that wait are asked before it, so none waits for more
+    /// than one.
     fn may_go_ahead(&self) -> bool {
         self.config.tentative
             && self.active
@@ -76,7 +77,6 @@ impl Pbft {
             && self.cursor.ahead.is_none()
             && self.cursor.is_idle()
             && !self.transfer.is_under_way()
-            && !self.reads.are_waiting()
     }
 
     /// The next batch in order is committed, with this digest. Takes the one that is ahead, if it is

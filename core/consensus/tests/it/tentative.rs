@@ -317,6 +317,8 @@ fn pbft_4_4_the_timer_follows_a_request_that_is_executed_and_not_committed() {
         let outputs = hand.one.ask(0, 1);
         hand.act(outputs);
         hand.prepare(1);
+        hand.one.input(Input::Timeout);
+        assert_eq!(hand.one.engine.waiting(), 1, "it is not forgotten before it is committed");
         assert_eq!(hand.leave(), [Work::Undone(0)]);
         assert_eq!(hand.one.engine.view(), View(1));
         assert_eq!(hand.one.engine.waiting(), 1, "it waits for the next primary");
@@ -324,7 +326,7 @@ fn pbft_4_4_the_timer_follows_a_request_that_is_executed_and_not_committed() {
 }
 
 #[test]
-fn osdi99_5_1_a_read_waits_for_what_it_would_reflect_and_a_batch_waits_for_reads() {
+fn osdi99_5_1_a_read_waits_for_what_it_would_reflect_and_goes_before_the_next() {
     let mut hand = Hand::new(4, 1, |config| config.read_only = true);
     let (first, _) = hand.prepare(1);
     let (second, _) = hand.prepare(2);
