@@ -306,12 +306,10 @@ impl Lab {
     }
 
     pub(crate) fn unanswered(&self) -> Vec<SignedRequest> {
-        let unanswered = |request: &&SignedRequest| self.acknowledged_at(request).is_none();
-        self.asked.iter().filter(unanswered).cloned().collect()
+        self.asked.iter().filter(|asked| self.acknowledged_at(asked).is_none()).cloned().collect()
     }
 
-    /// Where the client of a request takes it to be executed: f + 1 equal replies say so, or a quorum
-    /// of which the tentative ones are of one view (OSDI'99 5.1).
+    /// Where a client takes its request to be executed: by f + 1 replies, or a quorum of one view.
     pub(crate) fn acknowledged_at(&self, request: &SignedRequest) -> Option<Seq> {
         let committee = Committee::new(self.members.len()).unwrap();
         let expected = result_of(&request.request);
@@ -562,10 +560,11 @@ impl Lab {
     }
 
     fn note_committed(&mut self, replica: ReplicaId, execution: &Execution) {
-        let requests = execution.batch.requests();
-        let ids = execution.fresh.iter().map(|place| requests[*place as usize].id());
-        let ledger = &mut self.members[usize::from(replica.0)].ledger;
-        ledger.insert(execution.seq, (execution.batch.digest(), ids.collect()));
+        let id = |place: &u32| execution.batch.requests()[*place as usize].id();
+        let ids = execution.fresh.iter().map(id);
+        self.members[usize::from(replica.0)]
+            .ledger
+            .insert(execution.seq, (execution.batch.digest(), ids.collect()));
     }
 
     /// When the next result of a replica's state machine comes back.
