@@ -57,7 +57,7 @@ pub struct Replicas {
     /// Those that work: a silent one verifies nothing.
     pub live: usize,
     /// Equal replies that a client waits for, whoever is silent: f + 1 of the whole committee, or a
-    /// quorum where reads are not ordered.
+    /// quorum where reads are not ordered or executions tentative.
     pub replies: usize,
 }
 

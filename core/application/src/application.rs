@@ -12,7 +12,7 @@ use thiserror::Error;
 /// A deterministic state machine.
 ///
 /// One execute stage owns it and calls [`Application::execute`] once for each sequence number, in
-/// rising order. Nothing that a client sends may make it panic: a bad operation gets a result that
+/// rising order, and again for one that was undone. Nothing that a client sends may make it panic: a bad operation gets a result that
 /// says so, and leaves the state as it was.
 pub trait Application: Send {
     /// Executes the operations of one batch, in order, and appends one result for each.
@@ -161,6 +161,10 @@ pub fn run(application: &mut impl Application, execution: &Execution) -> Execute
 ///
 /// [`StateWork::Retain`] is done at once: a driver with a journal calls this only once it is durable
 /// as far as the work says.
+///
+/// # Panics
+/// When a tentative execution cannot be undone: an application that keeps nothing is not to be driven
+/// by an engine that executes tentatively.
 pub fn serve(application: &mut impl Application, work: StateWork) -> Option<StateAnswer> {
     match work {
         StateWork::Digests { at } => {
@@ -176,6 +180,11 @@ pub fn serve(application: &mut impl Application, work: StateWork) -> Option<Stat
         StateWork::Restore { seq, state, parts } => {
             let done = application.restore(seq, state, &parts).is_ok();
             Some(StateAnswer::Restored { seq, done })
+        }
+        StateWork::Rollback { to } => {
+            let undone = application.rollback_to(to);
+            undone.expect("a state machine that executes tentatively can go back by one batch");
+            None
         }
         StateWork::Retain { from, leased, after: _ } => {
             application.retain(from, leased);

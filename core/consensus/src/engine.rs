@@ -6,7 +6,9 @@
 //! says, and gives each sealed message back as [`Input::Message`]: an engine has no key, and counts
 //! its own vote only when it comes back signed, because certificates are shown to others.
 //! It executes what it is told to execute, in the order told, and answers with
-//! [`Input::Executed`]; what it is asked of the state itself it answers with [`Input::State`].
+//! [`Input::Executed`]; what it is asked of the state itself it answers with [`Input::State`]. Of an
+//! execution that is tentative the engine says later that it stands ([`Output::Confirm`]), or has it
+//! undone ([`StateWork::Rollback`]); its results come back in either case.
 //! Nothing else passes between the two.
 //!
 //! # Durability
@@ -125,6 +127,13 @@ pub enum StateWork {
         /// Who asks, and for what; at most [`QUERY_MAX`].
         operations: Vec<(ClientId, Bytes)>,
     },
+    /// Undo the tentative execution, which was the last: be the state after `to` again. Has no
+    /// answer. A state machine that cannot go back is not driven by an engine that executes
+    /// tentatively.
+    Rollback {
+        /// The last sequence number whose execution stands.
+        to: Seq,
+    },
     /// Become the state after `seq`: the present one with these parts in place of its own. The new
     /// state is kept as the checkpoint's, beside what was kept before: until the checkpoint is
     /// durable a restart needs the old one, and the next [`StateWork::Retain`] lets that go.
@@ -137,7 +146,7 @@ pub enum StateWork {
         parts: Vec<(u32, Bytes)>,
     },
     /// Keep the checkpoints from `from` on, and one more; let go of all others, and of what undoing
-    /// would need below the oldest kept. The only work without an answer.
+    /// would need below the oldest kept. Has no answer.
     Retain {
         /// The oldest checkpoint that may still be asked for or rolled back to.
         from: Seq,
@@ -149,9 +158,10 @@ pub enum StateWork {
     },
 }
 
-/// The most [`StateWork`] that an engine has at its driver at one time, [`StateWork::Retain`] aside:
-/// that is asked for at most once for each checkpoint that becomes stable.
-pub const STATE_WORK_MAX: usize = 8;
+/// The most [`StateWork`] and [`Output::Confirm`] that an engine has at its driver at one time,
+/// [`StateWork::Retain`] aside: that is asked for at most once for each checkpoint that becomes
+/// stable.
+pub const STATE_WORK_MAX: usize = 12;
 
 /// The most operations of one [`StateWork::Query`]; an engine has one at its driver at a time.
 pub const QUERY_MAX: usize = 4096;
@@ -241,9 +251,13 @@ pub enum Output<M: Vocabulary> {
         /// What must be durable before it leaves.
         after: Position,
     },
-    /// Execute a committed batch. Executions are output in sequence order, without gaps but for
-    /// those that a restored state closes.
+    /// Execute a batch that is committed, or tentatively one that is prepared. Executions are output
+    /// in sequence order, without gaps but for those that a restored state closes; what is undone
+    /// is executed again, or another batch in its place.
     Execute(Execution),
+    /// The batch that was executed tentatively last is committed: its execution stands, and nothing
+    /// is to be executed. In one order with executions, for whoever keeps a ledger.
+    Confirm(Execution),
     /// Ask the state machine for its state, or give it another. Done in one order with executions.
     State(StateWork),
     /// Send these replies, each to its client.
@@ -258,21 +272,23 @@ pub enum Output<M: Vocabulary> {
     Evidence(Evidence<M>),
 }
 
-/// A committed batch, ready to execute.
+/// A batch, ready to execute.
 #[derive(Debug, Clone)]
 pub struct Execution {
     /// Its place in the total order.
     pub seq: Seq,
-    /// The view in which it committed.
+    /// The view in which it committed; while tentative, in which it was prepared.
     pub view: View,
     /// The ordered requests.
     pub batch: Arc<Batch>,
     /// Positions in the batch of the requests to execute; the others are repeats of requests that
     /// were ordered before, and must not be executed again.
     pub fresh: Vec<u32>,
-    /// Whether the state root after this batch is wanted.
+    /// Whether the state root after this batch is wanted; never of a tentative execution.
     pub checkpoint: bool,
-    /// The quorum of signatures that committed it, for whoever wants to check.
+    /// Whether it is executed before it is committed, and may have to be undone.
+    pub tentative: bool,
+    /// The quorum of signatures that committed it, for whoever wants to check; none while tentative.
     pub certificate: Arc<[(ReplicaId, Signature)]>,
 }
 

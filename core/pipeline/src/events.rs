@@ -6,7 +6,7 @@ use quorumark_consensus::types::{ClientId, ReplicaId, Seq, Timestamp, View};
 use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::Signature;
 
-/// One batch, executed at one replica.
+/// One batch, executed and committed at one replica.
 #[derive(Debug, Clone)]
 pub struct CommitEvent {
     /// Where.
@@ -23,6 +23,6 @@ pub struct CommitEvent {
     pub executed: Vec<(ClientId, Timestamp)>,
     /// The quorum of commit signatures, as the replica holds them.
     pub certificate: Arc<[(ReplicaId, Signature)]>,
-    /// When its results were there: nanoseconds on the cluster's clock.
+    /// When its results were there, and it was committed: nanoseconds on the cluster's clock.
     pub at_ns: u64,
 }

@@ -25,13 +25,24 @@ pub(super) struct Flight {
     others: Vec<Ballot>,
 }
 
-/// The replicas that answered one result.
+/// The replicas that answered one result for good, or tentatively in one view.
 #[derive(Debug, Default)]
 struct Ballot {
     result: Bytes,
+    /// The view of tentative replies; `None` where replies are final.
+    ahead: Option<View>,
     view: View,
     voters: Voters,
     count: usize,
+}
+
+/// How many equal replies make a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Needed {
+    /// Of replies that are not tentative.
+    pub(super) committed: usize,
+    /// Of replies to a read; and with tentative ones of one view, which never count for less.
+    pub(super) quorum: usize,
 }
 
 /// A set of replicas, one bit each.
@@ -47,6 +58,10 @@ impl Voters {
         fresh
     }
 
+    fn remove(&mut self, replica: ReplicaId) {
+        self.0[usize::from(replica.0 / 64) % 4] &= !(1u64 << (replica.0 % 64));
+    }
+
     fn contains(self, replica: ReplicaId) -> bool {
         self.0[usize::from(replica.0 / 64) % 4] >> (replica.0 % 64) & 1 == 1
     }
@@ -59,8 +74,9 @@ impl Voters {
 /// What a reply did.
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// The result is accepted: as many distinct replicas gave it as are needed.
-    Accepted { flight: Flight, result: Bytes, view: View },
+    /// The result is accepted: as many distinct replicas gave it as are needed, some of them perhaps
+    /// tentatively.
+    Accepted { flight: Flight, result: Bytes, view: View, tentative: bool },
     /// Noted; more are needed.
     Counted,
     /// A read can no longer get as many equal replies as it needs: it has to be ordered.
@@ -77,7 +93,7 @@ pub(super) struct Flights {
     base: u64,
     slots: VecDeque<Option<Flight>>,
     count: usize,
-    needed: usize,
+    needed: Needed,
     replicas: usize,
     spread_max: u64,
 }
@@ -85,9 +101,9 @@ pub(super) struct Flights {
 impl Flights {
     /// None in flight. A result is accepted at `needed` equal replies of the `replicas`; numbers in
     /// flight lie within `spread_max`, at most [`SPREAD_MAX`].
-    pub(super) fn new(needed: usize, replicas: usize, spread_max: u64) -> Flights {
+    pub(super) fn new(needed: Needed, replicas: usize, spread_max: u64) -> Flights {
         let spread_max = spread_max.min(SPREAD_MAX);
-        assert!(needed > 0 && spread_max > 0, "{needed} replies, spread {spread_max}");
+        assert!(needed.committed > 0 && spread_max > 0, "{needed:?}, spread {spread_max}");
         Flights { base: 0, slots: VecDeque::new(), count: 0, needed, replicas, spread_max }
     }
 
@@ -159,18 +175,19 @@ impl Flights {
         if flight.reads != (reply.seq == Seq(0)) {
             return Progress::Late; // From when it was asked as a read.
         }
-        let Some(ballot) = flight.ballot_of(&reply) else { return Progress::Repeated };
-        ballot.view = ballot.view.max(reply.view);
-        if ballot.count < needed {
-            let split = flight.reads && !flight.can_agree(needed, replicas);
-            return if split { Progress::Split } else { Progress::Counted };
+        let given = reply.result.clone();
+        if !flight.vote(reply) {
+            return Progress::Repeated;
         }
-        let (result, view) = (ballot.result.clone(), ballot.view);
+        let Some((view, tentative)) = flight.decided(&given, needed) else {
+            let split = flight.reads && !flight.can_agree(needed.quorum, replicas);
+            return if split { Progress::Split } else { Progress::Counted };
+        };
         let place = (number - self.base) as usize;
         let flight = self.slots[place].take().expect("it was found a moment ago");
         self.count -= 1;
         self.trim();
-        Progress::Accepted { flight, result, view }
+        Progress::Accepted { flight, result: given, view, tentative }
     }
 
     /// Those that wait for their result.
@@ -201,33 +218,73 @@ impl Flight {
 
     /// Whether one result may still get as many votes.
     fn can_agree(&self, needed: usize, replicas: usize) -> bool {
-        let counts = || self.others.iter().chain([&self.ballot]).map(|ballot| ballot.count);
+        let counts = || self.ballots().map(|ballot| ballot.count);
         let missing = replicas.saturating_sub(counts().sum());
         counts().max().unwrap_or(0) + missing >= needed
     }
 
-    /// The ballot with the reply's result, the replica counted; `None` when it has voted before.
-    fn ballot_of(&mut self, reply: &Reply) -> Option<&mut Ballot> {
-        let voted = |ballot: &Ballot| ballot.voters.contains(reply.replica);
-        if voted(&self.ballot) || self.others.iter().any(voted) {
-            return None;
+    fn ballots(&self) -> impl Iterator<Item = &Ballot> {
+        self.others.iter().chain([&self.ballot])
+    }
+
+    /// Counts a replica's reply; tells whether it was its first, or takes the place of a tentative
+    /// one: a final reply does, and one of a later view.
+    fn vote(&mut self, reply: Reply) -> bool {
+        let ahead = (reply.tentative && !self.reads).then_some(reply.view);
+        let has_voted = |ballot: &&mut Ballot| ballot.voters.contains(reply.replica);
+        let before = self.others.iter_mut().chain([&mut self.ballot]).find(has_voted);
+        if let Some(before) = before {
+            let gives_way = |was: View| ahead.is_none_or(|view| view > was);
+            if !before.ahead.is_some_and(gives_way) {
+                return false;
+            }
+            before.voters.remove(reply.replica);
+            before.count -= 1;
+        }
+        let ballot = self.ballot_of(reply.result, ahead);
+        ballot.view = ballot.view.max(reply.view);
+        ballot.count += usize::from(ballot.voters.insert(reply.replica));
+        true
+    }
+
+    /// The ballot of a result; one without a vote is used again, so there is at most one a replica.
+    fn ballot_of(&mut self, result: Bytes, ahead: Option<View>) -> &mut Ballot {
+        let is =
+            |ballot: &Ballot| ballot.count > 0 && ballot.ahead == ahead && ballot.result == result;
+        let new = |result| Ballot { result, ahead, ..Ballot::default() };
+        if is(&self.ballot) {
+            return &mut self.ballot;
+        }
+        if let Some(place) = self.others.iter().position(is) {
+            return &mut self.others[place];
         }
         if self.ballot.count == 0 {
-            self.ballot.result = reply.result.clone();
+            self.ballot = new(result);
+            return &mut self.ballot;
         }
-        let ballot = if self.ballot.result == reply.result {
-            &mut self.ballot
-        } else {
-            // At most one ballot a replica, since each votes once.
-            let place = self.others.iter().position(|ballot| ballot.result == reply.result);
-            let place = place.unwrap_or_else(|| {
-                self.others.push(Ballot { result: reply.result.clone(), ..Ballot::default() });
-                self.others.len() - 1
-            });
-            &mut self.others[place]
-        };
-        ballot.count += usize::from(ballot.voters.insert(reply.replica));
-        Some(ballot)
+        let free = self.others.iter().position(|ballot| ballot.count == 0);
+        let place = free.unwrap_or_else(|| {
+            self.others.push(Ballot::default());
+            self.others.len() - 1
+        });
+        self.others[place] = new(result);
+        &mut self.others[place]
+    }
+
+    /// Whether a result has as many votes as it needs: the highest view among them, and whether
+    /// tentative ones were needed.
+    ///
+    /// OSDI'99 5.1: a tentative reply never counts towards f + 1; with those of the same view, and
+    /// with final ones, it does towards a quorum.
+    fn decided(&self, result: &Bytes, needed: Needed) -> Option<(View, bool)> {
+        let alike = || self.ballots().filter(|ballot| ballot.count > 0 && ballot.result == *result);
+        let count = |ballot: &Ballot| ballot.count;
+        let committed = alike().find(|ballot| ballot.ahead.is_none()).map_or(0, count);
+        let ahead = alike().filter(|ballot| ballot.ahead.is_some()).map(count).max().unwrap_or(0);
+        let least = if self.reads { needed.quorum } else { needed.committed };
+        let tentative = committed < least;
+        let view = alike().map(|ballot| ballot.view).max()?;
+        (!tentative || committed + ahead >= needed.quorum).then_some((view, tentative))
     }
 }
 
@@ -249,9 +306,53 @@ mod tests {
         }
     }
 
+    fn needed(committed: usize) -> Needed {
+        Needed { committed, quorum: 3 }
+    }
+
+    #[test]
+    fn osdi99_5_1_a_tentative_reply_is_never_counted_for_f_plus_one() {
+        let ahead = |replica| Reply { tentative: true, ..reply(replica, b"a") };
+        let mut flights = Flights::new(needed(2), 4, 16);
+        let number = flights.launch(Instant(5), false);
+        assert!(matches!(flights.reply(number, ahead(0)), Progress::Counted));
+        assert!(matches!(flights.reply(number, ahead(1)), Progress::Counted));
+        assert!(matches!(flights.reply(number, ahead(1)), Progress::Repeated));
+        assert!(matches!(flights.reply(number, reply(0, b"a")), Progress::Counted));
+        assert!(matches!(flights.reply(number, ahead(0)), Progress::Repeated));
+        let accepted = flights.reply(number, reply(1, b"a"));
+        assert!(matches!(accepted, Progress::Accepted { tentative: false, .. }), "{accepted:?}");
+    }
+
+    #[test]
+    fn osdi99_5_1_tentative_replies_make_a_quorum_in_one_view_and_with_final_ones() {
+        let ahead = |replica, view| {
+            let view = View(view);
+            Reply { view, tentative: true, ..reply(replica, b"a") }
+        };
+        let mut flights = Flights::new(needed(2), 4, 16);
+        let number = flights.launch(Instant(5), false);
+        for (replica, view) in [(0, 0), (1, 0), (2, 9)] {
+            assert!(matches!(flights.reply(number, ahead(replica, view)), Progress::Counted));
+        }
+        let accepted = flights.reply(number, ahead(3, 0));
+        assert!(matches!(accepted, Progress::Accepted { tentative: true, .. }), "{accepted:?}");
+        let number = flights.launch(Instant(6), false);
+        assert!(matches!(flights.reply(number, ahead(0, 0)), Progress::Counted));
+        assert!(matches!(flights.reply(number, ahead(1, 1)), Progress::Counted));
+        assert!(matches!(flights.reply(number, reply(2, b"a")), Progress::Counted));
+        // Replica 0 comes to view 1, and counts there alone; with another result it would not.
+        let other = Reply { result: Bytes::from_static(b"b"), ..ahead(0, 1) };
+        assert!(matches!(flights.reply(number, other), Progress::Counted));
+        let accepted = flights.reply(number, ahead(0, 2));
+        assert!(matches!(accepted, Progress::Counted), "{accepted:?}");
+        let accepted = flights.reply(number, ahead(1, 2));
+        assert!(matches!(accepted, Progress::Accepted { view: View(2), .. }), "{accepted:?}");
+    }
+
     #[test]
     fn a_result_is_accepted_at_f_plus_one_equal_replies_of_distinct_replicas() {
-        let mut flights = Flights::new(2, 4, 16);
+        let mut flights = Flights::new(needed(2), 4, 16);
         let number = flights.launch(Instant(5), false);
         assert!(matches!(flights.reply(number, reply(3, b"a")), Progress::Counted));
         assert!(matches!(flights.reply(number, reply(3, b"a")), Progress::Repeated));
@@ -269,7 +370,7 @@ mod tests {
     #[test]
     fn osdi99_5_1_a_read_takes_a_quorum_and_is_given_up_once_none_can_agree() {
         let read = |replica, result| Reply { seq: Seq(0), ..reply(replica, result) };
-        let mut flights = Flights::new(3, 4, 16);
+        let mut flights = Flights::new(needed(3), 4, 16);
         let number = flights.launch(Instant(5), true);
         assert!(matches!(flights.reply(number, read(0, b"a")), Progress::Counted));
         assert!(matches!(flights.reply(number, read(1, b"b")), Progress::Counted));
@@ -297,7 +398,7 @@ mod tests {
 
     #[test]
     fn numbers_in_flight_stay_within_their_spread_and_others_leave_no_hole() {
-        let mut flights = Flights::new(1, 4, 3);
+        let mut flights = Flights::new(needed(1), 4, 3);
         let oldest = flights.launch(Instant(0), false);
         flights.pass();
         let last = flights.launch(Instant(0), false);
@@ -311,7 +412,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_long_ago_is_due_again() {
-        let mut flights = Flights::new(1, 4, 16);
+        let mut flights = Flights::new(needed(1), 4, 16);
         for at in [10, 20, 30] {
             let number = flights.launch(Instant(at), false);
             flights.sent(number, Instant(at), Instant(at + 100));

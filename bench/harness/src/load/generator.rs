@@ -10,7 +10,7 @@ use quorumark_consensus::request::Reply;
 use quorumark_consensus::types::{Instant, Seq, View};
 use quorumark_pipeline::PortError;
 
-use super::flights::{Flights, Progress};
+use super::flights::{Flights, Needed, Progress};
 use super::record::Recorder;
 use super::{LoadConfig, LoadReport, Loop, Port, Requests};
 use crate::oracle::{SendTimes, Window};
@@ -312,10 +312,14 @@ impl Generator {
             return;
         };
         let sent_twice = plan.is_sent_twice(number);
-        let (by, given, ordered) = (reply.replica, reply.result.clone(), reply.seq > Seq(0));
+        let ordered = reply.seq > Seq(0);
+        // What is tentative may have been undone meanwhile.
+        let stands = ordered && !reply.tentative;
+        let (by, given) = (reply.replica, reply.result.clone());
         match self.flights.reply(number, reply) {
-            Progress::Accepted { flight, result, view } => {
+            Progress::Accepted { flight, result, view, tentative } => {
                 self.view = self.view.max(view);
+                self.recorder.report.taken_tentatively += u64::from(tentative);
                 self.recorder.accepted(number, &flight, now);
                 // Ordered later, a read may see another value.
                 if sent_twice && ordered && self.recorder.keep_result(number, &flight, &result) {
@@ -329,7 +333,7 @@ impl Generator {
                 self.split.push(number);
             }
             Progress::Repeated => self.recorder.report.replies_repeated += 1,
-            Progress::Late if sent_twice && ordered => self.recorder.compare(number, by, &given),
+            Progress::Late if sent_twice && stands => self.recorder.compare(number, by, &given),
             Progress::Late => (),
         }
     }
@@ -346,10 +350,10 @@ impl Generator {
 }
 
 /// Equal replies at which a result is accepted: f + 1 (PBFT 4.1), or a quorum where reads are not
-/// ordered, so that a read's quorum shares an honest replica with that of each write.
-fn replies_needed(config: &LoadConfig) -> usize {
-    match config.read_only {
-        true => config.committee.quorum(),
-        false => config.committee.weak_quorum(),
-    }
+/// ordered, so that a read's quorum shares an honest replica with that of each write. Tentative ones
+/// take a quorum (OSDI'99 5.1).
+fn replies_needed(config: &LoadConfig) -> Needed {
+    let quorum = config.committee.quorum();
+    let committed = if config.read_only { quorum } else { config.committee.weak_quorum() };
+    Needed { committed, quorum }
 }

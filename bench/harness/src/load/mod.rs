@@ -1,7 +1,7 @@
 //! The load generator: closed and open loops of clients, on one thread.
 //!
 //! It sends a [`crate::workload::Plan`]'s requests to the primary or to all, sends again to all after
-//! a timeout, follows the view that accepted replies tell to the primary of that view, and accepts a result at f + 1 equal authentic replies (PBFT 4.1), or at a quorum where reads are not ordered (OSDI'99 5.1). *Response time* counts
+//! a timeout, follows the view that accepted replies tell to the primary of that view, and accepts a result at f + 1 equal authentic replies (PBFT 4.1), or at a quorum where reads are not ordered or executions tentative (OSDI'99 5.1). *Response time* counts
 //! from when a request was meant to be sent, *service time* from when it was. It takes what replies
 //! are there, sends what is due in one go, and parks when there is neither.
 

@@ -67,6 +67,8 @@ pub struct LoadReport {
     pub replies_refused: u64,
     /// In the whole trial: reads that were answered without being ordered.
     pub reads_unordered: u64,
+    /// In the whole trial: results that were accepted before they were known to be committed.
+    pub taken_tentatively: u64,
     /// In the whole trial: reads that replicas answered differently, and that were ordered then.
     pub reads_split: u64,
     /// In the whole trial: second copies of requests, sent once their results were accepted.

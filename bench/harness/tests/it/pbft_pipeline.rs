@@ -56,6 +56,17 @@ fn osdi99_5_1_reads_are_answered_without_an_order_and_the_oracle_finds_nothing_a
 }
 
 #[test]
+fn osdi99_5_1_results_are_taken_before_they_are_committed_and_the_oracle_finds_nothing_amiss() {
+    for more in ["transport=memory", "transport=tcp", "read_only=true"] {
+        let record = passed(&["workload=ycsb-a", "concurrency=1", "tentative=true", more]);
+        let share = value(&record, "tentative_share");
+        assert!(share > 0.1, "{more}: {share}");
+        assert!(value(&record, "dropped") < 1.0);
+    }
+    assert!(is(&passed(&["workload=ycsb-a"]), "tentative_share", 0.0));
+}
+
+#[test]
 fn every_authentication_and_transport_gives_the_metrics_of_the_contract() {
     for auth in ["signature", "mac", "none"] {
         for transport in ["memory", "tcp"] {

@@ -25,6 +25,7 @@ fn execution(seq: u64, operations: Vec<Bytes>, fresh: Vec<u32>, checkpoint: bool
         batch: Arc::new(Batch::new(requests)),
         fresh,
         checkpoint,
+        tentative: false,
         certificate: Arc::new([]),
     }
 }

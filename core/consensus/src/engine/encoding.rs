@@ -50,6 +50,10 @@ where
                 out.push(6);
                 work.encode(out);
             }
+            Output::Confirm(execution) => {
+                out.push(7);
+                execution.encode(out);
+            }
         }
     }
 }
@@ -83,6 +87,10 @@ impl Encode for StateWork {
                     client.encode(out);
                     encode_bytes(operation, out);
                 }
+            }
+            StateWork::Rollback { to } => {
+                out.push(5);
+                to.encode(out);
             }
             StateWork::Retain { from, leased, after } => {
                 out.push(3);
@@ -124,6 +132,7 @@ impl Encode for Execution {
         self.batch.encode(out);
         encode_sequence(&self.fresh, out);
         self.checkpoint.encode(out);
+        self.tentative.encode(out);
         (self.certificate.len() as u32).encode(out);
         for (replica, signature) in self.certificate.iter() {
             replica.encode(out);

@@ -12,7 +12,7 @@ use quorumark_primitives::ed25519::Signature;
 use quorumark_primitives::signed::{Claims, Signed};
 use quorumark_primitives::wire::{Decode, Encode, Reader, WireError, encode_sequence};
 
-use super::message::{Checkpoint, Commit, PrePrepare, Prepare};
+use super::statement::{Checkpoint, Commit, PrePrepare, Prepare};
 use crate::committee::{Committee, REPLICAS_MAX};
 use crate::types::{ReplicaId, Seq, View};
 

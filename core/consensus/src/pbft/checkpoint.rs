@@ -10,7 +10,7 @@ use quorumark_primitives::signed::Signed;
 use super::certificate::{CheckpointCertificate, Voucher};
 use super::config::Config;
 use super::log::{Cast, Votes};
-use super::message::Checkpoint;
+use super::statement::Checkpoint;
 use crate::committee::Committee;
 use crate::parts::StateRoot;
 use crate::types::{ReplicaId, Seq};

@@ -60,6 +60,11 @@ pub struct Config {
     /// message delays instead of five. Every client must then take every result, of writes too, at
     /// a quorum of equal replies, or a read may miss a write that was answered. Default off.
     pub read_only: bool,
+    /// Whether a batch is executed as soon as it is prepared, while all before it is committed
+    /// (OSDI'99 5.1): four message delays to a result instead of five, at an undo of one batch where
+    /// a view is left. The application must be able to go back, and every client must take a
+    /// tentative result at a quorum of equal replies of one view. Default off.
+    pub tentative: bool,
 }
 
 /// Settings that do not fit together.
@@ -126,6 +131,7 @@ impl Config {
             view_timeout: Duration::from_secs(5),
             journal: false,
             read_only: false,
+            tentative: false,
         }
     }
 

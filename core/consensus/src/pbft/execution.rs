@@ -1,4 +1,6 @@
 //! From committed slots to executions in order, and from results to replies and checkpoints.
+//!
+//! What is executed before it is committed: [`super::tentative`].
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -8,34 +10,40 @@ use quorumark_primitives::signed::Signed;
 
 use super::checkpoint::state_digest;
 use super::log::Decision;
-use super::message::{Checkpoint, Message};
+use super::message::Message;
 use super::replica::Pbft;
+use super::statement::Checkpoint;
+use super::tentative::Ahead;
 use crate::engine::{Executed, Execution, Outbox, Output};
-use crate::request::{RESULT_BYTES_MAX, Reply};
-use crate::types::{ClientId, Seq, Timestamp};
+use crate::request::{Batch, RESULT_BYTES_MAX, Reply};
+use crate::types::{ClientId, Seq, Timestamp, View};
 
 /// Where execution stands.
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
-    /// The last sequence number handed out.
+    /// The last sequence number that is committed and handed out.
     pub(super) handed: Seq,
-    /// The last sequence number whose results are back.
+    /// The last committed sequence number whose results are back.
     pub(super) executed: Seq,
     /// Handed out and not back, oldest first; at most a window.
-    in_flight: VecDeque<InFlight>,
+    pub(super) in_flight: VecDeque<InFlight>,
+    /// What was handed out beyond `handed`, tentatively: its place is the next.
+    pub(super) ahead: Option<Ahead>,
 }
 
 #[derive(Debug)]
-struct InFlight {
+pub(super) struct InFlight {
     seq: Seq,
     requests: Vec<(ClientId, Timestamp)>,
     checkpoint: bool,
+    /// It was rolled back meanwhile: its results are of no use.
+    pub(super) undone: bool,
 }
 
 impl Cursor {
     /// Everything up to `seq` is executed, or came with a state.
     pub(super) fn at(seq: Seq) -> Cursor {
-        Cursor { handed: seq, executed: seq, in_flight: VecDeque::new() }
+        Cursor { handed: seq, executed: seq, in_flight: VecDeque::new(), ahead: None }
     }
 
     /// Whether all that was handed out is back.
@@ -63,33 +71,47 @@ impl Pbft {
             let decision = slot.decision(self.view, self.config.committee.quorum());
             let Some(Decision { view, batch, certificate }) = decision else { return };
             debug_assert_eq!(certificate.len(), self.config.committee.quorum());
-            let mut fresh = Vec::with_capacity(batch.requests().len());
-            let mut requests = Vec::with_capacity(batch.requests().len());
-            for (place, request) in batch.requests().iter().enumerate() {
-                let (client, timestamp) = request.id();
-                self.batcher.executed((client, timestamp));
-                // Exactly once: a repeat, ordered again by whichever primary, is passed over.
-                if self.clients.begin(client, timestamp) {
-                    fresh.push(place as u32);
-                    requests.push((client, timestamp));
-                } else {
-                    self.counters.repeats_skipped += 1;
-                }
-            }
-            let checkpoint = self.checkpoints.is_due(seq);
-            self.cursor.handed = seq;
-            self.cursor.in_flight.push_back(InFlight { seq, requests, checkpoint });
-            self.counters.batches_committed += 1;
-            self.timer.executed(seq, self.active && view == self.view);
-            out.push(Output::Execute(Execution {
-                seq,
-                view,
-                batch,
-                fresh,
-                checkpoint,
-                certificate,
-            }));
+            let ahead = self.take_ahead(batch.digest(), out);
+            self.note_handed(seq, view, &batch);
+            let (is_ahead, checkpoint) = (ahead.is_some(), self.checkpoints.is_due(seq));
+            let fresh = match ahead {
+                Some(ahead) => self.stand_by(ahead),
+                None => self.begin(seq, &batch, checkpoint),
+            };
+            self.counters.repeats_skipped += (batch.requests().len() - fresh.len()) as u64;
+            let tentative = false;
+            let execution =
+                Execution { seq, view, batch, fresh, checkpoint, tentative, certificate };
+            out.push(match is_ahead {
+                true => Output::Confirm(execution),
+                false => Output::Execute(execution),
+            });
         }
+    }
+
+    /// A batch is committed and next in order: nobody waits for it any more.
+    fn note_handed(&mut self, seq: Seq, view: View, batch: &Batch) {
+        debug_assert_eq!(seq, self.cursor.handed.next(), "execution is in order, without gaps");
+        batch.requests().iter().for_each(|request| self.batcher.executed(request.id()));
+        self.cursor.handed = seq;
+        self.counters.batches_committed += 1;
+        self.timer.executed(seq, self.active && view == self.view);
+    }
+
+    /// Marks the requests of a batch that goes to execution, but for those that were executed
+    /// before: exactly once, whichever primary orders a repeat. The places of the others.
+    pub(super) fn begin(&mut self, seq: Seq, batch: &Batch, checkpoint: bool) -> Vec<u32> {
+        let mut fresh = Vec::with_capacity(batch.requests().len());
+        let mut requests = Vec::with_capacity(batch.requests().len());
+        for (place, request) in batch.requests().iter().enumerate() {
+            let (client, timestamp) = request.id();
+            if self.clients.begin(client, timestamp) {
+                fresh.push(place as u32);
+                requests.push((client, timestamp));
+            }
+        }
+        self.cursor.in_flight.push_back(InFlight { seq, requests, checkpoint, undone: false });
+        fresh
     }
 
     /// Takes results: replies go out, a due checkpoint is voted for, execution goes on.
@@ -100,6 +122,9 @@ impl Pbft {
         let expected = self.cursor.in_flight.pop_front().expect("results of a batch handed out");
         assert_eq!(executed.seq, expected.seq, "results come back in the order handed out");
         assert_eq!(executed.results.len(), expected.requests.len(), "one result a request");
+        if expected.undone {
+            return; // Its requests wait again: these results are of a state that never was.
+        }
         let seq = executed.seq;
         let mut replies = Vec::with_capacity(expected.requests.len());
         for ((client, timestamp), result) in expected.requests.into_iter().zip(executed.results) {
@@ -107,9 +132,9 @@ impl Pbft {
             self.clients.finish(client, timestamp, seq, result.clone());
             replies.push(self.reply(client, timestamp, seq, result));
         }
-        self.cursor.executed = seq;
-        self.watch.progressed(self.now, &self.config);
-        self.counters.requests_executed += replies.len() as u64;
+        if self.cursor.ahead.is_none() {
+            self.note_executed(seq, replies.len());
+        }
         if !replies.is_empty() {
             out.push(Output::Reply { replies, after: self.journal.position() });
         }
@@ -127,7 +152,15 @@ impl Pbft {
         self.hand_out(out);
     }
 
-    /// PBFT 4.1: `<REPLY, v, t, c, i, r>`, of what was executed at `seq`.
+    /// A committed batch is executed, `requests` of it for the first time.
+    pub(super) fn note_executed(&mut self, seq: Seq, requests: usize) {
+        self.cursor.executed = seq;
+        self.watch.progressed(self.now, &self.config);
+        self.counters.requests_executed += requests as u64;
+    }
+
+    /// PBFT 4.1: `<REPLY, v, t, c, i, r>`, of what was executed at `seq`. OSDI'99 5.1: it says so
+    /// while that is tentative.
     pub(super) fn reply(
         &self,
         client: ClientId,
@@ -136,6 +169,7 @@ impl Pbft {
         result: Bytes,
     ) -> Reply {
         let (view, replica) = (self.view, self.config.replica);
-        Reply { view, seq, timestamp, client, replica, result, tentative: false }
+        let tentative = seq > self.cursor.handed;
+        Reply { view, seq, timestamp, client, replica, result, tentative }
     }
 }

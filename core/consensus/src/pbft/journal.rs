@@ -8,7 +8,8 @@ use quorumark_primitives::signed::Signed;
 use quorumark_primitives::wire::{Encode, encode_bytes};
 
 use super::certificate::{CheckpointCertificate, PreparedCertificate};
-use super::message::{Message, PrePrepare};
+use super::message::Message;
+use super::statement::PrePrepare;
 use super::view_message::{NewView, ViewChange};
 use crate::engine::{Outbox, Output, Position, Vocabulary};
 use crate::parts::StateRoot;

@@ -27,7 +27,7 @@ use quorumark_primitives::ed25519::Signature;
 use quorumark_primitives::signed::Signed;
 
 use super::certificate::{CommitCertificate, PreparedCertificate, Voucher};
-use super::message::{Checkpoint, Commit, PrePrepare, Prepare};
+use super::statement::{Checkpoint, Commit, PrePrepare, Prepare};
 use crate::request::{Authentic, Batch};
 use crate::types::{Instant, ReplicaId, Seq, View};
 

@@ -18,6 +18,8 @@
 //! - A committed batch goes to a replica of another view with its commit certificate, so that state
 //!   transfer is for what no log holds any more.
 //! - Retransmission is asked for by status messages (TOCS'02 5.2), one bounded message a period.
+//! - What was executed tentatively is undone to the last committed batch, not to a checkpoint, and
+//!   after that reads wait for what takes its place (see `tentative`).
 //! - After a restart a replica answers no read-only request until it is past all that it may have
 //!   executed before: its state is older than what it has answered (see `reads`).
 
@@ -44,6 +46,8 @@ mod replica;
 mod restore;
 mod serving;
 mod state_message;
+mod statement;
+mod tentative;
 mod timer;
 mod transfer;
 mod view_change;
@@ -53,13 +57,14 @@ pub use certificate::{CheckpointCertificate, CommitCertificate, PreparedCertific
 pub use config::{CheckedConfig, Config, ConfigError};
 pub use inspect::{FILLS, Fill};
 pub use journal::{Record, StableRecord};
-pub use message::{
-    Checkpoint, Commit, FetchStatement, Heard, Message, NewViewStatement, PrePrepare, Prepare,
-    READ, SlotStatus, Status, StatusStatement, ViewChangeStatement, ViewPhase,
-};
+pub use message::{Message, READ};
 pub use replica::{Counters, Pbft};
 pub use state_message::{
     FetchState, StateManifest, StateSlice, StateStatement, Tree, TreeParts, Wanted,
+};
+pub use statement::{
+    Checkpoint, Commit, FetchStatement, Heard, NewViewStatement, PrePrepare, Prepare, SlotStatus,
+    Status, StatusStatement, ViewChangeStatement, ViewPhase,
 };
 pub use view_message::{NewView, NewViewBody, Plan, ViewChange, ViewChangeBody};
 

@@ -14,8 +14,9 @@ use alloc::vec::Vec;
 use super::certificate::CheckpointCertificate;
 use super::journal::Record;
 use super::log::Offer;
-use super::message::{Message, ViewPhase};
+use super::message::Message;
 use super::replica::Pbft;
+use super::statement::ViewPhase;
 use super::view_message::{NewView, NewViewBody, Plan, ViewChange};
 use crate::engine::{Outbox, Recipients};
 use crate::request::Batch;
@@ -84,7 +85,7 @@ impl Pbft {
         }
         if view > self.view {
             // A quorum has left for this view: there is nothing to wait for.
-            self.leave_view();
+            self.leave_view(out);
             self.view = view;
         }
         self.new_view = Some(new_view);

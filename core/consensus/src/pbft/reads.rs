@@ -10,7 +10,7 @@
 //! 2021, section 3). So f + 1 honest replicas had executed a write before its client saw the answer,
 //! and any quorum that answers a later read has one of them. Its state holds the write, since:
 //! - a query is told to the state machine in one order with executions, and only committed batches
-//!   are executed: what it reads is never undone;
+//!   are in the state then: what it reads is never undone ([`super::tentative`]);
 //! - a replica's state never goes back, but where it restarts from its last stable checkpoint. Until
 //!   it has executed a window beyond that, which is further than it can have been, it answers no
 //!   read. Nor does one that lost its journal, while it abstains ([`super::rejoin`]).
@@ -42,6 +42,13 @@ pub(super) struct Reads {
     from: Seq,
 }
 
+impl Reads {
+    /// No read is answered before `seq` is committed here.
+    pub(super) fn wait_for(&mut self, seq: Seq) {
+        self.from = self.from.max(seq);
+    }
+}
+
 impl Pbft {
     /// Takes a read of an authentic client; the verifier refuses one whose own proof fails.
     pub(super) fn on_read(&mut self, request: SignedRequest) {
@@ -56,9 +63,13 @@ impl Pbft {
 
     /// Asks the state machine what waits, when it has answered what it was asked before.
     ///
-    /// OSDI'99 5.1: "replicas execute the request immediately", in the state that they have.
+    /// OSDI'99 5.1: "replicas execute the request immediately", in the state that they have, and
+    /// answer once all that it reflects is committed. Here a read waits for what is executed ahead.
     pub(super) fn ask_reads(&mut self, out: &mut Outbox<Message>) {
         if self.reads.waiting.is_empty() || !self.reads.asked.is_empty() {
+            return;
+        }
+        if self.cursor.ahead.is_some() || self.cursor.handed < self.reads.from {
             return;
         }
         let waiting = core::mem::take(&mut self.reads.waiting);
@@ -99,6 +110,6 @@ impl Pbft {
     /// been answered from: a reply waits for the record of the checkpoint that it follows, and is at
     /// most a window beyond that.
     pub(super) fn read_beyond_recovery(&mut self) {
-        self.reads.from = self.log.high();
+        self.reads.wait_for(self.log.high());
     }
 }

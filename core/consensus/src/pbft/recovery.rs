@@ -25,9 +25,10 @@ use quorumark_primitives::signed::Signed;
 use super::certificate::PreparedCertificate;
 use super::journal::{Record, StableRecord};
 use super::log::{Offer, Stage};
-use super::message::{Commit, Message, PrePrepare, Prepare, ViewPhase};
+use super::message::Message;
 use super::rejoin::Rejoin;
 use super::replica::Pbft;
+use super::statement::{Commit, PrePrepare, Prepare, ViewPhase};
 use super::view_message::{NewView, ViewChange};
 use crate::client_table::ClientTable;
 use crate::engine::Outbox;
@@ -71,10 +72,10 @@ impl Pbft {
                     self.recover_accepted(signed, batch, &mut spoken)
                 }
                 Record::Prepared(certificate) => self.recover_prepared(certificate, &mut spoken),
-                Record::View { view, active: false } => self.recover_left(view, &mut spoken),
+                Record::View { view, active: false } => self.recover_left(view, &mut spoken, out),
                 Record::View { view, active: true } => self.recover_entered(view, &spoken),
                 Record::ViewChange(view_change) => spoken.view_change = Some(view_change),
-                Record::NewView(new_view) => self.recover_new_view(new_view, &mut spoken),
+                Record::NewView(new_view) => self.recover_new_view(new_view, &mut spoken, out),
             }
         }
         self.read_beyond_recovery();
@@ -150,8 +151,8 @@ impl Pbft {
         }
     }
 
-    fn recover_left(&mut self, view: View, spoken: &mut Spoken) {
-        self.leave_view();
+    fn recover_left(&mut self, view: View, spoken: &mut Spoken, out: &mut Outbox<Message>) {
+        self.leave_view(out);
         for (_, batch) in core::mem::take(&mut spoken.proposals).into_values() {
             self.admit_again(&batch);
         }
@@ -159,10 +160,15 @@ impl Pbft {
         (self.view, self.new_view) = (view, None);
     }
 
-    fn recover_new_view(&mut self, new_view: Arc<NewView>, spoken: &mut Spoken) {
+    fn recover_new_view(
+        &mut self,
+        new_view: Arc<NewView>,
+        spoken: &mut Spoken,
+        out: &mut Outbox<Message>,
+    ) {
         let view = new_view.body().view;
         if view > self.view {
-            self.recover_left(view, spoken);
+            self.recover_left(view, spoken, out);
         }
         if new_view.body().replica == self.config.replica {
             self.opened_view = view;

@@ -22,8 +22,9 @@ use alloc::vec::Vec;
 use quorumark_primitives::signed::Signed;
 
 use super::journal::Record;
-use super::message::{Heard, Message, StatusStatement};
+use super::message::Message;
 use super::replica::Pbft;
+use super::statement::{Heard, StatusStatement};
 use crate::committee::Committee;
 use crate::engine::{Outbox, Output, Position, Recipients};
 use crate::types::{Instant, Seq};

@@ -18,10 +18,9 @@ use quorumark_primitives::signed::Signed;
 use super::agreement::batch_bytes;
 use super::config::Config;
 use super::log::{Committed, Offer, Slot, Stage};
-use super::message::{
-    Heard, Message, STATUS_SLOTS_MAX, SlotStatus, Status, StatusStatement, ViewPhase,
-};
+use super::message::Message;
 use super::replica::Pbft;
+use super::statement::{Heard, STATUS_SLOTS_MAX, SlotStatus, Status, StatusStatement, ViewPhase};
 use crate::engine::{Outbox, Recipients};
 use crate::types::{Instant, ReplicaId, Seq};
 

@@ -14,11 +14,12 @@ use super::early::Early;
 use super::execution::Cursor;
 use super::journal::{Journal, Record};
 use super::log::{Cast, Log, Place};
-use super::message::{Checkpoint, Message, PrePrepare};
+use super::message::Message;
 use super::reads::Reads;
 use super::rejoin::Rejoin;
 use super::repair::Watch;
 use super::serving::Serving;
+use super::statement::{Checkpoint, PrePrepare};
 use super::timer::Timer;
 use super::transfer::Transfer;
 use super::view_change::ViewChanges;
@@ -34,8 +35,12 @@ use crate::types::{Instant, ReplicaId, Seq, View};
 pub struct Counters {
     /// Batches proposed, as primary.
     pub batches_proposed: u64,
-    /// Batches handed to execution.
+    /// Batches committed, and handed to execution.
     pub batches_committed: u64,
+    /// Batches handed to execution before they were committed.
+    pub batches_tentative: u64,
+    /// Such batches that were undone.
+    pub batches_rolled_back: u64,
     /// Requests executed, each once.
     pub requests_executed: u64,
     /// Ordered requests passed over because they had been ordered before.
@@ -308,7 +313,7 @@ impl Pbft {
         // What its client has overtaken will never be executed, and is waited for no more.
         while let Some((_, oldest)) = self.batcher.oldest()
             && let id = oldest.id()
-            && !self.clients.is_fresh(id.0, id.1)
+            && self.is_settled(id.0, id.1)
         {
             self.batcher.executed(id);
         }
@@ -434,6 +439,7 @@ impl Engine for Pbft {
         self.end_abstention(out);
         self.propose(out);
         self.ask_reads(out);
+        self.execute_ahead(out);
     }
 
     fn next_timeout(&self) -> Option<Instant> {

@@ -56,6 +56,7 @@ impl Pbft {
         if !done || certificate.seq != seq {
             return self.give_up();
         }
+        assert!(self.cursor.ahead.is_none(), "what is ahead is undone before a state is fetched");
         assert!(self.cursor.is_idle(), "nothing is executed while a state is fetched");
         self.clients = table;
         self.counters.transfers_finished += 1;

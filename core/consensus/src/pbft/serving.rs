@@ -38,8 +38,9 @@ const LEASE_INTERVALS: u32 = 32;
 /// How many windows on a lease ends in any case.
 const LEASE_WINDOWS_MAX: u64 = 64;
 
-// The questions of peers, those of an own transfer, and one query of clients.
-const _: () = assert!(ASKS_MAX + 3 <= STATE_WORK_MAX);
+// The questions of peers, those of an own transfer, one query of clients; and, as no batch goes ahead
+// before the results of the one before are back, two undone or confirmed.
+const _: () = assert!(ASKS_MAX + 5 <= STATE_WORK_MAX);
 
 /// The answering side of transfers.
 #[derive(Debug)]

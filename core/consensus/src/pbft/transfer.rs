@@ -27,9 +27,10 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::signed::Signed;
 
 use super::certificate::{CheckpointCertificate, Voucher};
-use super::message::{Checkpoint, Message};
+use super::message::Message;
 use super::replica::Pbft;
 use super::state_message::{FetchState, PART_BYTES_MAX, SLICE_BYTES_MAX, Tree, Wanted};
+use super::statement::Checkpoint;
 use crate::client_table::ClientTable;
 use crate::committee::Committee;
 use crate::engine::{Outbox, Output, Recipients};
@@ -258,7 +259,7 @@ impl Pbft {
 
     /// Does what is to be done next of a transfer, if there is one.
     pub(super) fn transfer_state(&mut self, out: &mut Outbox<Message>) {
-        self.begin_transfer();
+        self.begin_transfer(out);
         if !self.transfer.is_under_way() {
             return;
         }
@@ -279,15 +280,15 @@ impl Pbft {
         self.restore_when_whole(out);
     }
 
-    fn begin_transfer(&mut self) {
-        let Some(newest) = &self.transfer.newest else { return };
-        if newest.seq <= self.cursor.executed {
+    fn begin_transfer(&mut self, out: &mut Outbox<Message>) {
+        let Some(newest) = self.transfer.newest.as_ref().map(|newest| newest.seq) else { return };
+        if newest <= self.cursor.executed {
             (self.transfer.newest, self.transfer.moved_on) = (None, None);
             return;
         }
         // Peers keep what was ordered down to a window below their stable checkpoint; what this
         // replica lacks first is then gone, or does not come although it has asked long enough.
-        let gone = newest.seq > self.cursor.executed.plus(self.config.window);
+        let gone = newest > self.cursor.executed.plus(self.config.window);
         let now = (self.cursor.executed, self.counters.statuses_said);
         let at = self.transfer.moved_on.filter(|(executed, _)| *executed == now.0);
         if at.is_none() {
@@ -296,9 +297,11 @@ impl Pbft {
         let in_vain = at.is_some_and(|(_, said)| now.1 - said >= VAIN_STATUSES_MAX);
         if (gone || in_vain) && !self.transfer.is_under_way() {
             self.counters.transfers_begun += 1;
+            // The own state is the base of what is fetched: only what is committed is in it.
+            self.roll_back(out);
             let fresh = Transfer::new(self.config.committee).peers;
             self.transfer.peers = fresh;
-            self.transfer.target = Some(Target::new(newest.clone()));
+            self.transfer.target = self.transfer.newest.clone().map(Target::new);
         }
     }
 

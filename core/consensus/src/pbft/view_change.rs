@@ -10,8 +10,9 @@ use alloc::vec::Vec;
 
 use super::bodies::Fetch;
 use super::journal::Record;
-use super::message::{Message, ViewPhase};
+use super::message::Message;
 use super::replica::Pbft;
+use super::statement::ViewPhase;
 use super::view_message::{ViewChange, ViewChangeBody};
 use crate::engine::Outbox;
 use crate::request::{Authentic, Batch, SignedRequest};
@@ -125,7 +126,7 @@ impl Pbft {
     /// PBFT 4.4: `<VIEW-CHANGE, v+1, n, C, P, i>`.
     fn move_to(&mut self, view: View, out: &mut Outbox<Message>) {
         assert!(view > self.view, "views only rise: {} to {view}", self.view);
-        self.leave_view();
+        self.leave_view(out);
         (self.view, self.new_view) = (view, None);
         self.journal.write(out, || Record::View { view, active: false });
         self.say_view_change(out);
@@ -150,7 +151,10 @@ impl Pbft {
 
     /// Keeps of the view what outlives it: certificates, bodies, and the requests that were on
     /// their way.
-    pub(super) fn leave_view(&mut self) {
+    pub(super) fn leave_view(&mut self, out: &mut Outbox<Message>) {
+        // OSDI'99 5.1: what was executed tentatively may abort, where the new view has a null request
+        // in its place.
+        self.roll_back(out);
         self.timer.left_view();
         self.watch.progressed(self.now, &self.config);
         if !self.active {

@@ -14,7 +14,7 @@ use quorumark_primitives::wire::{Decode, Encode, Reader, WireError, encode_seque
 
 use super::certificate::{CheckpointCertificate, PreparedCertificate, VOUCHER_BYTES};
 use super::config::{Config, WINDOW_MAX};
-use super::message::{NewViewStatement, PrePrepare, ViewChangeStatement};
+use super::statement::{NewViewStatement, PrePrepare, ViewChangeStatement};
 use crate::committee::{Committee, REPLICAS_MAX};
 use crate::request::Batch;
 use crate::types::{ReplicaId, Seq, View};

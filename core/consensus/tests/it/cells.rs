@@ -32,15 +32,20 @@ pub(crate) struct Cells {
     shape: Shape,
     cells: Vec<Digest>,
     kept: BTreeMap<Seq, Vec<Digest>>,
+    /// While an execution is tentative: what was before it.
+    before: Option<(Seq, Vec<Digest>)>,
 }
 
 impl Cells {
     pub(crate) fn new(shape: Shape) -> Cells {
         let cells = vec![Digest::ZERO; shape.cells];
-        Cells { shape, kept: BTreeMap::from([(Seq(0), cells.clone())]), cells }
+        let kept = BTreeMap::from([(Seq(0), cells.clone())]);
+        Cells { shape, kept, cells, before: None }
     }
 
     pub(crate) fn execute(&mut self, execution: &Execution) -> Executed {
+        let before = Seq(execution.seq.0 - 1);
+        self.before = execution.tentative.then(|| (before, self.cells.clone()));
         let requests = execution.fresh.iter();
         let requests = requests.map(|place| &execution.batch.requests()[*place as usize]);
         let results = requests
@@ -120,6 +125,12 @@ impl Cells {
                 self.kept.insert(seq, self.cells.clone());
                 StateAnswer::Restored { seq, done: true }
             }
+            StateWork::Rollback { to } => {
+                let (before, cells) = self.before.take().expect("a tentative execution");
+                assert_eq!(before, to, "what is undone was the last execution");
+                self.cells = cells;
+                return None;
+            }
             StateWork::Retain { from, leased, .. } => {
                 self.kept.retain(|seq, _| *seq >= from || Some(*seq) == leased);
                 return None;
@@ -136,6 +147,7 @@ impl Cells {
     /// What a disk has of it: the state at a kept checkpoint, and nothing else.
     pub(crate) fn restarted_at(&self, seq: Seq) -> Cells {
         let cells = self.kept[&seq].clone();
-        Cells { shape: self.shape, kept: BTreeMap::from([(seq, cells.clone())]), cells }
+        let kept = BTreeMap::from([(seq, cells.clone())]);
+        Cells { shape: self.shape, kept, cells, before: None }
     }
 }

@@ -284,7 +284,7 @@ impl Lab {
         }
     }
 
-    /// Runs until every request asked so far has f + 1 equal replies, sending unanswered ones
+    /// Runs until every request asked so far has an answer that a client takes, sending unanswered ones
     /// again to all every 100 ms of virtual time.
     pub(crate) fn run_until_answered(&mut self, rounds: usize) {
         for _ in 0..rounds {
@@ -306,17 +306,26 @@ impl Lab {
     }
 
     pub(crate) fn unanswered(&self) -> Vec<SignedRequest> {
-        let weak = Committee::new(self.members.len()).unwrap().weak_quorum();
-        let answered = |request: &&SignedRequest| {
-            let expected = result_of(&request.request);
-            self.replies.get(&request.id()).is_none_or(|by_replica| {
-                let equal = by_replica
-                    .values()
-                    .filter(|replies| replies.iter().all(|reply| reply.result == expected));
-                equal.count() < weak
-            })
-        };
-        self.asked.iter().filter(answered).cloned().collect()
+        self.asked.iter().filter(|asked| self.acknowledged_at(asked).is_none()).cloned().collect()
+    }
+
+    /// Where a client takes its request to be executed: by f + 1 replies, or a quorum of one view.
+    pub(crate) fn acknowledged_at(&self, request: &SignedRequest) -> Option<Seq> {
+        let committee = Committee::new(self.members.len()).unwrap();
+        let expected = result_of(&request.request);
+        let by_replica = self.replies.get(&request.id())?;
+        let given = || by_replica.values().flatten().filter(|reply| reply.result == expected);
+        given().find_map(|reply| {
+            let alike = |counts: &dyn Fn(&Reply) -> bool| {
+                let says = |other: &Reply| {
+                    (other.seq, &other.result) == (reply.seq, &expected) && counts(other)
+                };
+                by_replica.values().filter(|replies| replies.iter().any(says)).count()
+            };
+            let committed = alike(&|other| !other.tentative) >= committee.weak_quorum();
+            let one_view = alike(&|other| !other.tentative || other.view == reply.view);
+            (committed || one_view >= committee.quorum()).then_some(reply.seq)
+        })
     }
 
     fn next_instant(&self) -> Option<Instant> {
@@ -443,6 +452,7 @@ impl Lab {
                 self.when_durable(replica, after, Held::Send(to, message));
             }
             Output::Execute(execution) => self.execute(replica, &execution),
+            Output::Confirm(execution) => self.note_committed(replica, &execution),
             Output::State(StateWork::Retain { from, leased, after }) => {
                 let work = StateWork::Retain { from, leased, after };
                 self.when_durable(replica, after, Held::State(work));
@@ -542,11 +552,19 @@ impl Lab {
     fn execute(&mut self, replica: ReplicaId, execution: &Execution) {
         let member = &mut self.members[usize::from(replica.0)];
         let (ran, life) = (member.state.execute(execution), member.life);
-        let requests = execution.batch.requests();
-        let ids = execution.fresh.iter().map(|place| requests[*place as usize].id());
-        member.ledger.insert(execution.seq, (execution.batch.digest(), ids.collect()));
+        if !execution.tentative {
+            self.note_committed(replica, execution);
+        }
         let at = self.next_result(replica);
         self.schedule(at, Event::Executed(replica, life, ran));
+    }
+
+    fn note_committed(&mut self, replica: ReplicaId, execution: &Execution) {
+        let id = |place: &u32| execution.batch.requests()[*place as usize].id();
+        let ids = execution.fresh.iter().map(id);
+        self.members[usize::from(replica.0)]
+            .ledger
+            .insert(execution.seq, (execution.batch.digest(), ids.collect()));
     }
 
     /// When the next result of a replica's state machine comes back.

@@ -20,6 +20,7 @@ mod rejoin;
 mod repair;
 mod requests;
 mod state;
+mod tentative;
 mod transfer;
 mod view_change;
 mod views;

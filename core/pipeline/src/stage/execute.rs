@@ -17,6 +17,8 @@ use crate::metrics::{Counts, Stopwatch};
 pub(crate) enum Task {
     /// Execute a batch.
     Execute(Execution),
+    /// The batch that was executed tentatively last is committed.
+    Confirm(Execution),
     /// Serve or change the state.
     State(StateWork),
 }
@@ -62,6 +64,9 @@ impl<A: Application> Execute<A> {
                         items += execution.fresh.len();
                         events.extend(self.execute(&execution, watch));
                     }
+                    Task::Confirm(execution) => {
+                        events.extend(self.events.is_some().then(|| self.event(&execution)));
+                    }
                     // Durability is `none` here: what waits for the journal waits for nothing.
                     Task::State(work) => {
                         if let Some(answer) = serve(&mut self.application, work) {
@@ -79,12 +84,13 @@ impl<A: Application> Execute<A> {
         }
     }
 
-    /// Executes a batch; what the observer is told of it, if there is one.
+    /// Executes a batch; what the observer is told of it, if there is one and it is committed.
     fn execute(&mut self, execution: &Execution, watch: &mut Stopwatch) -> Option<CommitEvent> {
         let executed = run(&mut self.application, execution);
         // An engine that is gone has no use for results; an observer still has.
         let _ = send(&self.results, Outcome::Executed(executed), watch);
-        self.events.is_some().then(|| self.event(execution))
+        let tells = self.events.is_some() && !execution.tentative;
+        tells.then(|| self.event(execution))
     }
 
     /// Tells the observer, and waits for it as long as the cluster runs: it is part of what is

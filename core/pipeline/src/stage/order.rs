@@ -135,6 +135,7 @@ impl<E: Engine> Core<E> {
                 Output::Relay { to, message, .. } => outgoing.push(Outgoing::Relay { to, message }),
                 Output::Reply { replies, .. } => outgoing.push(Outgoing::Reply(replies)),
                 Output::Execute(execution) => self.order(Task::Execute(execution), watch)?,
+                Output::Confirm(execution) => self.order(Task::Confirm(execution), watch)?,
                 Output::State(work) => self.order(Task::State(work), watch)?,
                 Output::Evidence(_) => Counts::add(&watch.counts().evidence_found, 1),
             }

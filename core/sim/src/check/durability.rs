@@ -1,5 +1,6 @@
 //! Durability: what was acknowledged never vanishes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use quorumark_consensus::types::{ClientId, ReplicaId, Seq, Timestamp};
@@ -14,7 +15,7 @@ use super::run::{Run, Seen};
 use crate::trace::{Acknowledgement, Answered, Committed, EndCause, Fact, Ordered};
 
 /// An operation that a client accepted was vouched for by enough distinct replicas and is committed
-/// at an honest one; no honest replica commits another batch in its place; and when the run is over,
+/// at an honest one, one accepted by tentative replies sooner or later; no honest replica commits another batch in its place; and when the run is over,
 /// an honest replica stands at or above its sequence number.
 ///
 /// The last part is decided only if the run went on for the liveness bound after GST and after the
@@ -24,6 +25,8 @@ pub(super) struct Durability {
     /// Where each request was committed first.
     committed: Recent<(ClientId, Timestamp), Seq>,
     batches: Ring<Batch>,
+    /// Accepted by tentative replies at sequence numbers where nothing is committed yet.
+    promised: BTreeMap<Seq, Vec<(ClientId, Timestamp)>>,
     heads: Vec<Seq>,
     /// The acknowledged operation of the highest sequence number.
     highest: Option<(Seq, Exhibit)>,
@@ -42,6 +45,7 @@ impl Default for Durability {
         Durability {
             committed: Recent::new(REQUESTS_KEPT),
             batches: Ring::new(FACTS_KEPT),
+            promised: BTreeMap::new(),
             heads: Vec::new(),
             highest: None,
         }
@@ -51,14 +55,15 @@ impl Default for Durability {
 impl Checker for Durability {
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
         match &seen.event.fact {
-            Fact::Committed(it) if run.is_honest(it.replica) => self.commit(it, seen, found),
+            Fact::Committed(it) if run.is_honest(it.replica) => {
+                self.stand(it.replica, it.seq);
+                self.commit(it, seen, found);
+            }
             Fact::Answered(it) if run.header.is_honest_client(it.client) => {
                 self.acknowledge(it, run, seen, found);
             }
-            Fact::Executed(it) => self.stand(it.replica, it.seq),
             Fact::Restarted(it) => self.stand(it.replica, it.executed),
             Fact::TransferFinished(it) => self.stand(it.replica, it.seq),
-            Fact::RolledBack(it) => self.stand(it.replica, it.to),
             _ => {}
         }
     }
@@ -90,24 +95,17 @@ impl Durability {
                 }
             }
             let (digest, requests) = (it.digest, Arc::clone(&it.requests));
-            *place = Some(Batch { digest, requests, acknowledged: Vec::new() });
+            let acknowledged = self.promised.remove(&it.seq).unwrap_or_default();
+            if !acknowledged.is_empty() {
+                keep_all(it, &acknowledged, seen, found);
+            }
+            *place = Some(Batch { digest, requests, acknowledged });
             return;
         };
         if batch.digest == it.digest && batch.requests == it.requests {
             return found.held();
         }
-        let keeps = |id: &(ClientId, Timestamp)| {
-            it.requests.iter().any(|request| (request.client, request.timestamp) == *id)
-        };
-        let lost = batch.acknowledged.iter().find(|id| !keeps(id));
-        found.decide(lost.is_none(), || {
-            let (client, timestamp) = lost.copied().unwrap_or_default();
-            let (replica, seq) = (it.replica, it.seq);
-            let what = format!(
-                "{client}'s {timestamp} was acknowledged at {seq}, where {replica} commits others"
-            );
-            Violation::shown_by(vec![seen.exhibit()], vec![replica], what)
-        });
+        keep_all(it, &batch.acknowledged, seen, found);
     }
 
     fn acknowledge(&mut self, it: &Answered, run: &Run, seen: &Seen<'_>, found: &mut Findings) {
@@ -128,20 +126,35 @@ impl Durability {
         found.decide(vouchers >= needed, || {
             violation(format!("{client}'s {timestamp} has {vouchers} replies, it takes {needed}"))
         });
-        if it.how != Acknowledgement::Committed {
-            return;
-        }
         let seq = self.committed.get(&(client, timestamp)).copied();
-        found.decide(seq.is_some(), || {
-            violation(format!("{client}'s {timestamp} is acknowledged and nowhere committed"))
-        });
-        let Some(seq) = seq else { return };
+        let seq = match it.how {
+            Acknowledgement::ReadOnly => return,
+            Acknowledgement::Committed => {
+                found.decide(seq.is_some(), || {
+                    violation(format!("{client}'s {timestamp} is acknowledged and not committed"))
+                });
+                let Some(seq) = seq else { return };
+                seq
+            }
+            // OSDI'99 5.1: "the request is guaranteed to commit eventually".
+            Acknowledgement::Tentative => seq.unwrap_or_else(|| self.promise(it, found)),
+        };
         if let Some(batch) = self.batches.get_mut(seq.0) {
             batch.acknowledged.push((client, timestamp));
         }
         if self.highest.as_ref().is_none_or(|(highest, _)| *highest < seq) {
             self.highest = Some((seq, seen.exhibit()));
         }
+    }
+
+    /// Remembers what has still to be committed where its replies say.
+    fn promise(&mut self, it: &Answered, found: &mut Findings) -> Seq {
+        if self.promised.len() < FACTS_KEPT {
+            self.promised.entry(it.seq).or_default().push((it.client, it.timestamp));
+        } else {
+            found.skip();
+        }
+        it.seq
     }
 
     fn stand(&mut self, replica: ReplicaId, at: Seq) {
@@ -153,4 +166,25 @@ impl Durability {
             *head = at;
         }
     }
+}
+
+/// What was acknowledged at a sequence number is among what is committed there.
+fn keep_all(
+    it: &Committed,
+    acknowledged: &[(ClientId, Timestamp)],
+    seen: &Seen<'_>,
+    found: &mut Findings,
+) {
+    let keeps = |id: &(ClientId, Timestamp)| {
+        it.requests.iter().any(|request| (request.client, request.timestamp) == *id)
+    };
+    let lost = acknowledged.iter().find(|id| !keeps(id));
+    found.decide(lost.is_none(), || {
+        let (client, timestamp) = lost.copied().unwrap_or_default();
+        let (replica, seq) = (it.replica, it.seq);
+        let what = format!(
+            "{client}'s {timestamp} was acknowledged at {seq}, where {replica} commits others"
+        );
+        Violation::shown_by(vec![seen.exhibit()], vec![replica], what)
+    });
 }

@@ -193,6 +193,8 @@ pub struct Settings {
     pub journal: bool,
     /// Whether reads are answered without being ordered.
     pub read_only: bool,
+    /// Whether batches are executed before they are committed.
+    pub tentative: bool,
 }
 
 /// What clients do.

@@ -120,6 +120,7 @@ fn settings(top: &Table<'_>) -> Read<Settings> {
         view_timeout: duration("view_timeout", SECOND)?,
         journal: table.flag("journal")?.unwrap_or(true),
         read_only: table.flag("read_only")?.unwrap_or(false),
+        tentative: table.flag("tentative")?.unwrap_or(false),
     })
 }
 

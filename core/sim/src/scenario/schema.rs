@@ -82,6 +82,8 @@ pub(super) const CONFIG: Section = Section {
         "journal", "true | false", "true", "Whether replicas keep a journal, so that they can restart.";
         "read_only", "true | false", "false",
             "Whether gets are answered without being ordered; every result then takes a quorum.";
+        "tentative", "true | false", "false",
+            "Whether a batch is executed once it is prepared, and undone where a view is left.";
     ],
 };
 

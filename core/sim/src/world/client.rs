@@ -62,6 +62,47 @@ struct Received {
     tentative: bool,
 }
 
+impl Pending {
+    /// By what the result of `reply`, which is among the replies, can be taken, and the replies that
+    /// count: `committed` ones that are not tentative, or a quorum.
+    fn decided(
+        &self,
+        reply: &Reply,
+        committed: usize,
+        quorum: usize,
+    ) -> Option<(Acknowledgement, Vec<&Received>)> {
+        let equal = |known: &&Received| known.seq == reply.seq && known.result == reply.result;
+        let equal: Vec<&Received> = self.replies.iter().filter(equal).collect();
+        if reply.seq == Seq(0) {
+            return (equal.len() >= quorum).then_some((Acknowledgement::ReadOnly, equal));
+        }
+        let of = |counts: &dyn Fn(&Received) -> bool| -> Vec<&Received> {
+            equal.iter().copied().filter(|known| counts(known)).collect()
+        };
+        let final_ones = of(&|known| !known.tentative);
+        if final_ones.len() >= committed {
+            return Some((Acknowledgement::Committed, final_ones));
+        }
+        let views = equal.iter().filter(|known| known.tentative).map(|known| known.view);
+        let mut views = views.map(|view| of(&|known| known.stands_in(view)));
+        let enough = views.find(|counted| counted.len() >= quorum)?;
+        Some((Acknowledgement::Tentative, enough))
+    }
+}
+
+impl Received {
+    /// Whether it is replaced by a later reply of the same replica.
+    fn gives_way_to(&self, reply: &Reply) -> bool {
+        self.tentative && (!reply.tentative || reply.view > self.view)
+    }
+
+    /// Whether it counts towards a quorum of tentative replies of `view`: a committed one does in
+    /// any.
+    fn stands_in(&self, view: View) -> bool {
+        !self.tentative || self.view == view
+    }
+}
+
 impl Client {
     pub(super) fn new(
         id: u32,
@@ -159,8 +200,9 @@ impl Client {
     }
 
     /// Takes a reply; the answer, if it completes one (PBFT 4.1: f + 1 equal replies; a quorum where
-    /// the execution was tentative, where nothing was ordered, and of every request where reads are
-    /// not ordered: see the engine's `reads`).
+    /// nothing was ordered, and of every request where reads are not ordered: see the engine's
+    /// `reads`). OSDI'99 5.1: a tentative reply never counts towards f + 1, only towards a quorum of
+    /// one view: see the engine's `tentative`.
     pub(super) fn reply(&mut self, from: u16, frame: Bytes) -> Option<Answered> {
         let reply = self.authentic(from, frame)?;
         let committee = self.committee;
@@ -169,10 +211,12 @@ impl Client {
             return None; // Late, from when it was asked as a read; or no answer to a read.
         }
         let known = pending.replies.iter().position(|known| known.replica == reply.replica);
-        match known.and_then(|at| pending.replies.get(at).map(|known| (at, known.tentative))) {
-            // A committed reply takes the place of a tentative one; any other second one is passed
-            // over.
-            Some((at, true)) if !reply.tentative => drop(pending.replies.swap_remove(at)),
+        match known.and_then(|at| pending.replies.get(at).map(|known| (at, known))) {
+            // A committed reply takes the place of a tentative one, and one of a later view that of
+            // an earlier; any other second one is passed over.
+            Some((at, known)) if known.gives_way_to(&reply) => {
+                drop(pending.replies.swap_remove(at))
+            }
             Some(_) => return None,
             None => {}
         }
@@ -183,26 +227,13 @@ impl Client {
             result: reply.result.clone(),
             tentative: reply.tentative,
         });
-        let equal = || {
-            let replies = pending.replies.iter();
-            replies.filter(|known| known.seq == reply.seq && known.result == reply.result)
-        };
-        let committed = equal().filter(|known| !known.tentative).count();
-        let enough = if self.read_only { committee.quorum() } else { committee.weak_quorum() };
-        let how = if committed >= enough && reply.seq > Seq(0) {
-            Acknowledgement::Committed
-        } else if equal().count() >= committee.quorum() {
-            match reply.seq {
-                Seq(0) => Acknowledgement::ReadOnly,
-                _ => Acknowledgement::Tentative,
-            }
-        } else {
-            return None;
-        };
-        let replicas: Vec<ReplicaId> = equal().map(|known| known.replica).collect();
+        let committed = if self.read_only { committee.quorum() } else { committee.weak_quorum() };
+        let (how, counted) = pending.decided(&reply, committed, committee.quorum())?;
+        let replicas: Vec<ReplicaId> = counted.iter().map(|known| known.replica).collect();
         debug_assert!(replicas.len() >= committee.weak_quorum(), "one of them is honest");
         // The lowest view among them: one liar cannot send the client to a primary far ahead.
-        self.view = self.view.max(equal().map(|known| known.view).min().unwrap_or_default());
+        let view = counted.iter().map(|known| known.view).min().unwrap_or_default();
+        self.view = self.view.max(view);
         let pending = self.pending.remove(&reply.timestamp.0)?;
         self.remember(pending.key, pending.value, &reply.result);
         Some(Answered {
@@ -265,14 +296,25 @@ mod tests {
     }
 
     fn hear(client: &mut Client, keys: &Keys, replica: u16, seq: u64) -> Option<Acknowledgement> {
+        hear_in(client, keys, replica, seq, (seq == 0).then_some(0))
+    }
+
+    /// A reply that is tentative in a view, or committed.
+    fn hear_in(
+        client: &mut Client,
+        keys: &Keys,
+        replica: u16,
+        seq: u64,
+        tentative: Option<u64>,
+    ) -> Option<Acknowledgement> {
         let reply = Reply {
-            view: View(0),
+            view: View(tentative.unwrap_or(0)),
             seq: Seq(seq),
             timestamp: Timestamp(1),
             client: ClientId(0),
             replica: ReplicaId(replica),
             result: Bytes::from_static(b"result"),
-            tentative: seq == 0,
+            tentative: tentative.is_some(),
         };
         let mut frame = reply.to_frame().to_vec();
         let tag = keys.of_replica(replica).tag(0, Domain::Reply, &frame).unwrap();
@@ -310,5 +352,30 @@ mod tests {
             assert!(before.iter().all(Option::is_none), "read_only = {read_only}");
             assert_eq!(*last, Some(Acknowledgement::Committed));
         }
+    }
+    #[test]
+    fn osdi99_5_1_a_tentative_reply_is_never_counted_for_f_plus_one() {
+        let (mut client, keys, _) = asking(false, [0, 1, 0]);
+        assert_eq!(hear_in(&mut client, &keys, 0, 5, Some(0)), None);
+        assert_eq!(hear_in(&mut client, &keys, 1, 5, Some(0)), None);
+        assert_eq!(hear_in(&mut client, &keys, 1, 5, Some(0)), None, "a repeat");
+        assert_eq!(hear_in(&mut client, &keys, 0, 5, None), None, "one committed, one tentative");
+        assert_eq!(hear_in(&mut client, &keys, 1, 5, None), Some(Acknowledgement::Committed));
+    }
+
+    #[test]
+    fn osdi99_5_1_a_quorum_of_tentative_replies_is_of_one_view_and_committed_ones_count_with_any() {
+        let (mut client, keys, _) = asking(false, [0, 1, 0]);
+        assert_eq!(hear_in(&mut client, &keys, 0, 5, Some(0)), None);
+        assert_eq!(hear_in(&mut client, &keys, 1, 5, Some(0)), None);
+        assert_eq!(hear_in(&mut client, &keys, 2, 5, Some(9)), None, "of another view");
+        let third = hear_in(&mut client, &keys, 3, 5, Some(0));
+        assert_eq!(third, Some(Acknowledgement::Tentative));
+        let (mut client, keys, _) = asking(false, [0, 1, 0]);
+        assert_eq!(hear_in(&mut client, &keys, 0, 5, Some(0)), None);
+        assert_eq!(hear_in(&mut client, &keys, 1, 5, Some(1)), None);
+        assert_eq!(hear_in(&mut client, &keys, 2, 5, None), None);
+        // Replica 0 enters view 1 and answers again; it counts there alone.
+        assert_eq!(hear_in(&mut client, &keys, 0, 5, Some(1)), Some(Acknowledgement::Tentative));
     }
 }

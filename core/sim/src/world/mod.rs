@@ -119,6 +119,7 @@ pub(crate) fn engine_config(scenario: &Scenario, replica: u16) -> Result<Checked
     config.view_timeout = settings.view_timeout;
     config.journal = settings.journal;
     config.read_only = settings.read_only;
+    config.tentative = settings.tentative;
     config.check().map_err(|error| error.to_string())
 }
 

@@ -22,7 +22,7 @@ use super::queue::{Due, Sender};
 use super::{World, engine_config};
 use crate::trace::{
     Checkpointed, Committed, DropCause, Equivocated, Executed, Fact, MessageKind, Ordered, Party,
-    Phase, Reached, Replied, Said, StableReached, TransferFinished, VoteKind,
+    Phase, Reached, Replied, RolledBack, Said, StableReached, TransferFinished, VoteKind,
 };
 
 /// Timeouts in a row at one time; an engine that asks for more would keep a real core busy.
@@ -206,6 +206,10 @@ impl World<'_> {
                 self.leave(at, outgoing, after);
             }
             Output::Execute(execution) => self.execute(at, execution),
+            Output::Confirm(execution) => {
+                let requests = Ordered::of_batch(&execution.batch);
+                self.tell_committed(at, &execution, &requests);
+            }
             Output::State(work) => match work {
                 // Until the journal is durable so far, a restart needs what it lets go.
                 StateWork::Retain { after, .. } => self.leave(at, Outgoing::State(work), after),
@@ -369,29 +373,20 @@ impl World<'_> {
 
     /// Executes a batch. The state changes now, in the order told; the results come back later.
     fn execute(&mut self, at: usize, execution: Execution) {
-        self.summary.commits += 1;
         let node = &mut self.nodes[at];
         let (replica, incarnation) = (node.replica, node.incarnation);
         let requests = Ordered::of_batch(&execution.batch);
         let digest = execution.batch.digest();
-        let Execution { seq, view, .. } = execution;
         let executed = run(&mut node.application, &execution);
         if let Some(root) = executed.state_root {
-            node.told.root = Some((seq, root.root));
+            node.told.root = Some((executed.seq, root.root));
         }
         let results = results_digest(&executed.results);
         self.come_back(at, Input::Executed(executed));
-        self.tell(Fact::Committed(Committed {
-            replica,
-            incarnation,
-            seq,
-            view,
-            digest,
-            requests: Arc::clone(&requests),
-            certificate: execution.certificate,
-        }));
-        let fresh = execution.fresh;
-        let tentative = false;
+        if !execution.tentative {
+            self.tell_committed(at, &execution, &requests);
+        }
+        let Execution { seq, view, fresh, tentative, .. } = execution;
         self.tell(Fact::Executed(Executed {
             replica,
             incarnation,
@@ -405,12 +400,32 @@ impl World<'_> {
         }));
     }
 
+    /// A batch is committed: it is executed now, or was before.
+    fn tell_committed(&mut self, at: usize, execution: &Execution, requests: &Arc<[Ordered]>) {
+        self.summary.commits += 1;
+        let Node { replica, incarnation, .. } = self.nodes[at];
+        self.tell(Fact::Committed(Committed {
+            replica,
+            incarnation,
+            seq: execution.seq,
+            view: execution.view,
+            digest: execution.batch.digest(),
+            requests: Arc::clone(requests),
+            certificate: Arc::clone(&execution.certificate),
+        }));
+    }
+
     /// Does what the engine asks of the state, in one order with executions.
     fn serve(&mut self, at: usize, work: StateWork) {
         let node = &mut self.nodes[at];
+        let replica = node.replica;
         if let StateWork::Restore { state, .. } = &work {
             node.restored = state.root;
         }
+        if let StateWork::Rollback { to } = work {
+            self.tell(Fact::RolledBack(RolledBack { replica, to }));
+        }
+        let node = &mut self.nodes[at];
         if let Some(answer) = serve(&mut node.application, work) {
             self.come_back(at, Input::State(answer));
         }

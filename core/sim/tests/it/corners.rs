@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use quorumark_consensus::types::{Instant, ReplicaId, Seq, View};
+use bytes::Bytes;
+use quorumark_consensus::types::{ClientId, Instant, ReplicaId, Seq, Timestamp, View};
 use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::{SecretKey, Signature};
 use quorumark_primitives::hash::{blake3, sha256};
@@ -32,6 +33,23 @@ fn pbft_5_3_a_tentative_execution_counts_once_its_batch_is_committed() {
     let again =
         [tentative(0, 1, "a"), committed(0, 1, "a"), tentative(0, 1, "a"), committed(0, 1, "a")];
     assert_eq!(violated(Check::ExactlyOnce, &again), 1);
+}
+
+#[test]
+fn osdi99_5_1_what_was_acknowledged_tentatively_has_to_be_committed_in_its_place() {
+    let (client, timestamp) = (ClientId(0), Timestamp(1));
+    let answered = |replicas: &[u16]| {
+        let replicas = replicas.iter().copied().map(ReplicaId).collect();
+        let (seq, result, how) = (Seq(1), Bytes::new(), Acknowledgement::Tentative);
+        Fact::Answered(Answered { client, timestamp, seq, result, how, replicas })
+    };
+    let Fact::Committed(other) = committed(0, 1, "a") else { unreachable!("it was just made") };
+    let ordered = Ordered { client, timestamp, digest: digest("request") };
+    let same = Fact::Committed(Committed { requests: Arc::from([ordered]), ..other });
+    let all = [0, 1, 2];
+    assert_eq!(violated(Check::Durability, &[answered(&all), same.clone()]), 0);
+    assert_eq!(violated(Check::Durability, &[answered(&all), committed(0, 1, "b")]), 1);
+    assert_eq!(violated(Check::Durability, &[answered(&all[1..]), same]), 1, "no quorum of them");
 }
 
 #[test]

@@ -14,6 +14,7 @@ const SEEDS: u64 = 4;
 
 const SWARM: &str = include_str!("../../scenarios/swarm.toml");
 const READS: &str = include_str!("../../scenarios/reads.toml");
+const TENTATIVE: &str = include_str!("../../scenarios/tentative.toml");
 
 fn judged(text: &str, file: &str, seeds: u64, jobs: usize) -> Vec<Judged> {
     let template = Template::parse(text, file).unwrap();
@@ -74,6 +75,26 @@ fn osdi99_5_1_reads_without_an_order_are_linearizable_and_answered_under_every_f
         }
         assert!(failed.is_empty(), "\n{}", failed.join("\n"));
         assert!(unordered >= seeds * least, "{unordered} reads in {seeds} seeds");
+    }
+}
+
+#[test]
+fn osdi99_5_1_tentative_executions_are_undone_and_nothing_acknowledged_is_lost_under_every_fault() {
+    let swarm = format!("{SWARM}\n[config]\ntentative = true\n[workload]\nkeys = 3\n");
+    for (text, seeds) in [(TENTATIVE, 100), (&swarm, 20)] {
+        let template = Template::parse(text, "tentative.toml").unwrap();
+        let setting = Setting { events_max: 10_000_000, jobs: 1, version: "test", commit: None };
+        let (mut failed, mut taken, mut undone) = (Vec::new(), 0, 0);
+        for seed in 0..seeds {
+            let judged = judge::one(&template, seed, &setting, |event| match &event.fact {
+                Fact::Answered(it) => taken += u64::from(it.how == Acknowledgement::Tentative),
+                Fact::RolledBack(_) => undone += 1,
+                _ => {}
+            });
+            failed.extend(failures(&[judged.unwrap()]));
+        }
+        assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+        assert!(taken >= seeds * 50 && undone >= seeds, "{taken} taken, {undone} undone");
     }
 }
 

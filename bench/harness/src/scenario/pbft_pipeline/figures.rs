@@ -185,6 +185,7 @@ fn counts(outcome: &Outcome, settings: &Settings, metrics: &mut Metrics) {
     metrics.set("sent_invalid", load.sent_invalid as f64);
     metrics.set("duplicates", load.replies_repeated as f64);
     metrics.set("reads_unordered_share", each(load.reads_unordered, answered));
+    metrics.set("tentative_share", each(load.taken_tentatively, answered));
     metrics.set("reads_split", load.reads_split as f64);
     metrics.set("retransmitted", load.retransmitted as f64);
     let signed = settings.cluster.client_auth == ClientAuthKind::Signature;

@@ -52,6 +52,7 @@ const METRICS: &[MetricSpec] = &[
     metric("rejected_requests", "requests that replicas refused for their proof"),
     metric("duplicates", "replies of replicas that had answered already"),
     metric("reads_unordered_share", "transactions that were reads answered without an order"),
+    metric("tentative_share", "transactions whose result was taken before it was committed"),
     metric("reads_split", "reads that replicas answered differently, and that were ordered then"),
     metric("signatures_verified_per_tx", "client signatures verified, over all replicas"),
     metric("messages_per_batch", "pre-prepares, prepares and commits of one batch"),

@@ -96,6 +96,7 @@ fn load_parameters() -> Vec<Parameter> {
         Parameter::duration("retransmit_timeout", timeout, Duration::from_secs(1), again),
         Parameter::flag("client_to_all", false, TO_ALL),
         Parameter::flag("read_only", false, READS),
+        Parameter::flag("tentative", false, TENTATIVE),
         Parameter::share("invalid_signature_share", 0.0, invalid),
         Parameter::share("retransmit_share", 0.0, twice),
     ]
@@ -141,6 +142,7 @@ fn stage_parameters() -> Vec<Parameter> {
 const TO_ALL: &str = "requests go to every replica at once, the mode in which protocols compare";
 const READS: &str =
     "reads are answered without being ordered (OSDI'99 5.1), and every result takes a quorum";
+const TENTATIVE: &str = "a batch is executed once it is prepared, and a quorum of tentative replies taken (OSDI'99 5.1)";
 const PATIENCE: &str = "how long a backup waits for its oldest request before it leaves the view";
 const LINGER: &str = "how long the oldest request of a batch waits for company";
 
@@ -230,7 +232,8 @@ impl Settings {
     pub(super) fn live(&self) -> Replicas {
         let missing = self.cluster.silent_replicas + usize::from(self.stop.is_some());
         let live = self.cluster.replicas - missing;
-        let replies = match self.cluster.engine.read_only {
+        let engine = &self.cluster.engine;
+        let replies = match engine.read_only || engine.tentative {
             true => self.committee().quorum(),
             false => self.committee().weak_quorum(),
         };
@@ -305,6 +308,7 @@ fn cluster(parameters: &ParameterSet) -> Result<ClusterConfig, ParameterError> {
     config.engine.batch_linger = parameters.duration("batch_linger");
     config.engine.view_timeout = parameters.duration("view_timeout");
     config.engine.read_only = parameters.flag("read_only");
+    config.engine.tentative = parameters.flag("tentative");
     config.engine.window = parameters.integer("window");
     config.engine.checkpoint_interval = parameters.integer("checkpoint_interval");
     // In flight are at most half a window for each client: see the generator.

@@ -24,12 +24,21 @@ impl Lab {
         }
     }
 
-    /// Whatever is answered to a request, by whomever and however often, it was executed once.
+    /// Whatever is answered to a request for good, by whomever and however often, it was executed
+    /// once, and where its client took a tentative answer to be.
     pub(crate) fn check_replies(&self) {
         for (id, by_replica) in &self.replies {
-            let mut all = by_replica.values().flatten().map(|reply| (reply.seq, &reply.result));
+            let all = by_replica.values().flatten().filter(|reply| !reply.tentative);
+            let mut all = all.map(|reply| (reply.seq, &reply.result));
             let first = all.next();
             assert!(all.all(|reply| Some(reply) == first), "{id:?} has two answers");
+        }
+        for request in &self.asked {
+            let Some(seq) = self.acknowledged_at(request) else { continue };
+            for member in &self.members {
+                let Some((_, ran)) = member.ledger.get(&seq) else { continue };
+                assert!(ran.contains(&request.id()), "{:?} was answered at {seq}", request.id());
+            }
         }
     }
 }
