@@ -162,6 +162,51 @@ impl Driver {
         }
     }
 
+    /// Sends one request of client 0 after the other, from `timestamp` on, until every started replica
+    /// has executed the last one: one that took over a state does not execute what led to it, but
+    /// what follows.
+    pub(crate) fn level(&mut self, mut timestamp: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let request = self.request(0, timestamp);
+            self.send(0, std::slice::from_ref(&request));
+            self.wait_for(std::slice::from_ref(&request));
+            for _ in 0..20 {
+                self.seen.extend(self.events.try_iter().flatten());
+                if (0..self.started).all(|r| self.executed(r).contains(&request.id())) {
+                    return;
+                }
+                self.receive(Duration::from_millis(5));
+            }
+            if Instant::now() >= deadline {
+                self.stand_still("a replica does not execute what the others do");
+            }
+            timestamp += 1;
+        }
+    }
+
+    /// Replicas executed the same batch wherever they executed one, in rising order, and each request
+    /// once; they may have gaps, where they took over a state. Returns how many requests were
+    /// executed somewhere.
+    pub(crate) fn check_common_ledger(&self) -> usize {
+        let mut common = BTreeMap::new();
+        for replica in 0..self.started {
+            let mine = self.seen.iter().filter(|event| usize::from(event.replica.0) == replica);
+            let mut last = 0;
+            for event in mine {
+                assert!(event.seq.0 > last, "replica {replica} went back");
+                last = event.seq.0;
+                let batch = (event.digest, event.executed.clone());
+                let known = common.entry(event.seq).or_insert_with(|| batch.clone());
+                assert_eq!(*known, batch, "replica {replica} differs");
+            }
+            let executed = self.executed(replica);
+            let distinct: BTreeSet<_> = executed.iter().collect();
+            assert_eq!(distinct.len(), executed.len(), "a request ran twice");
+        }
+        common.values().map(|(_, executed)| executed.len()).sum()
+    }
+
     fn executed(&self, replica: usize) -> Vec<(ClientId, Timestamp)> {
         let of = self.seen.iter().filter(|event| usize::from(event.replica.0) == replica);
         of.flat_map(|event| event.executed.iter().copied()).collect()
