@@ -2,13 +2,15 @@
 //!
 //! Invariant: nothing here is measured. The harness prepares inputs before the timed span, checks
 //! answers after it, and leaves a [`quorumark_report::Record`] behind; it neither prints nor parses
-//! arguments. `unsafe` is confined to `clock`, which reads the CPU clocks.
+//! arguments. `unsafe` is confined to `clock`, which reads the CPU clocks, and `allocations`, which
+//! counts what the allocator is asked for.
 //!
 //! The way in: [`scenario::find`] names what can be run, [`parameter::ParameterSet`] holds the
 //! configuration, [`run`] measures, [`Run::write`] leaves the files.
 
 #![deny(unsafe_code)]
 
+pub mod allocations;
 pub mod clock;
 pub mod contention;
 pub mod date;

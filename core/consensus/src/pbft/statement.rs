@@ -60,7 +60,7 @@ statement! {
         view: View,
         /// The sequence number proposed.
         seq: Seq,
-        /// [`Batch::digest`].
+        /// [`crate::Batch::digest`].
         digest: Digest,
     }
 }

@@ -146,13 +146,15 @@ fn rates(outcome: &Outcome, void: bool, metrics: &mut Metrics) {
     metrics.set("throughput_tx_per_s", shown);
     // Only valid requests are ever answered, so what is answered is good.
     metrics.set("goodput_tx_per_s", shown);
-    let per_tx = |ns: f64| (load.accepted_in_span > 0).then(|| ns / 1e3 / per_s_count(load));
+    let of_one = |sum: f64| (load.accepted_in_span > 0).then(|| sum / per_s_count(load));
+    let per_tx = |ns: f64| of_one(ns / 1e3);
     let generator_ns = load.cpu.as_nanos() as f64;
     let cpu_ns = outcome.window.cpu_ns().map(|ns| ns as f64 + generator_ns);
     metrics.set("cpu_us_per_tx", cpu_ns.and_then(per_tx));
     metrics.set("generator_cpu_us_per_tx", per_tx(generator_ns));
     metrics.set("cpu_share", outcome.cpu_share);
     metrics.set("pace_us", outcome.pace_us);
+    metrics.set("allocations_per_tx", outcome.allocations.map(|n| n as f64).and_then(of_one));
     // The oracle watches the whole trial, so its time is divided by all that was executed.
     let oracle_us = outcome.oracle_time.online.as_nanos() as f64 / 1e3;
     let executed = outcome.findings.executed;

@@ -61,7 +61,7 @@ const METRICS: &[MetricSpec] = &[
     metric("view_changes", "views left"),
     metric("generator_pool_bytes", "memory of the requests signed beforehand"),
     metric("oracle_cpu_us_per_tx", "CPU time of the oracle, which no other figure holds"),
-    metric("allocations_per_tx", "memory allocations"),
+    metric("allocations_per_tx", "memory allocations of the process, load and oracle included"),
     metric("first_commit_after_stop_ns", "of pbft/view-change alone: no primary is stopped here"),
 ];
 

@@ -14,6 +14,7 @@ use quorumark_pipeline::{
 };
 
 use super::settings::{PrimaryStop, Settings};
+use crate::allocations;
 use crate::contention::Contention;
 use crate::load::{ClusterPort, Generator, LoadConfig, LoadReport, Pool, Requests};
 use crate::oracle::{
@@ -54,6 +55,8 @@ pub(super) struct Outcome {
     pub(super) cpu_share: Option<f64>,
     /// What a look at the pace cost within the measured span, in microseconds of CPU time.
     pub(super) pace_us: Option<f64>,
+    /// Memory allocations of the whole process within the measured span.
+    pub(super) allocations: Option<u64>,
     pub(super) pool_bytes: usize,
     /// Whether every live replica had done all there was before it was stopped.
     pub(super) settled: bool,
@@ -78,6 +81,7 @@ struct Watch {
     spent: Snapshot,
     cpu_share: Option<f64>,
     pace_us: Option<f64>,
+    allocations: Option<u64>,
     change: Option<Change>,
 }
 
@@ -140,7 +144,7 @@ pub(super) fn run(
     // A dead replica is why a load failed: it is told first.
     let cluster = cluster.stop().map_err(|error| failed("the cluster", &error))?;
     let load = load?;
-    let Watch { spent, cpu_share, pace_us, change } = watched?;
+    let Watch { spent, cpu_share, pace_us, allocations, change } = watched?;
     let (findings, oracle_time) = oracle.finish(&load.requests);
     Ok(Outcome {
         load,
@@ -150,6 +154,7 @@ pub(super) fn run(
         oracle_time,
         cpu_share,
         pace_us,
+        allocations,
         pool_bytes,
         settled,
         change,
@@ -217,6 +222,7 @@ fn watch(
     wait(cluster, window.start, control);
     let pace = PaceThread::start(settings.seed).map_err(|error| failed("pace", &error))?;
     let (before, contention) = (cluster.snapshot(), Contention::now());
+    let allocated = allocations::count();
     let change = match settings.stop {
         Some(stop) => {
             wait(cluster, window.start + stop.after, control);
@@ -228,7 +234,8 @@ fn watch(
     wait(cluster, window.end, control);
     let spent = cluster.snapshot().since(&before);
     let cpu_share = contention.cpu_share_since();
-    Ok(Watch { spent, cpu_share, pace_us: pace.finish(), change })
+    let allocations = allocations::count().zip(allocated).map(|(now, then)| now - then);
+    Ok(Watch { spent, cpu_share, pace_us: pace.finish(), allocations, change })
 }
 
 /// Stops the primary once as many sequence numbers above a checkpoint are executed as asked for, and
