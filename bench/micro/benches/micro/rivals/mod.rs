@@ -184,10 +184,13 @@ fn head(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n{processor}; {}; {commit}{changed}.", paths.join(", "))?;
     writeln!(
         out,
-        "CPU time of one thread, median (and best) of up to {ROUNDS} rounds, in turn.\n"
+        "CPU time of one thread, median (and best) of up to {ROUNDS} rounds; cycles of the best.\n"
     )?;
-    writeln!(out, "| work | ours | beside | theirs | ours / theirs (middle half) | goal |")?;
-    writeln!(out, "|---|---:|---|---:|---:|---|")
+    writeln!(
+        out,
+        "| work | ours | cycles | beside | theirs | ours / theirs (middle half) | goal |"
+    )?;
+    writeln!(out, "|---|---:|---:|---|---:|---:|---|")
 }
 
 /// What was measured of a contest.
