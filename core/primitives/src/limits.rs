@@ -62,7 +62,7 @@ impl Probe {
             Probe::Sha256(Group::Chain) => "2 sha256rnds2 in one stream, each after the last",
             Probe::Sha256(Group::Rounds) => "2 sha256rnds2, four streams",
             Probe::Sha256(Group::RoundsWithWords) => "2 sha256rnds2, paddd, pshufd; four streams",
-            Probe::Sha256(Group::Extended) => "these, msg1, msg2, palignr, paddd; four streams",
+            Probe::Sha256(Group::Extended) => "these, msg1, msg2, palignr, paddd; in registers",
             Probe::LaneProduct => "four field products at once, independent ones",
             Probe::LaneSquare => "four field squares at once, independent ones",
             Probe::Product => "one field product, independent ones",
@@ -79,18 +79,18 @@ impl Probe {
         }
     }
 
-    /// Repeats it for some tens of microseconds and returns how often; `None` where this machine
+    /// Repeats it for some tenths of a millisecond and returns how often; `None` where this machine
     /// cannot.
     pub fn run(self) -> Option<u64> {
         match self {
-            Probe::Cycle => Some(additions(1 << 17)),
-            Probe::Sha256(Group::Chain) => Group::Chain.run(1 << 11),
-            Probe::Sha256(group) => group.run(1 << 10),
-            Probe::LaneProduct => Some(backend().multiply(1 << 8)),
-            Probe::LaneSquare => Some(backend().square(1 << 8)),
+            Probe::Cycle => Some(additions(1 << 20)),
+            Probe::Sha256(Group::Chain) => Group::Chain.run(1 << 14),
+            Probe::Sha256(group) => group.run(1 << 14),
+            Probe::LaneProduct => Some(backend().multiply(1 << 10)),
+            Probe::LaneSquare => Some(backend().square(1 << 10)),
             // Of its four lanes, which it takes one after the other, each counts.
-            Probe::Product => Some(4 * Backend::PORTABLE.multiply(1 << 7)),
-            Probe::Square => Some(4 * Backend::PORTABLE.square(1 << 7)),
+            Probe::Product => Some(4 * Backend::PORTABLE.multiply(1 << 9)),
+            Probe::Square => Some(4 * Backend::PORTABLE.square(1 << 9)),
         }
     }
 }

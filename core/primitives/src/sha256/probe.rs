@@ -13,13 +13,13 @@ pub enum Group {
     /// These with words of their own, to which the constants are added.
     RoundsWithWords,
     /// These with a quad by which the message schedule is extended: `sha256msg1`, `palignr`,
-    /// `paddd`, `sha256msg2`.
+    /// `paddd`, `sha256msg2`. In as many streams as registers suffice for.
     Extended,
 }
 
 impl Group {
-    /// Does the group `turns` times four, in each stream; returns the groups done, `None` where the
-    /// processor has no such unit.
+    /// Does the group at least `turns` times four in each stream; returns the groups done, `None`
+    /// where the processor has no such unit.
     pub fn run(self, turns: u32) -> Option<u64> {
         let probes = probes()?;
         let run = match self {
@@ -55,9 +55,9 @@ impl Groups {
     /// of these have a whole schedule and half of a group's rounds.
     pub const NONCE: Groups = Groups { rounds: 4.5, with_words: 8.0, extended: 18.0 };
 
-    /// Whether a path computes in these groups, in as many streams as [`Group::run`] keeps.
+    /// Whether a path computes in these groups, side by side in several streams.
     pub fn describe(path: Path) -> bool {
-        path.name() == "sha-ni-x4"
+        path.name().starts_with("sha-ni-x") && path.name() != "sha-ni-x1"
     }
 
     /// `sha256rnds2` of all groups.
@@ -82,9 +82,10 @@ mod tests {
     #[test]
     fn every_group_runs_where_there_is_a_sha_unit_and_nowhere_else() {
         for group in [Group::Chain, Group::Rounds, Group::RoundsWithWords, Group::Extended] {
-            let streams = if group == Group::Chain { 1 } else { 4 };
-            let expected = probes().map(|_| 3 * 4 * streams);
-            assert_eq!(group.run(3), expected, "{group:?}");
+            let least = if group == Group::Chain { 12 } else { 48 };
+            let done = group.run(3);
+            assert_eq!(done.is_some(), probes().is_some(), "{group:?}");
+            assert!(done.is_none_or(|groups| groups >= least), "{group:?}: {done:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the SHA unit can do: the instructions of [`super::rounds`] in loops, with nothing around.
 //!
-//! A loop keeps four streams, as the kernels that are held against it do. The compiler would move
+//! The compiler would move
 //! out of a loop what each turn computes anew from the same words, so the words pass through an
 //! empty piece of assembly, of which it has to believe that it changes them.
 
@@ -63,15 +63,46 @@ pub(super) fn rounds_with_words(turns: u32) -> u64 {
 }
 
 /// The rounds, each group with a quad that the schedule was extended by.
+///
+/// Four streams do not fit into sixteen registers, and what a kernel pays for that is not the
+/// unit's limit. So three states take turns with the words of two schedules: the instructions of
+/// a hash, without a value of one.
 #[target_feature(enable = "sha,avx")]
 pub(super) fn extended(turns: u32) -> u64 {
-    let mut s = [initial(); N];
-    let mut w: [Words; N] = array::from_fn(|n| array::from_fn(|q| constant(&ROUND_QUADS[n + q])));
-    for _ in 0..turns {
-        extended16!(s, w, 1);
+    let mut s = [initial(); 3];
+    let mut w: [Words; 2] = array::from_fn(|n| array::from_fn(|q| constant(&ROUND_QUADS[n + q])));
+    let groups = u64::from(turns) * GROUPS_PER_TURN * N as u64;
+    for _ in 0..groups.div_ceil(EXTENDED_PER_TURN) {
+        pair::<0>(&mut s, &mut w, [0, 1]);
+        pair::<1>(&mut s, &mut w, [2, 0]);
+        pair::<2>(&mut s, &mut w, [1, 2]);
+        pair::<3>(&mut s, &mut w, [0, 1]);
+        pair::<0>(&mut s, &mut w, [2, 0]);
+        pair::<1>(&mut s, &mut w, [1, 2]);
+        pair::<2>(&mut s, &mut w, [0, 1]);
+        pair::<3>(&mut s, &mut w, [2, 0]);
+        pair::<0>(&mut s, &mut w, [1, 2]);
+        pair::<1>(&mut s, &mut w, [0, 1]);
+        pair::<2>(&mut s, &mut w, [2, 0]);
+        pair::<3>(&mut s, &mut w, [1, 2]);
     }
     keep(&s);
-    u64::from(turns) * GROUPS_PER_TURN * N as u64
+    groups.div_ceil(EXTENDED_PER_TURN) * EXTENDED_PER_TURN
+}
+
+/// Groups in a turn of [`extended`]: after so many, states, schedules and quads meet again.
+const EXTENDED_PER_TURN: u64 = 24;
+
+/// Extends both schedules by the quad `Q`, and four rounds of a state with each.
+#[target_feature(enable = "sha,avx")]
+#[inline]
+fn pair<const Q: usize>(s: &mut [State; 3], w: &mut [Words; 2], states: [usize; 2]) {
+    for (w, state) in w.iter_mut().zip(states) {
+        extend::<Q>(w);
+        let wk = with_constants(w[Q], &ROUND_QUADS[Q]);
+        rounds2(&mut s[state], wk);
+        rounds2_high(&mut s[state], wk);
+    }
 }
 
 /// Says that the states are used, all of them.
