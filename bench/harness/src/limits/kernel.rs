@@ -5,9 +5,8 @@ use core::hint::black_box;
 use quorumark_primitives::ed25519::{
     BatchVerifier, FieldWork, SecretKey, TABLE_BATCHES, VerifyMethod, backend,
 };
-use quorumark_primitives::limits::Probe;
 use quorumark_primitives::merkle::{Rule, root};
-use quorumark_primitives::sha256::{self, Group, Groups, Path, Scan, sha256d_64};
+use quorumark_primitives::sha256::{self, Groups, Scan, sha256d_64};
 use quorumark_primitives::{Digest, hash};
 use sha2::{Digest as _, Sha512};
 
@@ -59,10 +58,6 @@ pub(super) fn subjects() -> Vec<Subject> {
     subjects
 }
 
-fn of_groups(groups: Groups) -> Option<Floor> {
-    Groups::describe(sha256::path()).then(|| Floor::of_groups(groups))
-}
-
 fn sha256d() -> Subject {
     let messages = fixture::bytes(&mut fixture::random(SEED, 0), 64 * HASHES);
     let messages = messages.as_chunks::<64>().0.to_vec();
@@ -71,7 +66,7 @@ fn sha256d() -> Subject {
         sha256d_64(black_box(&messages), &mut out);
         HASHES as u64
     };
-    let floor = of_groups(Groups::SHA256D_64);
+    let floor = Floor::of_groups(sha256::path(), Groups::SHA256D_64);
     let path = sha256::path().name();
     Subject { name: "sha256d_64", item: "hash", path, floor, work: Box::new(work) }
 }
@@ -84,7 +79,7 @@ fn scan() -> Subject {
         black_box(&scan).scan(0, u64::from(NONCES), 0, &mut hits);
         u64::from(NONCES)
     };
-    let floor = of_groups(Groups::NONCE);
+    let floor = Floor::of_groups(sha256::path(), Groups::NONCE);
     let path = sha256::path().name();
     Subject { name: "pow_scan", item: "nonce", path, floor, work: Box::new(work) }
 }
@@ -95,16 +90,13 @@ fn merkle_node() -> Subject {
         black_box(root(Rule::Bitcoin, black_box(&leaves)));
         HASHES as u64 - 1
     };
-    let floor = of_groups(Groups::SHA256D_64);
+    let floor = Floor::of_groups(sha256::path(), Groups::SHA256D_64);
     let path = sha256::path().name();
     Subject { name: "merkle_node", item: "node", path, floor, work: Box::new(work) }
 }
 
-/// One message cannot be spread over streams: its rounds wait for each other.
 fn sha256_long() -> Subject {
-    let floor = vec![(Probe::Sha256(Group::Chain).name(), 16.0)];
-    let one_stream = sha256::path() != Path::PORTABLE;
-    long("sha256_long", Some(Floor(floor)).filter(|_| one_stream))
+    long("sha256_long", Floor::of_blocks(1.0))
 }
 
 /// What hashing costs who would otherwise only copy.
@@ -146,17 +138,13 @@ fn batch(name: &'static str, size: usize, keys: usize, seen: u32) -> Subject {
     // Keys that are seen round after round would earn tables in the midst of it.
     let method = if seen == 0 { VerifyMethod::Equation } else { VerifyMethod::Auto };
     let fresh = || verifier(SEED).with_method(method);
-    let work = FieldWork::of(|counting| {
-        let mut verifier = fresh().with_backend(counting);
-        (0..seen).for_each(|_| verify(&mut verifier, &messages, &mut verdicts));
-        verdicts.clear();
-    });
-    // The batches before built tables too; one batch is what one more of them adds.
-    let more = FieldWork::of(|counting| {
+    let mut work = FieldWork::default();
+    FieldWork::of(|counting| {
         let mut verifier = fresh().with_backend(counting);
         (0..=seen).for_each(|_| verify(&mut verifier, &messages, &mut verdicts));
+        work = FieldWork::of(|_| verify(&mut verifier, &messages, &mut verdicts));
     });
-    let floor = of_work(more, work, size as f64);
+    let floor = Floor::of_work(work, size);
     let mut verifier = fresh();
     (0..=seen).for_each(|_| verify(&mut verifier, &messages, &mut verdicts));
     let batches = SINGLES.div_ceil(size);
@@ -165,7 +153,7 @@ fn batch(name: &'static str, size: usize, keys: usize, seen: u32) -> Subject {
         (batches * size) as u64
     };
     let path = backend().name();
-    Subject { name, item: "signature", path, floor: Some(floor), work: Box::new(work) }
+    Subject { name, item: "signature", path, floor, work: Box::new(work) }
 }
 
 fn verify(verifier: &mut BatchVerifier, messages: &[SignedMessage], verdicts: &mut Vec<bool>) {
@@ -184,8 +172,9 @@ fn sign() -> Subject {
         let work = FieldWork::of(|counting| {
             black_box(secret.sign_with(counting, &message));
         });
-        of_work(work, FieldWork::default(), 1.0)
+        Floor::of_work(work, 1)
     });
+    let floor = floor.flatten();
     let work = move || {
         for _ in 0..SINGLES {
             black_box(secret.sign(black_box(&message)));
@@ -194,13 +183,4 @@ fn sign() -> Subject {
     };
     let path = if backend().signs() { backend().name() } else { "ed25519-dalek" };
     Subject { name: "ed25519_sign", item: "signature", path, floor, work: Box::new(work) }
-}
-
-/// What `more` multiplies beyond `less`, for one of `items`.
-fn of_work(more: FieldWork, less: FieldWork, items: f64) -> Floor {
-    let each = |more: u64, less: u64| (more - less) as f64 / items;
-    Floor(vec![
-        (Probe::LaneProduct.name(), each(more.products, less.products)),
-        (Probe::LaneSquare.name(), each(more.squares, less.squares)),
-    ])
 }

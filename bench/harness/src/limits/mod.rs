@@ -15,8 +15,9 @@ use core::time::Duration;
 use std::time::Instant;
 
 use indexmap::IndexMap;
+use quorumark_primitives::ed25519::FieldWork;
 use quorumark_primitives::limits::Probe;
-use quorumark_primitives::sha256::{Group, Groups};
+use quorumark_primitives::sha256::{self, Group, Groups, Path};
 use quorumark_report::stats::median;
 
 use self::kernel::Subject;
@@ -24,6 +25,10 @@ use crate::clock::{Cost, Scope};
 
 /// Rounds of [`measure`] that a figure to be quoted rests on.
 pub const ROUNDS: usize = 101;
+/// FIPS 180-4 6.2.2.
+const ROUNDS_OF_A_BLOCK: u32 = 64;
+/// Rounds of each of the groups that are probed.
+const ROUNDS_OF_A_GROUP: u32 = 4;
 /// The longest that [`measure`] goes on, down to one round.
 const SPAN_MAX: Duration = Duration::from_secs(8);
 
@@ -173,15 +178,46 @@ fn share(subject: &Subject, rounds: Vec<f64>, costs: &[Costs]) -> Share {
 }
 
 /// What an item needs at least: so many of these limits.
-struct Floor(Vec<(&'static str, f64)>);
+pub(crate) struct Floor(Vec<(&'static str, f64)>);
 
 impl Floor {
-    fn of_groups(groups: Groups) -> Floor {
-        Floor(vec![
-            (Probe::Sha256(Group::Rounds).name(), groups.rounds),
-            (Probe::Sha256(Group::RoundsWithWords).name(), groups.with_words),
-            (Probe::Sha256(Group::Extended).name(), groups.extended),
-        ])
+    /// Groups of rounds by a path; `None` where the path does not compute in them.
+    pub(crate) fn of_groups(path: Path, groups: Groups) -> Option<Floor> {
+        Groups::describe(path).then(|| {
+            Floor(vec![
+                (Probe::Sha256(Group::Rounds).name(), groups.rounds),
+                (Probe::Sha256(Group::RoundsWithWords).name(), groups.with_words),
+                (Probe::Sha256(Group::Extended).name(), groups.extended),
+            ])
+        })
+    }
+
+    /// So many blocks of one message, which cannot be spread over streams: each round waits for the
+    /// one before it. `None` without a SHA unit.
+    pub(crate) fn of_blocks(blocks: f64) -> Option<Floor> {
+        let groups = blocks * f64::from(ROUNDS_OF_A_BLOCK / ROUNDS_OF_A_GROUP);
+        Groups::describe(sha256::path())
+            .then(|| Floor(vec![(Probe::Sha256(Group::Chain).name(), groups)]))
+    }
+
+    /// The field multiplications in lanes of so many items; `None` where there are none.
+    pub(crate) fn of_work(work: FieldWork, items: usize) -> Option<Floor> {
+        let each = |count: u64| count as f64 / items as f64;
+        (work != FieldWork::default()).then(|| {
+            Floor(vec![
+                (Probe::LaneProduct.name(), each(work.products)),
+                (Probe::LaneSquare.name(), each(work.squares)),
+            ])
+        })
+    }
+
+    /// What it costs now, in CPU nanoseconds of the calling thread. Takes a millisecond.
+    pub(crate) fn look(&self) -> Option<f64> {
+        let needed = |probe: &Probe| self.0.iter().any(|(name, _)| *name == probe.name());
+        let probes = Probe::ALL.into_iter().filter(needed);
+        let costs =
+            probes.filter_map(|probe| Some((probe.name(), timed(|| probe.run().unwrap_or(0))?)));
+        self.ns(&costs.collect())
     }
 
     /// What it costs at the prices of a round; `None` where one of its limits cannot be had.

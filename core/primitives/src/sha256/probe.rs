@@ -51,6 +51,8 @@ impl Groups {
     /// The double hash of 64 bytes: a block, the block of padding, whose words are constants, and
     /// the hash of the hash.
     pub const SHA256D_64: Groups = Groups { rounds: 18.0, with_words: 8.0, extended: 22.0 };
+    /// The hash of a tag and 64 bytes: two blocks.
+    pub const TAGGED_64: Groups = Groups { rounds: 0.0, with_words: 8.0, extended: 24.0 };
     /// A nonce of a scan. Of its second hash only the top word is computed, 62 rounds; the last two
     /// of these have a whole schedule and half of a group's rounds.
     pub const NONCE: Groups = Groups { rounds: 4.5, with_words: 8.0, extended: 18.0 };
@@ -75,6 +77,7 @@ mod tests {
         // FIPS 180-4 6.2.2: 64 rounds a block, two of them to an instruction.
         assert!((Groups::BLOCK.rnds2() - 32.0).abs() < 1e-9);
         assert!((Groups::SHA256D_64.rnds2() - 96.0).abs() < 1e-9);
+        assert!((Groups::TAGGED_64.rnds2() - 64.0).abs() < 1e-9);
         // Without the first four rounds of the one hash and the last two of the other.
         assert!((Groups::NONCE.rnds2() - 61.0).abs() < 1e-9);
     }
