@@ -60,9 +60,11 @@ impl Probe {
         match self {
             Probe::Cycle => "an addition to the sum before it",
             Probe::Sha256(Group::Chain) => "2 sha256rnds2 in one stream, each after the last",
-            Probe::Sha256(Group::Rounds) => "2 sha256rnds2, four streams",
-            Probe::Sha256(Group::RoundsWithWords) => "2 sha256rnds2, paddd, pshufd; four streams",
-            Probe::Sha256(Group::Extended) => "these, msg1, msg2, palignr, paddd; in registers",
+            Probe::Sha256(Group::Rounds) => "2 sha256rnds2, independent groups",
+            Probe::Sha256(Group::RoundsWithWords) => {
+                "2 sha256rnds2, paddd, pshufd; independent groups"
+            }
+            Probe::Sha256(Group::Extended) => "these, msg1, msg2, palignr, paddd; independent",
             Probe::LaneProduct => "four field products at once, independent ones",
             Probe::LaneSquare => "four field squares at once, independent ones",
             Probe::Product => "one field product, independent ones",
@@ -84,8 +86,8 @@ impl Probe {
     pub fn run(self) -> Option<u64> {
         match self {
             Probe::Cycle => Some(additions(1 << 20)),
-            Probe::Sha256(Group::Chain) => Group::Chain.run(1 << 14),
-            Probe::Sha256(group) => group.run(1 << 14),
+            Probe::Sha256(Group::Chain) => Group::Chain.run(1 << 12),
+            Probe::Sha256(group) => group.run(1 << 13),
             Probe::LaneProduct => Some(backend().multiply(1 << 10)),
             Probe::LaneSquare => Some(backend().square(1 << 10)),
             // Of its four lanes, which it takes one after the other, each counts.

@@ -291,8 +291,8 @@ mod tests {
         for kernel in &found.kernels {
             assert!(kernel.cost.min_ns > 0.0 && kernel.cost.min_ns <= kernel.cost.median_ns);
             assert_eq!(kernel.share.is_some(), kernel.floor.is_some(), "{kernel:?}");
-            // A floor that costs twice what the kernel does has counted what is not needed.
-            assert!(kernel.share.is_none_or(|share| share > 0.0 && share < 2.0), "{kernel:?}");
+            // A floor far above what the kernel costs has counted what is not needed.
+            assert!(kernel.share.is_none_or(|share| share > 0.0 && share < 1.5), "{kernel:?}");
         }
     }
 

@@ -8,7 +8,6 @@ use core::time::Duration;
 use std::time::Instant;
 
 use quorumark_report::Metrics;
-use quorumark_report::stats::median;
 
 use super::{Closing, Control, Measured, MetricSpec, Oracle, Session, metric};
 use crate::allocations;
@@ -197,7 +196,8 @@ impl<K: Kernel> Session for KernelSession<K> {
         kernel.figures(&tally, &mut measured.metrics);
         let allocations = tally.allocations.map(|count| count as f64 / tally.items as f64);
         measured.metrics.set(ALLOCATIONS.name, allocations);
-        let floor_ns = median(floors.into_iter().flatten());
+        // The cheapest look: a neighbour can only add to a limit, and a dearer one would flatter.
+        let floor_ns = floors.into_iter().flatten().reduce(f64::min);
         let share = floor_ns.zip(tally.cpu_ns_per_item()).map(|(floor, cost)| floor / cost);
         measured.metrics.set("limit_share", share);
         Ok(measured)
