@@ -19,6 +19,7 @@ pub mod environment;
 pub mod fixture;
 pub mod floor;
 pub mod latency;
+pub mod limits;
 pub mod load;
 pub mod oracle;
 pub mod pace;

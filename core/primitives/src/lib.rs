@@ -8,6 +8,7 @@
 pub mod check;
 pub mod ed25519;
 pub mod hash;
+pub mod limits;
 pub mod mac;
 pub mod merkle;
 pub mod sha256;

@@ -2,7 +2,9 @@
 
 use clap::Args;
 use quorumark_harness::doctor::{self, Finding, SPIN};
+use quorumark_harness::limits::{self, Limit, Limits, ROUNDS, Share, Spread};
 use quorumark_report::table::Table;
+use quorumark_report::units;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -17,17 +19,26 @@ pub(crate) struct DoctorArgs {
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
+    /// Measure what this core can do, and how near each kernel comes to it
+    #[arg(long)]
+    limits: bool,
 }
 
 /// Looks at the machine, and prints what was found.
 pub(crate) fn doctor(args: &DoctorArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
     let findings = doctor::examine(crate::ALLOCATOR_NAME, SPIN);
     let trusted = doctor::trusted(&findings);
+    let limits = args.limits.then(|| limits::measure(ROUNDS));
     if args.json {
         let findings: Vec<Value> = findings.iter().map(to_json).collect();
-        terminal.print_json(&json!({ "trusted": trusted, "findings": findings }))?;
+        let mut document = json!({ "trusted": trusted, "findings": findings });
+        if let Some(limits) = &limits {
+            document["limits"] = limits_to_json(limits);
+        }
+        terminal.print_json(&document)?;
     } else {
-        terminal.print(&text(&findings, trusted, terminal))?;
+        let limits = limits.map(|limits| limits_text(&limits, terminal)).unwrap_or_default();
+        terminal.print(&(limits + &text(&findings, trusted, terminal)))?;
     }
     Ok(if trusted { Exit::Done } else { Exit::Inconclusive })
 }
@@ -60,4 +71,90 @@ fn text(findings: &[Finding], trusted: bool, terminal: &Terminal) -> String {
     };
     text.push_str(&format!("{}: {meaning}\n", terminal.bold(verdict)));
     text
+}
+
+fn limits_to_json(limits: &Limits) -> Value {
+    let kernel = |kernel: &Share| {
+        json!({
+            "name": kernel.name,
+            "unit": format!("ns/{}", kernel.item),
+            "path": kernel.path,
+            "cost": spread_to_json(Some(kernel.cost), limits),
+            "floor": spread_to_json(kernel.floor, limits),
+            "floor_of": kernel.floor_of,
+            "limit_share": kernel.share,
+        })
+    };
+    let limit = |limit: &Limit| {
+        json!({
+            "name": limit.name,
+            "unit": "ns",
+            "how": limit.how,
+            "path": limit.path,
+            "cost": spread_to_json(limit.cost, limits),
+        })
+    };
+    json!({
+        "rounds": limits.rounds,
+        "clock_ghz": limits.clock_ghz,
+        "limits": limits.limits.iter().map(limit).collect::<Vec<_>>(),
+        "kernels": limits.kernels.iter().map(kernel).collect::<Vec<_>>(),
+    })
+}
+
+fn spread_to_json(spread: Option<Spread>, limits: &Limits) -> Value {
+    spread.map_or(Value::Null, |spread| {
+        json!({
+            "median": spread.median_ns,
+            "min": spread.min_ns,
+            "min_cycles": limits.clock_ghz.map(|ghz| spread.min_ns * ghz),
+        })
+    })
+}
+
+/// Two tables: what the core can do, and what the kernels make of it.
+fn limits_text(limits: &Limits, terminal: &Terminal) -> String {
+    let width = terminal.style().width;
+    let mut core = Table::new(&["limit", "path"], &["median", "least", "cycles"]);
+    for limit in &limits.limits {
+        let [median, least, cycles] = cells(limit.cost, limits);
+        core.push([limit.name.to_owned(), limit.path.to_owned(), median, least, cycles]);
+    }
+    let numbers = ["median", "least", "cycles", "floor", "of limit"];
+    let mut kernels = Table::new(&["kernel", "per", "path"], &numbers);
+    for kernel in &limits.kernels {
+        let [median, least, cycles] = cells(Some(kernel.cost), limits);
+        let [floor, ..] = cells(kernel.floor, limits);
+        let share = kernel.share.map_or_else(|| NOT_KNOWN.to_owned(), units::share);
+        let texts = [kernel.name, kernel.item, kernel.path].map(str::to_owned);
+        kernels.push(texts.into_iter().chain([median, least, cycles, floor, share]));
+    }
+    let mut lines = core.to_text(width);
+    lines.push(String::new());
+    let how = |limit: &Limit| format!("{}: {}", limit.name, limit.how);
+    lines.extend(limits.limits.iter().map(how));
+    lines.push(String::new());
+    lines.extend(kernels.to_text(width));
+    lines.push(String::new());
+    for kernel in limits.kernels.iter().filter(|kernel| !kernel.floor_of.is_empty()) {
+        lines.push(format!("floor of {}: {}", kernel.name, kernel.floor_of));
+    }
+    let clock =
+        limits.clock_ghz.map_or_else(|| "unknown".to_owned(), |ghz| format!("{ghz:.2} GHz"));
+    lines.push(format!("{} rounds, CPU time; clock {clock}\n\n", limits.rounds));
+    lines.join("\n")
+}
+
+/// What stands where this machine has no such instructions, or nothing is known of the path.
+const NOT_KNOWN: &str = "n/a";
+
+/// Median and least in nanoseconds, and the least in cycles.
+fn cells(spread: Option<Spread>, limits: &Limits) -> [String; 3] {
+    let Some(spread) = spread else { return [NOT_KNOWN; 3].map(str::to_owned) };
+    let cycles = limits.clock_ghz.map(|ghz| units::digits(spread.min_ns * ghz));
+    [
+        units::duration_ns(spread.median_ns),
+        units::duration_ns(spread.min_ns),
+        cycles.unwrap_or_else(|| NOT_KNOWN.to_owned()),
+    ]
 }

@@ -44,6 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "harness",
         ],
     ),
+    ("quorumark-counts", &["primitives"]),
 ];
 
 fn metadata() -> Metadata {

@@ -46,6 +46,29 @@ fn the_doctor_judges_by_exit_code_and_trusts_no_debug_build() {
 }
 
 #[test]
+fn the_doctor_measures_the_limits_and_every_kernel_s_share_of_them() {
+    let document = Program::new().run(&["doctor", "--limits", "--json"]).json();
+    let limits = &document["limits"];
+    assert!(limits["rounds"].as_u64().is_some_and(|rounds| rounds > 0), "{limits}");
+    assert!(limits["clock_ghz"].as_f64().is_some_and(|clock| clock > 0.0), "{limits}");
+    for limit in limits["limits"].as_array().unwrap() {
+        for text in ["name", "unit", "how", "path"] {
+            assert!(limit[text].as_str().is_some_and(|text| !text.is_empty()), "{limit}");
+        }
+        assert!(limit["cost"].is_null() || limit["cost"]["median"].is_number(), "{limit}");
+    }
+    for kernel in limits["kernels"].as_array().unwrap() {
+        assert!(kernel["cost"]["min"].as_f64().is_some_and(|cost| cost > 0.0), "{kernel}");
+        assert!(kernel["cost"]["min_cycles"].is_number(), "{kernel}");
+        assert_eq!(kernel["floor"].is_null(), kernel["limit_share"].is_null(), "{kernel}");
+        let share = kernel["limit_share"].as_f64();
+        assert!(share.is_none_or(|share| share > 0.0 && share < 1.5), "{kernel}");
+    }
+    let bare = Program::new().run(&["doctor", "--json"]).json();
+    assert!(bare.get("limits").is_none(), "only who asks waits for them");
+}
+
+#[test]
 fn the_schema_is_json_and_completions_name_the_commands() {
     let schema = Program::new().run(&["schema"]).done().json();
     assert!(schema["properties"]["verdict"].is_object());

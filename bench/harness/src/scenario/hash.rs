@@ -3,14 +3,15 @@
 use core::hint::black_box;
 use core::time::Duration;
 
-use quorumark_primitives::sha256::{self, Path};
+use quorumark_primitives::sha256::{self, Groups, Path};
 use quorumark_primitives::{Digest, hash};
 use quorumark_report::Metrics;
 use sha2::Digest as _;
 
-use super::kernel::{Kernel, KernelSession, Tally};
+use super::kernel::{ALLOCATIONS, Kernel, KernelSession, Tally};
 use super::{MetricSpec, Oracle, Scenario, Session, Spec, metric, note, run_parameters};
 use crate::fixture;
+use crate::limits::Floor;
 use crate::parameter::{Parameter, ParameterError, ParameterSet};
 use crate::trial::RunError;
 
@@ -33,6 +34,7 @@ const METRICS: &[MetricSpec] = &[
     metric("bytes_per_s", "bytes hashed per second of wall-clock time"),
     metric("cpu_ns_per_hash", "CPU time of one hash"),
     metric("hashes_per_s", "hashes per second of wall-clock time"),
+    ALLOCATIONS,
 ];
 
 const SHA256D_METRICS: &[MetricSpec] = &[
@@ -41,6 +43,7 @@ const SHA256D_METRICS: &[MetricSpec] = &[
     METRICS[2],
     metric("sha2_cpu_ns_per_hash", "CPU time of one hash by the sha2 crate, interleaved"),
     metric("ratio_to_sha2", "our CPU time over the sha2 crate's"),
+    ALLOCATIONS,
 ];
 
 impl Hash {
@@ -101,9 +104,14 @@ impl Scenario for Hash {
         if *self == Hash::Sha256d && size == KERNEL_SIZE {
             let path = parameters.choice("path").parse().unwrap_or(sha256::path());
             let messages = message.as_chunks::<KERNEL_SIZE>().0.to_vec();
-            return Ok(Box::new(KernelSession(Many { path, messages, digests })));
+            return Ok(Box::new(KernelSession::new(Many { path, messages, digests })));
         }
-        Ok(Box::new(KernelSession(Single { function: *self, size, messages: message, digests })))
+        Ok(Box::new(KernelSession::new(Single {
+            function: *self,
+            size,
+            messages: message,
+            digests,
+        })))
     }
 }
 
@@ -137,6 +145,17 @@ impl Kernel for Single {
 
     fn figures(&self, tally: &Tally, metrics: &mut Metrics) {
         figures(self.size, tally, metrics);
+    }
+
+    /// A message with its padding, a byte and a length of eight; a digest is hashed again in one
+    /// block more.
+    fn floor(&self) -> Option<Floor> {
+        let blocks = (self.size + 9).div_ceil(64);
+        match self.function {
+            Hash::Sha256 => Floor::of_blocks(blocks as f64),
+            Hash::Sha256d => Floor::of_blocks((blocks + 1) as f64),
+            Hash::Blake3 => None,
+        }
     }
 
     fn check(&mut self, oracle: &mut Oracle) {
@@ -193,6 +212,10 @@ impl Kernel for Many {
             let agrees = stock_sha256d(message) == *digest;
             note(oracle, "reference", (!agrees).then(|| format!("{digest} differs from sha2's")));
         }
+    }
+
+    fn floor(&self) -> Option<Floor> {
+        Floor::of_groups(self.path, Groups::SHA256D_64)
     }
 
     fn path(&self) -> Option<(&'static str, String)> {

@@ -9,10 +9,19 @@ use std::time::Instant;
 
 use quorumark_report::Metrics;
 
-use super::{Closing, Control, Measured, Oracle, Session};
+use super::{Closing, Control, Measured, MetricSpec, Oracle, Session, metric};
+use crate::allocations;
 use crate::clock::{Cost, Scope};
+use crate::limits::Floor;
 use crate::schedule::Schedule;
 use crate::trial::RunError;
+
+/// Time between two looks at what the floor costs: they take a twentieth of a trial.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A figure of every kernel.
+pub(super) const ALLOCATIONS: MetricSpec =
+    metric("allocations_per_operation", "memory allocations of one item, its share of a pass's");
 
 /// Work that is timed.
 pub(super) trait Kernel {
@@ -44,6 +53,11 @@ pub(super) trait Kernel {
     /// Holds the kernel against its reference, once, after all trials.
     fn check(&mut self, oracle: &mut Oracle);
 
+    /// What one item needs at least; `None` where no limit is known.
+    fn floor(&self) -> Option<Floor> {
+        None
+    }
+
     /// The kernel and the path that a parameter chose for it.
     fn path(&self) -> Option<(&'static str, String)> {
         None
@@ -56,6 +70,8 @@ pub(super) struct Tally {
     pub(super) passes: u64,
     pub(super) items: u64,
     pub(super) cost: Cost,
+    /// Of all threads, during the passes; `None` where they are not counted.
+    allocations: Option<u64>,
     /// CPU time of each pass's busiest thread, summed; 0 where one thread did it all.
     busiest: Duration,
     alone_items: u64,
@@ -110,7 +126,11 @@ impl Tally {
     fn pass(&mut self, kernel: &mut impl Kernel) {
         let scope = kernel.scope();
         let schedule = if scope == Scope::Process { Schedule::now() } else { None };
+        let allocations = allocations::count();
         self.items += self.cost.add(scope, || kernel.pass());
+        if let Some((after, before)) = allocations::count().zip(allocations) {
+            *self.allocations.get_or_insert(0) += after - before;
+        }
         if let Some(usage) = schedule.and_then(|before| before.usage_since()) {
             self.busiest += Duration::from_nanos(usage.largest_ran_ns);
         }
@@ -137,15 +157,30 @@ fn rate(items: u64, time: Duration) -> Option<f64> {
 }
 
 /// A kernel under measurement.
-pub(super) struct KernelSession<K>(pub(super) K);
+pub(super) struct KernelSession<K> {
+    kernel: K,
+    /// Asked for once: to count what a batch multiplies takes a while.
+    floor: Option<Option<Floor>>,
+}
+
+impl<K: Kernel> KernelSession<K> {
+    pub(super) fn new(kernel: K) -> KernelSession<K> {
+        KernelSession { kernel, floor: None }
+    }
+}
 
 impl<K: Kernel> Session for KernelSession<K> {
     fn trial(&mut self, span: Duration, control: &Control<'_>) -> Result<Measured, RunError> {
-        let KernelSession(kernel) = self;
+        let KernelSession { kernel, floor } = self;
+        let floor = floor.get_or_insert_with(|| kernel.floor());
         let mut measured = Measured::default();
         let mut tally = Tally::default();
+        let mut floors = Vec::new();
         let started = Instant::now();
         loop {
+            if started.elapsed() >= LOOK_INTERVAL * floors.len() as u32 {
+                floors.push(floor.as_ref().and_then(Floor::look));
+            }
             tally.pass(kernel);
             kernel.inspect(&mut measured.oracle);
             tally.alone(kernel);
@@ -159,13 +194,19 @@ impl<K: Kernel> Session for KernelSession<K> {
         assert!(tally.passes > 0 && tally.items > 0, "a trial has at least one pass");
         measured.span = tally.cost.wall;
         kernel.figures(&tally, &mut measured.metrics);
+        let allocations = tally.allocations.map(|count| count as f64 / tally.items as f64);
+        measured.metrics.set(ALLOCATIONS.name, allocations);
+        // The cheapest look: a neighbour can only add to a limit, and a dearer one would flatter.
+        let floor_ns = floors.into_iter().flatten().reduce(f64::min);
+        let share = floor_ns.zip(tally.cpu_ns_per_item()).map(|(floor, cost)| floor / cost);
+        measured.metrics.set("limit_share", share);
         Ok(measured)
     }
 
     fn finish(&mut self, _: &mut Metrics) -> Result<Closing, RunError> {
         let mut closing = Closing::default();
-        self.0.check(&mut closing.oracle);
-        let path = self.0.path();
+        self.kernel.check(&mut closing.oracle);
+        let path = self.kernel.path();
         closing.simd.extend(path.map(|(kernel, path)| (kernel.to_owned(), path)));
         Ok(closing)
     }

@@ -8,16 +8,17 @@ use quorumark_primitives::hash;
 use quorumark_primitives::merkle::{
     InclusionProof, Rule, Tree, root, root_parallel_with, root_with,
 };
-use quorumark_primitives::sha256::{self, Path};
+use quorumark_primitives::sha256::{self, Groups, Path};
 use quorumark_report::Metrics;
 use rayon::ThreadPool;
 
 use super::hash::stock_sha256d;
-use super::kernel::{Kernel, KernelSession, Tally};
+use super::kernel::{ALLOCATIONS, Kernel, KernelSession, Tally};
 use super::{MetricSpec, Oracle, Scenario, Session, Spec, metric, note, pool, run_parameters};
 use crate::clock::Scope;
 use crate::environment::cores;
 use crate::fixture;
+use crate::limits::Floor;
 use crate::parameter::{Parameter, ParameterSet};
 use crate::trial::RunError;
 
@@ -38,12 +39,14 @@ const ROOT_METRICS: &[MetricSpec] = &[
     metric("wall_scaling", "the same by wall-clock time"),
     metric("sha2_cpu_ns_per_leaf", "CPU time of a leaf by a loop over the sha2 crate, interleaved"),
     metric("ratio_to_sha2", "our CPU time over that loop's"),
+    ALLOCATIONS,
 ];
 
 const PROOF_METRICS: &[MetricSpec] = &[
     metric("proofs_per_s", "proofs built and verified per second of wall-clock time"),
     metric("cpu_us_per_proof", "CPU time of building and verifying one proof"),
     metric("hashes_per_proof", "siblings in a proof, mean"),
+    ALLOCATIONS,
 ];
 
 /// The root over many leaves.
@@ -89,7 +92,7 @@ impl Scenario for MerkleRoot {
         let pool = if threads > 1 { Some(pool(threads, "merkle")?) } else { None };
         let path = parameters.choice("path").parse().unwrap_or(sha256::path());
         let kernel = Root { rule: rule(parameters), path, leaves, pool, root: Digest::ZERO };
-        Ok(Box::new(KernelSession(kernel)))
+        Ok(Box::new(KernelSession::new(kernel)))
     }
 }
 
@@ -165,6 +168,15 @@ impl Kernel for Root {
         compare(oracle, "block-413567", root(Rule::Bitcoin, &txids), expected);
     }
 
+    /// A tree has a node for each leaf but one.
+    fn floor(&self) -> Option<Floor> {
+        match self.rule {
+            Rule::Bitcoin => Floor::of_groups(self.path, Groups::SHA256D_64),
+            Rule::Rfc6962 => Floor::of_groups(self.path, Groups::TAGGED_64),
+            Rule::Blake3 => None,
+        }
+    }
+
     fn path(&self) -> Option<(&'static str, String)> {
         (self.rule != Rule::Blake3).then(|| ("sha256", self.path.to_string()))
     }
@@ -225,7 +237,7 @@ impl Scenario for MerkleProof {
         // Evenly over the tree, so that odd nodes are met as often as they are.
         let places = (0..proofs).map(|i| (i * count / proofs) as u64).collect();
         let root = tree.root();
-        Ok(Box::new(KernelSession(Proofs { tree, root, places, verified: 0, hashes: 0 })))
+        Ok(Box::new(KernelSession::new(Proofs { tree, root, places, verified: 0, hashes: 0 })))
     }
 }
 

@@ -6,14 +6,15 @@ use core::time::Duration;
 
 use quorumark_chain::miner::{HashRate, Miner, Stop};
 use quorumark_chain::{CompactTarget, Header, Params};
-use quorumark_primitives::sha256::{self, Path};
+use quorumark_primitives::sha256::{self, Groups, Path};
 use quorumark_report::Metrics;
 
 use super::hash::stock_sha256d;
-use super::kernel::{Kernel, KernelSession, Tally};
+use super::kernel::{ALLOCATIONS, Kernel, KernelSession, Tally};
 use super::{MetricSpec, Oracle, Scenario, Session, Spec, metric, note, run_parameters};
 use crate::clock::Scope;
 use crate::environment::cores;
+use crate::limits::Floor;
 use crate::parameter::{Parameter, ParameterSet};
 use crate::trial::RunError;
 
@@ -37,6 +38,7 @@ const METRICS: &[MetricSpec] = &[
     metric("wall_scaling", "the same by wall-clock time"),
     metric("sha2_cpu_ns_per_hash", "CPU time of one nonce by the sha2 crate, interleaved"),
     metric("ratio_to_sha2", "our CPU time over the sha2 crate's"),
+    ALLOCATIONS,
 ];
 
 /// The search for a nonce.
@@ -78,7 +80,7 @@ impl Scenario for PowMiner {
         let hashes = parameters.integer("hashes");
         let first = u64::from(header.nonce) - hashes / 2;
         let nonces = first as u32..=(first + hashes - 1) as u32;
-        Ok(Box::new(KernelSession(Scan { miner, alone, header, nonces, last: None })))
+        Ok(Box::new(KernelSession::new(Scan { miner, alone, header, nonces, last: None })))
     }
 }
 
@@ -150,6 +152,10 @@ impl Kernel for Scan {
         let expected = (0..CHECKED_HASHES).filter(meets).count() as u64;
         let text = || format!("{found:?} hits of {CHECKED_HASHES} nonces, expected {expected}");
         note(oracle, "reference", (found != Some(expected)).then(text));
+    }
+
+    fn floor(&self) -> Option<Floor> {
+        Floor::of_groups(self.miner.path(), Groups::NONCE)
     }
 
     fn path(&self) -> Option<(&'static str, String)> {

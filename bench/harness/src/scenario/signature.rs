@@ -7,12 +7,16 @@ use core::hint::black_box;
 use core::time::Duration;
 
 use ed25519_dalek::{Signer as _, SigningKey, Verifier as _, VerifyingKey, verify_batch};
-use quorumark_primitives::ed25519::{self, BatchVerifier, SecretKey, Signature, VerifyMethod};
+use quorumark_primitives::ed25519::{
+    self, BATCH_SIGNATURES_MAX, BatchVerifier, FieldWork, SecretKey, Signature, TABLE_BATCHES,
+    VerifyMethod,
+};
 use quorumark_report::Metrics;
 
-use super::kernel::{Kernel, KernelSession, Tally};
+use super::kernel::{ALLOCATIONS, Kernel, KernelSession, Tally};
 use super::{MetricSpec, Oracle, Scenario, Session, Spec, metric, note, run_parameters};
 use crate::fixture::{self, SignedMessage};
+use crate::limits::Floor;
 use crate::parameter::{Parameter, ParameterSet};
 use crate::trial::RunError;
 
@@ -32,6 +36,7 @@ const METRICS: &[MetricSpec] = &[
     metric("cpu_us_per_signature", "CPU time of one signature"),
     metric("dalek_cpu_us_per_signature", "CPU time of one signature by ed25519-dalek, interleaved"),
     metric("ratio_to_dalek", "our CPU time over ed25519-dalek's"),
+    ALLOCATIONS,
 ];
 
 /// What is done with signatures.
@@ -84,10 +89,12 @@ impl Scenario for Operation {
         let ours = path != "dalek";
         let size = if *self == Operation::Verify { 1 } else { size };
         Ok(match self {
-            Operation::Sign => Box::new(KernelSession(Sign::new(signers, messages, seed, ours))),
+            Operation::Sign => {
+                Box::new(KernelSession::new(Sign::new(signers, messages, seed, ours)))
+            }
             Operation::Verify | Operation::BatchVerify => {
-                let verifier = verifier(seed).with_method(method(path));
-                Box::new(KernelSession(Verify::new(messages, size, verifier, ours)))
+                let verify = Verify::new(messages, size, seed, method(path), ours);
+                Box::new(KernelSession::new(verify))
             }
         })
     }
@@ -183,6 +190,14 @@ impl Kernel for Sign {
         figures(tally, metrics);
     }
 
+    fn floor(&self) -> Option<Floor> {
+        let one = self.messages.first().filter(|_| self.ours && ed25519::backend().signs())?;
+        let work = FieldWork::of(|counting| {
+            black_box(self.signers[0].sign_with(counting, &one.message));
+        });
+        Floor::of_work(work, 1)
+    }
+
     fn check(&mut self, oracle: &mut Oracle) {
         for (place, signature) in self.signatures.iter().enumerate() {
             let (ours, stock) = (self.by_us(place), self.by_dalek(place));
@@ -201,6 +216,7 @@ impl Kernel for Sign {
 struct Verify {
     ours: bool,
     size: usize,
+    method: VerifyMethod,
     verifier: BatchVerifier,
     messages: Vec<SignedMessage>,
     stock: Vec<(VerifyingKey, ed25519_dalek::Signature)>,
@@ -212,7 +228,8 @@ impl Verify {
     fn new(
         messages: Vec<SignedMessage>,
         size: usize,
-        verifier: BatchVerifier,
+        seed: u64,
+        method: VerifyMethod,
         ours: bool,
     ) -> Verify {
         let stock = |one: &SignedMessage| {
@@ -222,7 +239,8 @@ impl Verify {
         Verify {
             ours,
             size,
-            verifier,
+            method,
+            verifier: verifier(seed).with_method(method),
             stock: messages.iter().map(stock).collect(),
             messages,
             verdicts: Vec::new(),
@@ -231,21 +249,30 @@ impl Verify {
     }
 
     fn by_us(&mut self) -> usize {
-        let mut accepted = 0;
+        let mut all = 0;
         for batch in self.messages.chunks(self.size) {
-            for one in black_box(batch) {
-                self.verifier.queue(&one.key, &[&one.message], &one.signature);
-            }
-            self.verifier.verify(&mut self.verdicts);
-            accepted += self.verdicts.iter().filter(|verdict| **verdict).count();
+            all += accepted(&mut self.verifier, batch, &mut self.verdicts);
         }
-        accepted
+        all
     }
 
     fn by_dalek(&self) -> usize {
         let batches = self.messages.chunks(self.size).zip(self.stock.chunks(self.size));
         batches.map(|(messages, stock)| dalek_accepts(black_box(messages), stock)).sum()
     }
+}
+
+/// How many of a batch a verifier accepts.
+fn accepted(
+    verifier: &mut BatchVerifier,
+    batch: &[SignedMessage],
+    verdicts: &mut Vec<bool>,
+) -> usize {
+    for one in black_box(batch) {
+        verifier.queue(&one.key, &[&one.message], &one.signature);
+    }
+    verifier.verify(verdicts);
+    verdicts.iter().filter(|verdict| **verdict).count()
 }
 
 /// A verifier whose weights are seeded, so that runs repeat.
@@ -290,6 +317,25 @@ impl Kernel for Verify {
 
     fn figures(&self, tally: &Tally, metrics: &mut Metrics) {
         figures(tally, metrics);
+    }
+
+    /// Of a batch by a verifier that has seen the keys so often that they have their tables. What
+    /// goes beyond one equation begins another and costs the same.
+    fn floor(&self) -> Option<Floor> {
+        let size = self.size.min(BATCH_SIGNATURES_MAX).min(self.messages.len());
+        let batch = &self.messages[..size];
+        let mut verdicts = Vec::new();
+        let mut work = FieldWork::default();
+        FieldWork::of(|counting| {
+            let mut verifier = verifier(0).with_method(self.method).with_backend(counting);
+            for _ in 0..=TABLE_BATCHES {
+                accepted(&mut verifier, batch, &mut verdicts);
+            }
+            work = FieldWork::of(|_| {
+                accepted(&mut verifier, batch, &mut verdicts);
+            });
+        });
+        Floor::of_work(work, size).filter(|_| self.ours)
     }
 
     /// Spoils one signature of a batch, which has to be named, and the others accepted.

@@ -99,6 +99,8 @@ impl Fe {
 
     #[inline]
     pub(super) fn mul(&self, other: &Fe) -> Fe {
+        #[cfg(test)]
+        counter::count(|work| work.0 += 1);
         let (a, b) = (&self.0, &other.0);
         // 2^255 = 19: what reaches limb 5 comes back at limb 0, nineteen times.
         let w = b.map(|limb| 19 * limb);
@@ -113,6 +115,8 @@ impl Fe {
 
     #[inline]
     pub(super) fn square(&self) -> Fe {
+        #[cfg(test)]
+        counter::count(|work| work.1 += 1);
         let a = &self.0;
         let (d0, d1, d2) = (2 * a[0], 2 * a[1], 2 * a[2]);
         let (w3, w4) = (19 * a[3], 19 * a[4]);
@@ -187,4 +191,26 @@ fn carried(mut c: [u128; 5]) -> Fe {
     l[1] += l[0] >> 51;
     l[0] &= MASK;
     Fe(l)
+}
+
+/// What a test's thread has multiplied and squared: the counts of `lanes::counted` are held
+/// against it.
+#[cfg(test)]
+pub(super) mod counter {
+    use std::cell::Cell;
+
+    thread_local! {
+        static WORK: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+    }
+
+    pub(super) fn count(add: impl FnOnce(&mut (u64, u64))) {
+        let mut work = WORK.get();
+        add(&mut work);
+        WORK.set(work);
+    }
+
+    /// Products and squares so far.
+    pub(in super::super) fn total() -> (u64, u64) {
+        WORK.get()
+    }
 }

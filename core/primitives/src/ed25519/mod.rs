@@ -34,7 +34,7 @@ use core::fmt;
 
 pub use batch::{BATCH_SIGNATURES_MAX, BatchVerifier, QUEUE_SIGNATURES_MAX, VerifyCounters};
 pub use equation::verify_single;
-pub use lanes::{Backend, BackendError, backend};
+pub use lanes::{Backend, BackendError, FieldWork, backend};
 pub use policy::VerifyMethod;
 pub use prepared::{KEY_CACHE_CAPACITY, KeyCache, PreparedKey};
 pub use secret::SecretKey;

@@ -19,6 +19,7 @@ mod constants;
 mod each;
 mod path;
 mod portable;
+mod probe;
 mod scan;
 mod self_check;
 #[cfg(target_arch = "x86_64")]
@@ -26,6 +27,7 @@ mod self_check;
 mod sha_ni;
 
 pub use path::{Path, PathError, path};
+pub use probe::{Group, Groups};
 pub use scan::Scan;
 pub use self_check::self_check;
 

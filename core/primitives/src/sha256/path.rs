@@ -25,6 +25,24 @@ pub(super) struct Kernels {
     pub(super) scan: fn(&Scan, u32, u64, u32, &mut Vec<u32>),
 }
 
+/// Loops of one kind of instructions each, which show what a unit can do. Each takes a number of
+/// turns and returns the groups of four rounds that it did.
+pub(super) struct Probes {
+    pub(super) supported: fn() -> bool,
+    pub(super) chain: fn(u32) -> u64,
+    pub(super) rounds: fn(u32) -> u64,
+    pub(super) rounds_with_words: fn(u32) -> u64,
+    pub(super) extended: fn(u32) -> u64,
+}
+
+/// The probes of the SHA unit, where this machine has one.
+pub(super) fn probes() -> Option<&'static Probes> {
+    #[cfg(target_arch = "x86_64")]
+    return Some(&super::sha_ni::PROBES).filter(|probes| (probes.supported)());
+    #[cfg(not(target_arch = "x86_64"))]
+    None
+}
+
 /// The most lanes of any kernel.
 pub(super) const LANES_MAX: usize = 8;
 

@@ -14,13 +14,17 @@
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)] // the intrinsics
 mod avx2;
+mod counted;
 mod portable;
 
 use core::fmt;
+use core::hint::black_box;
 use core::str::FromStr;
 use std::sync::OnceLock;
 
 use thiserror::Error;
+
+pub use counted::FieldWork;
 
 use super::field::Fe;
 use super::point::{Extended, HALF_BITS, Niels};
@@ -62,6 +66,10 @@ pub(super) struct Kernels {
     /// lanes in turn. In constant time: every entry of a row is read, and none is branched on.
     /// `None` where there is no such kernel.
     pub(super) accumulate_secret: Option<fn(&mut Quad, &SecretRows, &[i8; 64])>,
+    /// Multiplies each of four coordinates, in four lanes, so many times: what the backend can do.
+    multiply: fn(&mut Quad, u32),
+    /// As `multiply`, squares.
+    square: fn(&mut Quad, u32),
 }
 
 /// Every backend that this build holds, the fastest first.
@@ -116,9 +124,34 @@ impl Backend {
         self.0.name
     }
 
+    /// Whether it has a kernel for signing; where not, a library signs.
+    pub fn signs(self) -> bool {
+        self.0.accumulate_secret.is_some()
+    }
+
+    /// Makes `rounds` times four products of field elements in each lane, independent of each other
+    /// within a round; returns how many times four lanes were multiplied. For [`crate::limits`].
+    pub fn multiply(self, rounds: u32) -> u64 {
+        run_probe(self.0.multiply, rounds)
+    }
+
+    /// As [`Backend::multiply`], squares.
+    pub fn square(self, rounds: u32) -> u64 {
+        run_probe(self.0.square, rounds)
+    }
+
     pub(super) fn kernels(self) -> &'static Kernels {
         self.0
     }
+}
+
+fn run_probe(probe: fn(&mut Quad, u32), rounds: u32) -> u64 {
+    let mut quad = Quad::new([&Extended::IDENTITY; 4]);
+    quad.0[0] = quad.0[1];
+    quad.0[3] = quad.0[1];
+    probe(black_box(&mut quad), rounds);
+    black_box(quad);
+    4 * u64::from(rounds)
 }
 
 impl FromStr for Backend {

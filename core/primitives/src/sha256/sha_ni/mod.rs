@@ -11,6 +11,7 @@
 //! forms of the other instructions write to a third register: a move less for most of them is 1 to
 //! 4 % of the time, and a tenth where another thread shares the core.
 
+mod probe;
 mod rounds;
 mod scan;
 
@@ -23,7 +24,7 @@ use std::is_x86_feature_detected;
 use self::rounds::*;
 use self::scan::scan;
 use super::Message64;
-use super::path::Kernels;
+use super::path::{Kernels, Probes};
 use crate::Digest;
 
 /// The kernels with a given number of streams.
@@ -66,6 +67,28 @@ kernels!(ONE, "sha-ni-x1", 1);
 kernels!(TWO, "sha-ni-x2", 2);
 kernels!(THREE, "sha-ni-x3", 3);
 kernels!(FOUR, "sha-ni-x4", 4);
+
+/// What the unit can do, see `crate::limits`.
+pub(super) static PROBES: Probes = Probes {
+    supported,
+    chain: |turns| {
+        // SAFETY: needs sha and avx. The probes are reached through `limits::Probe::run` alone,
+        // which asks `supported` first.
+        unsafe { probe::chain(turns) }
+    },
+    rounds: |turns| {
+        // SAFETY: as above.
+        unsafe { probe::rounds(turns) }
+    },
+    rounds_with_words: |turns| {
+        // SAFETY: as above.
+        unsafe { probe::rounds_with_words(turns) }
+    },
+    extended: |turns| {
+        // SAFETY: as above.
+        unsafe { probe::extended(turns) }
+    },
+};
 
 fn supported() -> bool {
     is_x86_feature_detected!("sha") && is_x86_feature_detected!("avx")

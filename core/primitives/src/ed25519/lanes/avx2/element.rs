@@ -153,7 +153,7 @@ impl Element {
     /// The square, reduced, of an element that is at most three times reduced.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn squared(&self) -> Element {
+    pub(super) fn squared(&self) -> Element {
         let limbs = &self.0;
         let limbs19 = nineteenfold(limbs);
         let mut c = [_mm256_set1_epi64x(0); 10];

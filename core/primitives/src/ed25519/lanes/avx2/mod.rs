@@ -33,6 +33,14 @@ pub(super) static KERNELS: Kernels = Kernels {
         // SAFETY: as above.
         unsafe { accumulate_secret(sums, rows, digits) }
     }),
+    multiply: |quad, rounds| {
+        // SAFETY: as above.
+        unsafe { multiply(quad, rounds) }
+    },
+    square: |quad, rounds| {
+        // SAFETY: as above.
+        unsafe { square(quad, rounds) }
+    },
 };
 
 #[target_feature(enable = "avx2")]
@@ -73,4 +81,31 @@ fn accumulate_secret(sums: &mut Quad, rows: &SecretRows, digits: &[i8; 64]) {
         points.add_secret(rows, digits);
     }
     points.store(sums);
+}
+
+#[target_feature(enable = "avx2")]
+fn multiply(quad: &mut Quad, rounds: u32) {
+    let mut elements = quad.0.each_ref().map(|lanes| Element::load(lanes));
+    let right = elements[0];
+    for _ in 0..rounds {
+        for element in &mut elements {
+            *element = element.times(&right);
+        }
+    }
+    for (lanes, element) in quad.0.iter_mut().zip(elements) {
+        element.store(lanes);
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn square(quad: &mut Quad, rounds: u32) {
+    let mut elements = quad.0.each_ref().map(|lanes| Element::load(lanes));
+    for _ in 0..rounds {
+        for element in &mut elements {
+            *element = element.squared();
+        }
+    }
+    for (lanes, element) in quad.0.iter_mut().zip(elements) {
+        element.store(lanes);
+    }
 }
