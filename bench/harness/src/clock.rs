@@ -1,6 +1,6 @@
 //! CPU clocks: the time that a thread, or all threads of the process, spent on a core.
 
-#![allow(unsafe_code)] // `clock_gettime` is a C function; the two calls are below.
+#![allow(unsafe_code)] // `clock_gettime` and `getrusage` are C functions; their calls are below.
 
 use core::time::Duration;
 use std::time::Instant;
@@ -13,6 +13,17 @@ pub fn thread_cpu() -> Duration {
 /// CPU time of all threads of the process so far, those that have ended included.
 pub fn process_cpu() -> Duration {
     read(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// How often the calling thread lost its core to another one so far, though it had work left. Costs
+/// a system call.
+pub fn interruptions() -> i64 {
+    let mut usage = core::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: `usage` is as large as a rusage and outlives the call, which keeps no reference.
+    let status = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
+    assert_eq!(status, 0, "the kernel accounts for threads, as Linux does since 2.6.26");
+    // SAFETY: zeroes are a valid rusage, and the call wrote one over them.
+    unsafe { usage.assume_init() }.ru_nivcsw
 }
 
 /// Wall-clock and CPU time that something took.

@@ -217,11 +217,11 @@ impl FloorBench {
 
     fn once(&mut self) -> Option<RelativeFloor> {
         let count = self.requests.len();
-        let first = self.pace.look()?;
+        let first = self.pace.warm_look()?;
         let (verify_us, accepted) = timed(count, || self.verify());
-        let second = self.pace.look()?;
+        let second = self.pace.warm_look()?;
         let (dalek_verify_us, accepted_by_dalek) = timed(count, || self.verify_by_dalek());
-        let third = self.pace.look()?;
+        let third = self.pace.warm_look()?;
         let (digest_us, ()) = timed(count, || {
             for request in &self.requests {
                 black_box(black_box(request).digest());

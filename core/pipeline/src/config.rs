@@ -63,10 +63,11 @@ names!(ClientAuthKind, "auth": Signature = "signature", Mac = "mac", None = "non
 /// Which processors the threads may use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Pinning {
-    /// The operating system decides. Best where stages outnumber cores.
+    /// The operating system decides. Best where there are cores for the stages of a replica.
     #[default]
     None,
-    /// All threads of replica i on one core, `cores[i mod len]`.
+    /// All threads of replica i on one core, `cores[i mod len]`. Best where several replicas share a
+    /// core anyhow: what one stage wrote, the next then finds in that core's caches.
     ByReplica(Vec<usize>),
 }
 
@@ -146,13 +147,13 @@ pub enum ConfigError {
         /// Clients that the engine's table holds.
         clients_max: usize,
     },
-    /// A core that the machine does not have.
-    #[error("pin: core {core} does not exist, this machine has 0 to {}", cores - 1)]
+    /// A core that the machine does not have, or that the process may not use.
+    #[error("pin: core {core} is none of this process's cores: choose from {cores:?}")]
     Core {
         /// The core named.
         core: usize,
         /// Cores there are.
-        cores: usize,
+        cores: Vec<usize>,
     },
 }
 
@@ -219,14 +220,20 @@ impl ClusterConfig {
             let (clients, clients_max) = (self.clients, self.engine.clients_max);
             return Err(ConfigError::Clients { clients, clients_max });
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        if let Pinning::ByReplica(wanted) = &self.pinning
-            && let Some(&core) = wanted.iter().find(|core| **core >= cores)
-        {
-            return Err(ConfigError::Core { core, cores });
+        if let Pinning::ByReplica(wanted) = &self.pinning {
+            let cores = cores();
+            if let Some(&core) = wanted.iter().find(|core| !cores.contains(core)) {
+                return Err(ConfigError::Core { core, cores });
+            }
         }
         Ok(Checked(self))
     }
+}
+
+/// The numbers of the cores that the calling thread may use, by the kernel's count; those that it
+/// hands on to the threads that it starts. None where the kernel does not tell.
+pub fn cores() -> Vec<usize> {
+    core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
 }
 
 #[cfg(test)]
@@ -249,7 +256,11 @@ mod tests {
         assert!(config.clone().check().unwrap_err().to_string().contains("at most 65536 clients"));
         config.clients = 4;
         config.pinning = Pinning::ByReplica(vec![100_000]);
-        assert!(config.check().unwrap_err().to_string().contains("does not exist"));
+        assert!(config.check().unwrap_err().to_string().contains("none of this process"));
+        assert!(!cores().is_empty());
+        let mut config = ClusterConfig::new(4).unwrap();
+        config.pinning = Pinning::ByReplica(cores());
+        assert!(config.check().is_ok());
         let error = "carrier-pigeon".parse::<Transport>().unwrap_err().to_string();
         assert_eq!(error, "transport = carrier-pigeon: choose one of memory, tcp");
     }

@@ -49,7 +49,7 @@ mod tcp;
 mod thread;
 
 pub use cluster::{Cluster, ClusterReport, ReplicaReport, StartError, StopError};
-pub use config::{Checked, ClientAuthKind, ClusterConfig, ConfigError, Pinning, Transport};
+pub use config::{Checked, ClientAuthKind, ClusterConfig, ConfigError, Pinning, Transport, cores};
 pub use events::CommitEvent;
 pub use keys::{ClientKeys, ClusterKeys};
 pub use metrics::{ReplicaCounts, Snapshot, StageKind, ThreadSnapshot};

@@ -3,6 +3,7 @@
 use clap::Args;
 use quorumark_harness::doctor::{self, Finding, SPIN};
 use quorumark_harness::limits::{self, Limit, Limits, ROUNDS, Share, Spread};
+use quorumark_harness::pace::control::{Compared, Control, control};
 use quorumark_report::table::Table;
 use quorumark_report::units;
 use serde_json::{Value, json};
@@ -22,6 +23,9 @@ pub(crate) struct DoctorArgs {
     /// Measure what this core can do, and how near each kernel comes to it
     #[arg(long)]
     limits: bool,
+    /// Measure whether the probe of a run's pace is fair on this machine; takes half a minute
+    #[arg(long)]
+    pace: bool,
 }
 
 /// Looks at the machine, and prints what was found.
@@ -29,16 +33,21 @@ pub(crate) fn doctor(args: &DoctorArgs, terminal: &Terminal) -> anyhow::Result<E
     let findings = doctor::examine(crate::ALLOCATOR_NAME, SPIN);
     let trusted = doctor::trusted(&findings);
     let limits = args.limits.then(|| limits::measure(ROUNDS));
+    let pace = args.pace.then(control);
     if args.json {
         let findings: Vec<Value> = findings.iter().map(to_json).collect();
         let mut document = json!({ "trusted": trusted, "findings": findings });
         if let Some(limits) = &limits {
             document["limits"] = limits_to_json(limits);
         }
+        if let Some(pace) = &pace {
+            document["pace"] = pace_to_json(pace);
+        }
         terminal.print_json(&document)?;
     } else {
         let limits = limits.map(|limits| limits_text(&limits, terminal)).unwrap_or_default();
-        terminal.print(&(limits + &text(&findings, trusted, terminal)))?;
+        let pace = pace.as_ref().map(pace_text).unwrap_or_default();
+        terminal.print(&(limits + &pace + &text(&findings, trusted, terminal)))?;
     }
     Ok(if trusted { Exit::Done } else { Exit::Inconclusive })
 }
@@ -143,6 +152,39 @@ fn limits_text(limits: &Limits, terminal: &Terminal) -> String {
         limits.clock_ghz.map_or_else(|| "unknown".to_owned(), |ghz| format!("{ghz:.2} GHz"));
     lines.push(format!("{} rounds, CPU time; clock {clock}\n\n", limits.rounds));
     lines.join("\n")
+}
+
+fn pace_to_json(pace: &Control) -> Value {
+    let compared = |compared: &Option<Compared>| {
+        compared.map_or(Value::Null, |compared| {
+            json!({
+                "watching_us": compared.watching_us,
+                "working_us": compared.working_us,
+                "factor": compared.factor(),
+            })
+        })
+    };
+    json!({
+        "alone": compared(&pace.alone),
+        "saturated": pace.saturated.iter().map(compared).collect::<Vec<_>>(),
+    })
+}
+
+/// A line for each comparison, and what they mean.
+fn pace_text(pace: &Control) -> String {
+    let line = |when: &str, compared: &Option<Compared>| match compared {
+        Some(compared) => format!(
+            "{when}: a look takes {:.0} us to who watches, {:.0} us to who works: {:.3}\n",
+            compared.watching_us,
+            compared.working_us,
+            compared.factor()
+        ),
+        None => format!("{when}: nothing was seen\n"),
+    };
+    let mut text = line("idle machine", &pace.alone);
+    text.extend(pace.saturated.iter().map(|compared| line("every core busy", compared)));
+    text.push_str("by that factor limit_share of signed runs is too high; below 1, too low\n\n");
+    text
 }
 
 /// What stands where this machine has no such instructions, or nothing is known of the path.

@@ -42,6 +42,9 @@ pub struct Generator {
     second: Vec<u64>,
     /// Reads on which replicas differ, to be ordered; bounded as `second` is.
     split: Vec<u64>,
+    /// Replies that came together, until they are taken; its memory stays, for a fresh one each time
+    /// would cost more than taking them.
+    replies: Vec<Reply>,
     next_retransmit_check: Instant,
 }
 
@@ -75,6 +78,7 @@ impl Generator {
             outgoing: Outgoing::default(),
             second: Vec::new(),
             split: Vec::new(),
+            replies: Vec::new(),
             config,
             requests,
             sends,
@@ -292,15 +296,16 @@ impl Generator {
     }
 
     fn receive(&mut self, port: &mut impl Port, until: Instant) -> Result<(), PortError> {
-        let mut replies: Vec<Reply> = Vec::new();
+        let mut replies = std::mem::take(&mut self.replies);
         let refused = port.receive(until, &mut |reply| replies.push(reply))?;
         self.recorder.report.replies_refused += refused;
         // One reading of the clock for all that came together; no reply is dated before it came.
         let now = port.now();
         self.recorder.look(now);
-        for reply in replies {
+        for reply in replies.drain(..) {
             self.take(reply, now);
         }
+        self.replies = replies;
         self.recorder.in_flight = self.in_flight();
         Ok(())
     }

@@ -35,7 +35,7 @@ const METRICS: &[MetricSpec] = &[
     metric("cpu_us_per_tx", "CPU time of all replicas and clients for one transaction"),
     metric("floor_cpu_us_per_tx", "the least at the run's pace: proofs by `auth`, digests, MACs"),
     metric("floor_least_cpu_us_per_tx", "the same at the best pace around the run"),
-    metric("pace_us", "a fixed piece of work beside the run: 64 signatures in one equation"),
+    metric("pace_us", "a fixed piece of work beside the run: 16 signatures in one equation"),
     metric("pace_slowdown", "how many times as much that is as at the best pace around the run"),
     metric("yardstick_share", "limit_share with ed25519-dalek's batch verification as floor"),
     metric("response_time_ns_p50", "median time from the intended send to f + 1 replies"),
