@@ -1,5 +1,6 @@
 //! The parts of a record as tables and lines: what the terminal, Markdown and HTML have in common.
 
+use crate::label;
 use crate::row;
 use crate::table::Table;
 use crate::units::{self, ABSENT};
@@ -29,6 +30,14 @@ pub fn metrics(record: &Record) -> Table {
         table.push(cells.map(Option::unwrap_or_default));
     }
     table.without_empty_columns(|cell| !cell.is_empty())
+}
+
+/// What the table of [`stages`] is called: where there were several trials, it is of one.
+pub fn stages_title(record: &Record) -> &'static str {
+    match record.samples.len() {
+        0 | 1 => "where the time went",
+        _ => "where the time went, in the last trial",
+    }
 }
 
 /// Where the time went, stage by stage.
@@ -210,7 +219,7 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
 /// Each warning once, as it is shown, with the runs that it holds for: their labels, `every run`,
 /// or nothing where there is one run only.
 pub fn warning_lines(records: &[&Record]) -> Vec<(String, String)> {
-    let labels = row::labels(records);
+    let labels = label::of_all(records);
     let mut held: Vec<(Warning, Vec<&str>)> = Vec::new();
     for (record, label) in records.iter().zip(&labels) {
         for warning in shown_warnings(record) {
