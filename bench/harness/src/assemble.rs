@@ -244,18 +244,24 @@ fn warnings(
     interruption: Option<String>,
     metrics: &Metrics,
 ) -> Vec<Warning> {
-    let of_trials = trials.trials.iter().flat_map(|trial| &trial.measured.warnings);
+    // What a trial that was cut short lacks is no reason to change anything but to run it again.
+    let whole = trials.trials.len() - usize::from(interruption.is_some());
+    let of_trials = trials.trials.iter().take(whole).flat_map(|trial| &trial.measured.warnings);
+    let of_end = closing.warnings.iter().filter(|_| interruption.is_none());
     let mut warnings: Vec<Warning> = Vec::new();
-    for warning in of_trials.chain(&closing.warnings).chain(&withheld) {
+    for warning in of_trials.chain(of_end).chain(&withheld) {
         if !warnings.contains(warning) {
             warnings.push(warning.clone());
         }
     }
     let contended = trials.trials.iter().filter(|trial| trial.contended()).count();
     warnings.extend(judge::contention(contended, trials.trials.len()));
+    let absent = match interruption {
+        Some(_) => Vec::new(),
+        None => judge::absent(metrics, &warnings),
+    };
     warnings.extend(interruption.map(judge::interrupted));
     warnings.extend(judge::debug_build());
-    let absent = judge::absent(metrics, &warnings);
     warnings.extend(absent);
     warnings
 }

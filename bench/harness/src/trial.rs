@@ -107,7 +107,9 @@ pub fn run(
     if trials.is_empty() {
         return Err(RunError::Interrupted);
     }
-    host.progress.phase(Phase::Check(scenario.conclusion()));
+    if !trials.interrupted {
+        host.progress.phase(Phase::Check(scenario.conclusion()));
+    }
     let mut metrics = trials.medians();
     let closing = session.finish(&mut metrics)?;
     let environment = environment::capture(&before);
