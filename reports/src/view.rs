@@ -12,6 +12,13 @@ pub const DEBUG_BUILD: &str = "debug-build";
 /// Codes of warnings about figures without a value: the record holds both, a table shows neither.
 const UNSHOWN: [&str; 2] = ["not-measured", "no-signatures"];
 
+/// Codes of warnings that begin with a list of figures.
+const NAMING: [&str; 2] = ["not-reached", "few-samples"];
+/// The most figures that such a list shows.
+const NAMES_MAX: usize = 3;
+/// Where the record holds the whole list.
+const FIELD: &str = "`warnings`";
+
 /// The metrics that may be shown: all that have a value, or only counts when the run has no result.
 pub fn metrics(record: &Record) -> Table {
     let mut table = Table::new(&["metric"], &["value", "min", "max", "samples"]);
@@ -241,9 +248,23 @@ pub fn warning_lines(records: &[&Record]) -> Vec<(String, String)> {
 }
 
 /// The warnings without those that only say which figures have no value: their rows are not shown.
+/// Where one names many figures, their number is told, and where they are named.
 pub fn shown_warnings(record: &Record) -> Vec<Warning> {
     let said = |warning: &Warning| !UNSHOWN.contains(&warning.code.as_str());
-    warnings(record).into_iter().filter(said).collect()
+    warnings(record).into_iter().filter(said).map(brief).collect()
+}
+
+/// The warning with a long list of figures counted.
+fn brief(mut warning: Warning) -> Warning {
+    if NAMING.contains(&warning.code.as_str())
+        && let Some((names, what)) = warning.cause.split_once(": ")
+    {
+        let count = names.split(", ").count();
+        if count > NAMES_MAX {
+            warning.cause = format!("{count} figures ({FIELD} of the record names them): {what}");
+        }
+    }
+    warning
 }
 
 /// What a reader of the stages must know, where a thread used more CPU than its work took.

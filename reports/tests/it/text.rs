@@ -327,6 +327,21 @@ fn figures_without_a_value_are_left_out_with_the_warnings_that_only_name_them() 
 }
 
 #[test]
+fn a_long_list_of_figures_is_counted_and_the_record_keeps_it() {
+    let mut record = void();
+    let names = ["a_per_s", "b_per_s", "c_ns_p50", "d_ns_p99"];
+    let cause = |count: usize| format!("{}: left out", names[..count].join(", "));
+    record.warnings = vec![Warning::new("not-reached", cause(4), "the verdict says why")];
+    let text = terminal::record(&record, Style::default());
+    let counted = "warning: 4 figures (`warnings` of the record names them): left out; the verdict";
+    assert!(text.contains(counted), "{text}");
+    assert!(record.to_json().contains("a_per_s, b_per_s, c_ns_p50, d_ns_p99"));
+    record.warnings = vec![Warning::new("few-samples", cause(3), "raise --duration")];
+    let text = terminal::record(&record, Style::default());
+    assert!(text.contains("warning: a_per_s, b_per_s, c_ns_p50: left out"), "{text}");
+}
+
+#[test]
 fn a_run_with_a_yardstick_says_that_it_shares_the_span() {
     let mut record = merkle(0);
     record.metrics.set("ratio_to_sha2", 0.7);
