@@ -53,7 +53,9 @@ fn the_last_line_repeats_the_run() {
 fn away_from_a_terminal_each_kind_of_work_has_one_line_when_it_begins() {
     let short = ["--duration", "1ms", "--warmup", "1ms", "--repeat", "2"];
     let ended = Program::new().run(&[["run", "hash/sha256"].as_slice(), &short].concat());
-    for line in ["making inputs", "warming up", "trial 1 of 2", "checking answers"] {
+    for line in
+        ["making inputs", "warming up", "trial 1 of 2, the others follow", "checking answers"]
+    {
         let line = format!("hash/sha256: {line}\n");
         assert_eq!(ended.stderr.matches(&line).count(), 1, "{line} {ended:?}");
     }
