@@ -133,8 +133,14 @@ fn measure(
             break;
         }
         control.progress.phase(Phase::Trial { index, of });
-        let (measured, cpu_share) = one(session, parameters, control)?;
-        trials.push(Trial { measured, cpu_share });
+        match one(session, parameters, control) {
+            Ok((measured, cpu_share)) => {
+                trials.push(Trial { measured, cpu_share, cut: control.interrupted() });
+            }
+            // It was not even begun: the trials before it stand.
+            Err(RunError::Interrupted) => break,
+            Err(error) => return Err(error),
+        }
     }
     trials.interrupted = control.interrupted();
     Ok(())

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use quorumark_harness::parameter::ParameterError;
 use quorumark_harness::{
-    Host, Origin, ParameterSet, Phase, Progress, Run, Scenario, run, scenario,
+    Host, Origin, ParameterSet, Phase, Progress, Run, RunError, Scenario, run, scenario,
 };
 use quorumark_report::{Record, Verdict};
 
@@ -94,11 +94,17 @@ fn a_rate_that_was_not_offered_is_named() {
     assert!(reason.ends_with("choose a lower rate"), "{reason}");
 }
 
-/// Presses Ctrl-C as soon as a trial begins, and writes down what begins afterwards.
-#[derive(Default)]
+/// Presses Ctrl-C as soon as some phase begins, and writes down what begins afterwards.
 struct Impatient {
     pressed: AtomicBool,
+    at: fn(Phase) -> bool,
     later: Mutex<Vec<Phase>>,
+}
+
+impl Impatient {
+    fn at(at: fn(Phase) -> bool) -> Impatient {
+        Impatient { pressed: AtomicBool::new(false), at, later: Mutex::default() }
+    }
 }
 
 impl Progress for Impatient {
@@ -106,7 +112,7 @@ impl Progress for Impatient {
         if self.pressed.load(Ordering::Relaxed) {
             self.later.lock().unwrap().push(phase);
         }
-        if matches!(phase, Phase::Trial { .. }) {
+        if (self.at)(phase) {
             self.pressed.store(true, Ordering::Relaxed);
         }
     }
@@ -114,14 +120,24 @@ impl Progress for Impatient {
 
 #[test]
 fn an_interrupted_run_waits_for_no_floor_at_its_end() {
-    let impatient = Impatient::default();
+    let impatient = Impatient::at(|phase| matches!(phase, Phase::Trial { index: 1, .. }));
     let host = Host { interrupt: &impatient.pressed, progress: &impatient, ..Host::quiet() };
     let run = run(pipeline(), &parameters(&["auth=none", "repeat=3"]), host).unwrap();
     assert!(run.interrupted && run.record.samples.len() == 1);
+    assert_eq!(run.record.verdict_reason.as_deref(), Some("interrupted after sample 1"));
     assert!(impatient.later.lock().unwrap().is_empty(), "{:?}", impatient.later);
     let warnings: Vec<&str> = run.record.warnings.iter().map(|w| w.code.as_str()).collect();
     let unexplained = ["pace-not-seen", "few-samples", "wall-share-not-judged", "not-measured"];
     assert!(!warnings.iter().any(|code| unexplained.contains(code)), "{warnings:?}");
+}
+
+#[test]
+fn an_interrupted_run_signs_no_requests_to_the_end() {
+    let impatient = Impatient::at(|phase| matches!(phase, Phase::Sign { .. }));
+    let host = Host { interrupt: &impatient.pressed, progress: &impatient, ..Host::quiet() };
+    // A pool of an hour would take as long to sign.
+    let ended = run(pipeline(), &parameters(&["duration=1h"]), host);
+    assert!(matches!(ended, Err(RunError::Interrupted)), "{ended:?}");
 }
 
 #[test]
@@ -220,7 +236,7 @@ fn an_open_loop_far_above_saturation_is_void_and_shows_no_throughput() {
     assert!(run.series.is_empty() && run.latencies.is_empty());
     let record = run.record;
     assert_eq!(record.verdict, Verdict::Void, "{:?}", record.verdict_reason);
-    assert!(record.verdict_reason.unwrap().contains("20000000 requests/s were to be offered"));
+    assert!(record.verdict_reason.unwrap().contains("20.0M requests/s were to be offered"));
     assert_eq!(record.metrics.get("throughput_tx_per_s"), None);
     assert_eq!(record.metrics.get("goodput_tx_per_s"), None);
     assert!(record.latency_spectrum.is_empty());

@@ -90,8 +90,8 @@ fn not_offered(load: &LoadReport, settings: &Settings) -> Option<String> {
     let per_s = |count: u64| units::count(count as f64 / load.span.as_secs_f64());
     let (sent, answered) = (per_s(load.sent), per_s(answered));
     Some(format!(
-        "{offered} requests/s were to be offered: {sent}/s were sent and {answered}/s answered, \
-         below 99 %; choose a lower rate"
+        "{offered} requests/s were to be offered: of those due within the span {sent}/s were sent \
+         and {answered}/s answered, below 99 %; choose a lower rate"
     ))
 }
 

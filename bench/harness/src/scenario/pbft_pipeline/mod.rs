@@ -116,7 +116,7 @@ struct PipelineSession {
     bench: FloorBench,
     before: RelativeFloor,
     trials: Vec<Spent>,
-    /// Whether the last trial was ended before its time.
+    /// Whether the run was ended before its time.
     cut: bool,
 }
 
@@ -138,9 +138,9 @@ impl Session for PipelineSession {
         let live = self.settings.live();
         let least_us = self.settings.floor(self.before.least()).cpu_us_per_tx(live);
         let plan = self.settings.plan(Arc::clone(&self.workload), seed);
-        let outcome = trial::run(&self.settings, &plan, seed, span, least_us, control)?;
+        let outcome = trial::run(&self.settings, &plan, seed, span, least_us, control);
         self.cut = control.interrupted();
-        let measured = figures::measured(outcome, &self.settings);
+        let measured = figures::measured(outcome?, &self.settings);
         let of = |name| measured.metrics.get(name);
         self.trials.push(Spent { cpu_us: of("cpu_us_per_tx"), pace_us: of("pace_us") });
         Ok(measured)

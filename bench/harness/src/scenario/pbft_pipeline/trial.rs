@@ -98,6 +98,9 @@ pub(super) fn run(
     let keys = ClusterKeys::new(&config, PROTOCOL);
     let most = settings.requests_max(span, least_us);
     let pool = signed(plan, &keys, config.client_auth, most, control);
+    if control.interrupted() {
+        return Err(RunError::Interrupted);
+    }
     let pool_bytes = pool.bytes();
     let requests = Requests::new(plan.clone(), config.client_auth, pool, clients(&keys, plan));
 
@@ -182,7 +185,7 @@ fn signed(
     match auth {
         ClientAuthKind::Signature => {
             control.progress.phase(Phase::Sign { requests: most });
-            Pool::signed(plan, keys, most)
+            Pool::signed_until(plan, keys, most, || control.interrupted())
         }
         ClientAuthKind::Mac | ClientAuthKind::None => Pool::signed(plan, keys, 0),
     }
