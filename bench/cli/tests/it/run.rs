@@ -153,7 +153,8 @@ fn an_interrupted_run_ends_with_130_and_keeps_what_was_measured() {
     let long = ["run", "hash/sha256", "--duration", "1h", "--warmup", "0s", "--json", "--out", "o"];
     let ended = program.run_interrupted(&long);
     assert_eq!(ended.code, Some(130), "{ended:?}");
-    // Nothing is kept when the interruption came before the first pass.
+    // Nothing is kept when the interruption came before the first pass, not even a folder.
+    assert_eq!(program.path("o").exists(), !ended.stdout.is_empty(), "{ended:?}");
     if !ended.stdout.is_empty() {
         let record = record(&ended);
         assert!(record.warnings.iter().any(|warning| warning.code == "interrupted"));
