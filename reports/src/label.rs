@@ -29,8 +29,8 @@ pub fn of(record: &Record) -> String {
 }
 
 /// What tells each of `records` from the others: the scenario, its most telling parameter, the
-/// number of threads where there are several, what its command sets, and every parameter told or
-/// set in which two records of the scenario differ. Where that leaves two alike, how they were
+/// number of threads where there are several, every telling parameter in which two records of the
+/// scenario differ, and what its own command sets. Where that leaves two alike, how they were
 /// measured; and where nothing does, the row's place in the table, from 1.
 pub fn of_all(records: &[&Record]) -> Vec<String> {
     let short: Vec<String> = records.iter().map(|record| among(record, records)).collect();
@@ -57,15 +57,12 @@ fn among(record: &Record, records: &[&Record]) -> String {
     let alike: Vec<&Record> =
         records.iter().copied().filter(|other| other.scenario == record.scenario).collect();
     let told = telling(&record.scenario);
-    let set_here = set(record);
     let shown = |name: &&str| {
         told.first() == Some(name)
             || (*name == "threads" && value(record, name).is_some_and(|threads| threads != "1"))
-            || set_here.contains(name)
             || differs(record, &alike, name)
     };
-    let names = told.iter().copied().chain(alike.iter().flat_map(|other| set(other)));
-    named(record, names.filter(shown))
+    named(record, told.iter().copied().filter(shown).chain(set(record)))
 }
 
 fn differs(record: &Record, others: &[&Record], name: &str) -> bool {
@@ -90,7 +87,12 @@ fn setting(record: &Record, name: &str) -> String {
     value(record, name).map(|value| format!(" {name}={value}")).unwrap_or_default()
 }
 
+/// As the command spells it, which is shorter, or as the configuration holds it.
 fn value(record: &Record, name: &str) -> Option<String> {
+    let spelt = commanded(record).find(|(known, _)| *known == name);
+    if let Some((_, text)) = spelt.filter(|_| record.config.contains_key(name)) {
+        return Some(text.to_owned());
+    }
     match record.config.get(name) {
         Some(Value::String(text)) => Some(text.clone()),
         None if name == "seed" => Some(record.seed.to_string()),
@@ -107,16 +109,16 @@ fn is_moot(record: &Record, name: &str) -> bool {
 
 /// What the command that repeats a run sets, besides how it is measured: whatever was set by hand
 /// or is not its default.
-fn set(record: &Record) -> Vec<&str> {
-    let mut words = record.reproduce.split_whitespace();
-    let mut names = Vec::new();
-    while let Some(word) = words.next() {
-        let name = match word {
-            "--set" => words.next().and_then(|word| word.split_once('=')).map(|(name, _)| name),
-            _ => word.strip_prefix("--"),
-        };
-        names.extend(name.filter(|name| !OF_THE_MEASUREMENT.contains(name)));
-    }
-    names.retain(|name| record.config.contains_key(*name));
-    names
+fn set(record: &Record) -> impl Iterator<Item = &str> {
+    let names = commanded(record).map(|(name, _)| name);
+    names.filter(|name| !OF_THE_MEASUREMENT.contains(name) && record.config.contains_key(*name))
+}
+
+/// Names and values in the command: `--set name=value` and `--name value`.
+fn commanded(record: &Record) -> impl Iterator<Item = (&str, &str)> {
+    let words = || record.reproduce.split_whitespace();
+    words().zip(words().skip(1)).filter_map(|(flag, value)| match flag {
+        "--set" => value.split_once('='),
+        _ => Some((flag.strip_prefix("--")?, value)),
+    })
 }

@@ -146,7 +146,7 @@ pub fn samples(record: &Record) -> Table {
             _ => String::new(),
         };
         table.push([
-            sample.index.to_string(),
+            place(sample.index),
             units::duration_ns(sample.duration_ns as f64),
             headline.map(shown).unwrap_or_default(),
             shown(p99),
@@ -156,6 +156,11 @@ pub fn samples(record: &Record) -> Table {
         ]);
     }
     table.without_empty_columns(|cell| !cell.is_empty())
+}
+
+/// A trial's place in the run as people count, from 1: as its progress and its reasons do.
+pub fn place(index: u32) -> String {
+    (u64::from(index) + 1).to_string()
 }
 
 /// Every parameter with its value.

@@ -132,14 +132,15 @@ fn over_time(series: &[Point], chosen: fn(&str) -> bool, title: &'static str) ->
         if let Some(spread) = Interval::of(points.iter().map(|point| point.1)) {
             let ends = [spread.min(), spread.median(), spread.max()];
             let ends = ends.map(|value| units::metric(&name, Some(value)));
-            table.push([trial.to_string(), spread.n().to_string()].into_iter().chain(ends));
+            let number = view::place(trial);
+            table.push([number, spread.n().to_string()].into_iter().chain(ends));
         }
         if place < TRIALS_MAX {
             let step = points.len().div_ceil(POINTS_MAX).max(1);
             let thinned = points.iter().step_by(step);
             let (x, y) = thinned.map(|&(t, value)| (t, value / factor)).unzip();
             let trace = Scatter::<f64, f64>::new(x, y).mode(Mode::Lines);
-            plot.add_trace(trace.name(format!("trial {trial}")));
+            plot.add_trace(trace.name(format!("trial {}", view::place(trial))));
         }
     }
     let y = axis(format!("{} ({unit})", label(&spoken(&name)))).range_mode(RangeMode::ToZero);
@@ -274,7 +275,7 @@ fn trials(record: &Record) -> Option<Chart> {
 }
 
 fn trial_name(sample: &Sample) -> String {
-    format!("trial {}", sample.index)
+    format!("trial {}", view::place(sample.index))
 }
 
 /// An axis with a title, that leaves room for its labels and cannot be dragged by a thumb.

@@ -98,6 +98,18 @@ fn each_latency_of_a_pipeline_has_a_colour_of_its_own() {
 }
 
 #[test]
+fn a_table_too_wide_for_half_a_page_stands_below_its_chart() {
+    let mut record = golden();
+    let spectrum = record.latency_spectrum["response_time_ns"].clone();
+    let beside = "<div class=\"pair\"><div class=\"chart\" id=\"chart-0-0\"";
+    assert!(one(&record, &[]).contains(beside));
+    for name in ["commit_first_ns", "commit_quorum_ns", "commit_last_ns"] {
+        record.latency_spectrum.insert(name.to_owned(), spectrum.clone());
+    }
+    assert!(!one(&record, &[]).contains(beside));
+}
+
+#[test]
 fn the_yardstick_is_drawn_as_no_limit() {
     let html = own_parts(&one(&golden(), &[]));
     let all = charts(&html);

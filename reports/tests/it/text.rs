@@ -178,13 +178,13 @@ fn a_label_names_what_the_command_sets_and_no_payload_that_a_workload_does_not_t
     record.reproduce = "quorumark run pbft/pipeline --replicas 4 --rate 2k --set workload=ycsb-a \
                         --set read_only=true --duration 3s --seed 42"
         .to_owned();
-    let label = "pbft/pipeline replicas=4 auth=signature transport=memory rate=2000 \
+    let label = "pbft/pipeline replicas=4 auth=signature transport=memory rate=2k \
                  workload=ycsb-a read_only=true";
     assert_eq!(Row::of(&record).what, label);
     assert!(terminal::record(&record, Style::default()).starts_with(label));
     // Beside others it is as long as it must be to tell which run it was, and no longer.
     let table = Row::table(&[&record, &golden(), &merkle(0)]);
-    let told = "pbft/pipeline replicas=4 rate=2000 workload=ycsb-a read_only=true";
+    let told = "pbft/pipeline replicas=4 rate=2k workload=ycsb-a read_only=true";
     assert_eq!(table.rows[0][0], told);
     assert_eq!(table.rows[1][0], "pbft/pipeline replicas=4");
     record.config.insert("workload".to_owned(), "fixed".into());
@@ -349,6 +349,15 @@ fn a_run_with_a_yardstick_says_that_it_shares_the_span() {
     assert!(terminal::record(&record, Style::default()).contains(shared));
     assert!(markdown::record(&record).contains(shared));
     assert!(!terminal::record(&golden(), Style::default()).contains(shared));
+}
+
+#[test]
+fn trials_are_counted_from_one_as_their_progress_is() {
+    let text = terminal::record(&golden(), Style::default());
+    let (_, table) = text.split_once("\ntrials\n").expect("the table of trials");
+    let places: Vec<&str> =
+        table.lines().skip(1).take(3).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(places, ["1", "2", "3"], "{text}");
 }
 
 #[test]
