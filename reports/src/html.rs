@@ -20,8 +20,12 @@ const POLICY: &str =
 /// Runs that are shown with their charts; all runs stand in the table.
 pub const DETAILS_MAX: usize = 64;
 
-/// A table with more columns stands below its chart, not beside it.
-const PAIR_COLUMNS_MAX: usize = 8;
+/// A table with wider lines, in characters, stands below its chart: beside it, its last columns
+/// would have to be scrolled for.
+const BESIDE_CHART_MAX: usize = 64;
+
+/// Characters to which a browser may wrap a cell of text.
+const WRAPPED_TEXT: usize = 20;
 
 /// A record and its time series, which may be empty.
 #[derive(Debug, Clone, Copy)]
@@ -197,7 +201,7 @@ fn details(record: &Record, charts: &[Chart], place: usize, several: bool) -> Ma
             @for (number, chart) in charts.iter().enumerate() {
                 h3 { (chart.title) }
                 p.soft { (chart.caption) }
-                div.pair[chart.table.columns.len() <= PAIR_COLUMNS_MAX] {
+                div.pair[chart.table.width(WRAPPED_TEXT) <= BESIDE_CHART_MAX] {
                     div.chart id=(chart_id(place, number))
                         style=(format!("height:{}px", chart.height)) {}
                     (table(&chart.table))

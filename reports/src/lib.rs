@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod html;
+pub mod label;
 pub mod markdown;
 pub mod metrics;
 pub mod record;

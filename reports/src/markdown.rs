@@ -2,7 +2,7 @@
 
 use crate::row::{self, Row};
 use crate::table::{Table, plain};
-use crate::{Record, view};
+use crate::{Record, label, view};
 
 /// One record, under a heading of the second level.
 ///
@@ -43,7 +43,7 @@ pub fn records(records: &[&Record]) -> String {
     let mut text = table(&Row::table(records));
     text.push('\n');
     contended_note(&mut text, records);
-    for (record, label) in records.iter().zip(row::labels(records)) {
+    for (record, label) in records.iter().zip(label::of_all(records)) {
         if let Some(reason) = row::reason(record) {
             let label = escape(&label);
             text.push_str(&format!("- **{}**, {label}: {}\n", record.verdict, escape(&reason)));

@@ -3,7 +3,7 @@
 
 use crate::table::Table;
 use crate::units::{self, ABSENT};
-use crate::{Record, Verdict};
+use crate::{Record, Verdict, label};
 
 /// The code of the warning that an interrupted run carries.
 pub const INTERRUPTED: &str = "interrupted";
@@ -13,7 +13,7 @@ pub const INTERRUPTED: &str = "interrupted";
 /// A run without a result ([`Verdict::has_result`]) shows its verdict in place of every figure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Scenario and the parameters that tell its runs apart.
+    /// Scenario and settings ([`label::of`]).
     pub what: String,
     /// The headline figure with its unit, or the verdict in capitals.
     pub result: String,
@@ -40,51 +40,24 @@ pub const CONTENDED_MARK: &str = " *";
 pub const CONTENDED_NOTE: &str = "* most samples lost the CPU: wall-clock figures say as much \
     about the neighbours as about the code; CPU per op stands";
 
-/// What a family of scenarios is known by.
-struct Family {
-    /// Whether a scenario belongs to it.
-    matches: fn(&str) -> bool,
-    /// The headline: the first of these metrics that has a value.
-    headline: &'static [&'static str],
-    /// Parameters that tell two runs apart, most telling first.
-    parameters: &'static [&'static str],
+/// The figure that answers for a family of scenarios: the first of these that has a value.
+fn headline_names(scenario: &str) -> &'static [&'static str] {
+    match scenario {
+        "pow/miner" => &["hashes_per_s"],
+        "merkle/root" => &["leaves_per_s", "leaves_per_cpu_s"],
+        _ if scenario.starts_with("signature/") => &["signatures_per_s", "cpu_us_per_signature"],
+        _ if scenario.starts_with("hash/") => &["bytes_per_s", "hashes_per_s", "cpu_ns_per_hash"],
+        _ if scenario.ends_with("/pipeline") => &["throughput_tx_per_s"],
+        _ if scenario.ends_with("/view-change") => &["first_commit_after_stop_ns"],
+        _ => &[],
+    }
 }
-
-/// The first match counts; the last one matches everything.
-const FAMILIES: [Family; 6] = [
-    Family {
-        matches: |scenario| scenario.ends_with("/pipeline"),
-        headline: &["throughput_tx_per_s"],
-        parameters: &["replicas", "payload", "auth", "transport"],
-    },
-    Family {
-        matches: |scenario| scenario == "pow/miner",
-        headline: &["hashes_per_s"],
-        parameters: &["threads"],
-    },
-    Family {
-        matches: |scenario| scenario == "merkle/root",
-        headline: &["leaves_per_s", "leaves_per_cpu_s"],
-        parameters: &["rule", "leaves", "threads"],
-    },
-    Family {
-        matches: |scenario| scenario.starts_with("signature/"),
-        headline: &["signatures_per_s", "cpu_us_per_signature"],
-        parameters: &["size", "signers"],
-    },
-    Family {
-        matches: |scenario| scenario.starts_with("hash/"),
-        headline: &["bytes_per_s", "hashes_per_s", "cpu_ns_per_hash"],
-        parameters: &["size"],
-    },
-    Family { matches: |_| true, headline: &[], parameters: &[] },
-];
 
 impl Row {
     /// The row of a record.
     pub fn of(record: &Record) -> Row {
         let mut row = Row {
-            what: what(record),
+            what: label::of(record),
             result: record.verdict.as_str().to_uppercase(),
             p50: ABSENT.to_owned(),
             p99: ABSENT.to_owned(),
@@ -110,12 +83,12 @@ impl Row {
         [&self.result, &self.p50, &self.p99].iter().any(|cell| cell.ends_with(CONTENDED_MARK))
     }
 
-    /// The table of several records, each under its [`labels`] entry.
+    /// The table of several records, each under its entry of [`label::of_all`].
     pub fn table(records: &[&Record]) -> Table {
         let figures = ["result", "p50", "p99", "CPU per op", "of limit"];
         let mut table = Table::new(&["what"], &figures);
         table.columns.extend(Table::new(&["verdict"], &[]).columns);
-        for (record, what) in records.iter().zip(labels(records)) {
+        for (record, what) in records.iter().zip(label::of_all(records)) {
             let row = Row::of(record);
             let verdict = row.verdict.to_string();
             table.push([what, row.result, row.p50, row.p99, row.cpu, row.limit_share, verdict]);
@@ -126,7 +99,7 @@ impl Row {
 
 /// The metric that answers for the record; `None` when it has no result.
 pub fn headline_metric(record: &Record) -> Option<&str> {
-    let mut known = family(record).headline.iter().copied();
+    let mut known = headline_names(&record.scenario).iter().copied();
     let known = known.find(|name| record.metrics.get(name).is_some());
     let named = || record.metrics.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name);
     let rate = || named().find(|name| name.ends_with("_per_s"));
@@ -149,19 +122,6 @@ pub fn mostly_contended(record: &Record) -> bool {
 /// Whether the run was ended before its time: what it shows is of a part of it.
 pub fn interrupted(record: &Record) -> bool {
     record.warnings.iter().any(|warning| warning.code == INTERRUPTED)
-}
-
-/// What tells each of `records` from the others: the scenario, its most telling parameter, the
-/// number of threads where there are several, and every telling parameter in which two records of
-/// the scenario differ. Where nothing does, the row's place in the table, from 1.
-pub fn labels(records: &[&Record]) -> Vec<String> {
-    let named: Vec<String> = records.iter().map(|record| what_among(record, records)).collect();
-    let places = (1..).zip(&named);
-    let label = |(place, name): (usize, &String)| {
-        let alike = named.iter().filter(|other| *other == name).count();
-        if alike > 1 { format!("{name} (row {place})") } else { name.clone() }
-    };
-    places.map(label).collect()
 }
 
 /// A figure with its unit, and [`CONTENDED_MARK`] where it is a time on the wall clock and most
@@ -211,37 +171,4 @@ fn singular(counted: &str) -> &str {
         "hashes" => "hash",
         other => other.strip_suffix('s').unwrap_or(other),
     }
-}
-
-/// The scenario with all its telling parameters.
-fn what(record: &Record) -> String {
-    named(record, |_| true)
-}
-
-fn what_among(record: &Record, records: &[&Record]) -> String {
-    let alike = || records.iter().filter(|other| other.scenario == record.scenario);
-    let first = family(record).parameters.first();
-    named(record, |name| {
-        let threads = record.config.get(name).and_then(serde_json::Value::as_u64);
-        Some(&name) == first
-            || (name == "threads" && threads > Some(1))
-            || alike().any(|o| o.config.get(name) != record.config.get(name))
-    })
-}
-
-fn named(record: &Record, shown: impl Fn(&'static str) -> bool) -> String {
-    let mut what = record.scenario.clone();
-    for name in family(record).parameters.iter().filter(|name| shown(name)) {
-        match record.config.get(*name) {
-            Some(serde_json::Value::String(text)) => what.push_str(&format!(" {name}={text}")),
-            Some(value) if !value.is_null() => what.push_str(&format!(" {name}={value}")),
-            _ => {}
-        }
-    }
-    what
-}
-
-fn family(record: &Record) -> &'static Family {
-    let [.., fallback] = &FAMILIES;
-    FAMILIES.iter().find(|family| (family.matches)(&record.scenario)).unwrap_or(fallback)
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::error::Category;
 use thiserror::Error;
 
 use crate::record::SCHEMA_VERSION;
@@ -53,8 +54,17 @@ pub enum RecordError {
         /// Its size.
         bytes: u64,
     },
+    /// The bytes are no text.
+    #[error("{path}: is not a record (it is no text); name a run's folder or its {RECORD_FILE}")]
+    Bytes {
+        /// The file.
+        path: PathBuf,
+    },
     /// The text is not JSON, or not JSON of the right shape.
-    #[error("{path}: is not a record ({cause}); name a run's folder or its {RECORD_FILE}")]
+    #[error(
+        "{path}: is not a record ({}); name a run's folder or its {RECORD_FILE}",
+        json_words(.cause)
+    )]
     Shape {
         /// The file.
         path: PathBuf,
@@ -91,6 +101,17 @@ pub fn system_words(error: &io::Error) -> String {
     let mut letters = words.chars();
     let first = letters.next().map(|first| first.to_lowercase().to_string());
     first.unwrap_or_default() + letters.as_str()
+}
+
+/// What is wrong with a text that was to be JSON of some shape, and where.
+fn json_words(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    match error.classify() {
+        Category::Syntax => format!("it is no JSON from line {line} column {column} on"),
+        Category::Eof if line <= 1 && column == 0 => "it is empty".to_owned(),
+        Category::Eof => format!("its JSON breaks off at line {line} column {column}"),
+        Category::Data | Category::Io => error.to_string(),
+    }
 }
 
 /// All that is read before the version is known.
@@ -203,7 +224,10 @@ fn write_lines(path: &Path, points: &[Point]) -> io::Result<()> {
 }
 
 fn read_bounded(path: &Path) -> Result<String, RecordError> {
-    let read = |cause| RecordError::Read { path: path.to_owned(), cause };
+    let read = |cause: io::Error| match cause.kind() {
+        io::ErrorKind::InvalidData => RecordError::Bytes { path: path.to_owned() },
+        _ => RecordError::Read { path: path.to_owned(), cause },
+    };
     let bytes = fs::metadata(path).map_err(read)?.len();
     if bytes > FILE_BYTES_MAX {
         return Err(RecordError::TooLarge { path: path.to_owned(), bytes });

@@ -86,17 +86,27 @@ impl Table {
         line.trim_end().to_owned()
     }
 
+    /// Characters of its widest line, when cells of text take `text_max` at most.
+    pub fn width(&self, text_max: usize) -> usize {
+        let widths = self.widths(&self.rows);
+        let columns = widths.into_iter().zip(&self.columns);
+        let fitted = columns.map(|(width, c)| if c.numeric { width } else { width.min(text_max) });
+        line_width(&fitted.collect::<Vec<_>>())
+    }
+
+    /// Characters of the widest cell of each column, its title included.
+    fn widths(&self, rows: &[Vec<String>]) -> Vec<usize> {
+        let columns = self.columns.iter().enumerate();
+        let width = |(c, column): (usize, &Column)| {
+            let cells = rows.iter().map(|row| row[c].chars().count());
+            cells.max().unwrap_or(0).max(column.title.chars().count())
+        };
+        columns.map(width).collect()
+    }
+
     fn fitted_widths(&self, rows: &[Vec<String>], width: usize) -> Vec<usize> {
-        let mut widths: Vec<usize> = self
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(c, column)| {
-                let cells = rows.iter().map(|row| row[c].chars().count());
-                cells.max().unwrap_or(0).max(column.title.chars().count())
-            })
-            .collect();
-        while widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1) > width {
+        let mut widths = self.widths(rows);
+        while line_width(&widths) > width {
             let cuttable = (0..widths.len())
                 .filter(|&c| !self.columns[c].numeric && widths[c] > CELL_WIDTH_MIN)
                 .max_by_key(|&c| widths[c]);
@@ -107,6 +117,10 @@ impl Table {
         }
         widths
     }
+}
+
+fn line_width(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
 }
 
 /// `text` on one line, without control characters: a name from a file cannot drive a terminal.
@@ -150,6 +164,12 @@ mod tests {
         assert!(lines.iter().all(|line| line.chars().count() <= 25), "{lines:?}");
         assert_eq!(lines[1], "a rather long…  1,000,000");
         assert!(table().to_text(3)[1].ends_with("  1,000,000"));
+    }
+
+    #[test]
+    fn the_width_of_a_table_counts_numbers_whole_and_text_wrapped() {
+        assert_eq!(table().width(usize::MAX), 30 + 2 + 9);
+        assert_eq!(table().width(10), 10 + 2 + 9);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::row::{self, Row};
 use crate::table::{Table, plain};
-use crate::{Record, Verdict, view};
+use crate::{Record, Verdict, label, view};
 
 /// How text is laid out. The caller decides on colour: it knows the stream and `NO_COLOR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub fn record(record: &Record, style: Style) -> String {
     page.answer(record);
     page.section("", &view::metrics(record));
     if record.verdict.has_result() {
-        page.section("where the time went", &view::stages(record));
+        page.section(view::stages_title(record), &view::stages(record));
         page.note(view::stages_note(record));
     }
     if record.samples.len() > 1 {
@@ -53,7 +53,7 @@ pub fn records(records: &[&Record], style: Style) -> String {
     page.table(&Row::table(records));
     page.contended_note(records);
     page.line("");
-    let labels = row::labels(records);
+    let labels = label::of_all(records);
     for (record, label) in records.iter().zip(&labels) {
         if let Some(line) = view::oracle_line(record) {
             page.entry(&format!("oracle, {label}"), &line);
@@ -78,8 +78,7 @@ struct Page {
 impl Page {
     fn answer(&mut self, record: &Record) {
         let row = Row::of(record);
-        let verdict =
-            self.paint(&record.verdict.as_str().to_uppercase(), verdict_colour(record.verdict));
+        let colour = verdict_colour(record.verdict);
         let what = self.paint(&plain(&row.what), BOLD);
         let first = match row::interrupted(record) {
             true => format!("{}: {what}", self.paint("INTERRUPTED", YELLOW)),
@@ -88,9 +87,11 @@ impl Page {
         match row::headline(record) {
             Some(headline) => {
                 let headline = self.paint(&headline, BOLD);
+                let verdict = self.paint(record.verdict.as_str(), colour);
                 self.line(&format!("{first}: {headline}, {verdict}"));
             }
-            None => self.line(&format!("{first}: {verdict}")),
+            // Where a figure would stand, the verdict stands in capitals ([`Row::result`]).
+            None => self.line(&format!("{first}: {}", self.paint(&row.result, colour))),
         }
         self.contended_note(&[record]);
         self.verdict_reason(record, "why");

@@ -1,5 +1,6 @@
 //! The parts of a record as tables and lines: what the terminal, Markdown and HTML have in common.
 
+use crate::label;
 use crate::row;
 use crate::table::Table;
 use crate::units::{self, ABSENT};
@@ -10,6 +11,13 @@ pub const DEBUG_BUILD: &str = "debug-build";
 
 /// Codes of warnings about figures without a value: the record holds both, a table shows neither.
 const UNSHOWN: [&str; 2] = ["not-measured", "no-signatures"];
+
+/// Codes of warnings that begin with a list of figures.
+const NAMING: [&str; 2] = ["not-reached", "few-samples"];
+/// The most figures that such a list shows.
+const NAMES_MAX: usize = 3;
+/// Where the record holds the whole list.
+const FIELD: &str = "`warnings`";
 
 /// The metrics that may be shown: all that have a value, or only counts when the run has no result.
 pub fn metrics(record: &Record) -> Table {
@@ -29,6 +37,14 @@ pub fn metrics(record: &Record) -> Table {
         table.push(cells.map(Option::unwrap_or_default));
     }
     table.without_empty_columns(|cell| !cell.is_empty())
+}
+
+/// What the table of [`stages`] is called: where there were several trials, it is of one.
+pub fn stages_title(record: &Record) -> &'static str {
+    match record.samples.len() {
+        0 | 1 => "where the time went",
+        _ => "where the time went, in the last trial",
+    }
 }
 
 /// Where the time went, stage by stage.
@@ -130,7 +146,7 @@ pub fn samples(record: &Record) -> Table {
             _ => String::new(),
         };
         table.push([
-            sample.index.to_string(),
+            place(sample.index),
             units::duration_ns(sample.duration_ns as f64),
             headline.map(shown).unwrap_or_default(),
             shown(p99),
@@ -140,6 +156,11 @@ pub fn samples(record: &Record) -> Table {
         ]);
     }
     table.without_empty_columns(|cell| !cell.is_empty())
+}
+
+/// A trial's place in the run as people count, from 1: as its progress and its reasons do.
+pub fn place(index: u32) -> String {
+    (u64::from(index) + 1).to_string()
 }
 
 /// Every parameter with its value.
@@ -210,7 +231,7 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
 /// Each warning once, as it is shown, with the runs that it holds for: their labels, `every run`,
 /// or nothing where there is one run only.
 pub fn warning_lines(records: &[&Record]) -> Vec<(String, String)> {
-    let labels = row::labels(records);
+    let labels = label::of_all(records);
     let mut held: Vec<(Warning, Vec<&str>)> = Vec::new();
     for (record, label) in records.iter().zip(&labels) {
         for warning in shown_warnings(record) {
@@ -232,9 +253,23 @@ pub fn warning_lines(records: &[&Record]) -> Vec<(String, String)> {
 }
 
 /// The warnings without those that only say which figures have no value: their rows are not shown.
+/// Where one names many figures, their number is told, and where they are named.
 pub fn shown_warnings(record: &Record) -> Vec<Warning> {
     let said = |warning: &Warning| !UNSHOWN.contains(&warning.code.as_str());
-    warnings(record).into_iter().filter(said).collect()
+    warnings(record).into_iter().filter(said).map(brief).collect()
+}
+
+/// The warning with a long list of figures counted.
+fn brief(mut warning: Warning) -> Warning {
+    if NAMING.contains(&warning.code.as_str())
+        && let Some((names, what)) = warning.cause.split_once(": ")
+    {
+        let count = names.split(", ").count();
+        if count > NAMES_MAX {
+            warning.cause = format!("{count} figures ({FIELD} of the record names them): {what}");
+        }
+    }
+    warning
 }
 
 /// What a reader of the stages must know, where a thread used more CPU than its work took.

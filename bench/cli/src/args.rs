@@ -2,7 +2,6 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::str::FromStr;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -180,8 +179,24 @@ fn one_line(error: &clap::Error) -> String {
 }
 
 /// Reads a whole number given by flag.
-pub(crate) fn whole<T: FromStr>(text: &str) -> Result<T, &'static str> {
-    text.parse().map_err(|_| "not a whole number in range, such as 4")
+pub(crate) fn whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let most = u64::MAX >> (u64::BITS - 8 * size_of::<T>().min(8) as u32);
+    whole_within(text, 0, most).map(|number| {
+        T::try_from(number).unwrap_or_else(|_| unreachable!("{most} is the type's largest number"))
+    })
+}
+
+/// Reads a whole number from `least` to `most`, given by flag.
+pub(crate) fn whole_within(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let range = || format!("choose {least} to {most}");
+    match text.parse() {
+        Ok(number) if number < least => Err(format!("below {least}, {}", range())),
+        Ok(number) if number <= most => Ok(number),
+        _ if text.strip_prefix('-').is_some_and(digits) => Err(format!("below 0, {}", range())),
+        _ if digits(text) => Err(format!("too large, {}", range())),
+        _ => Err("not a whole number, such as 4".to_owned()),
+    }
 }
 
 #[cfg(test)]

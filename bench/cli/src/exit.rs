@@ -99,7 +99,9 @@ pub(crate) fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
 
 /// A line on standard error. If that is closed, nobody is left to be told.
 pub(crate) fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{}", plain(line.trim_end()));
+    let line = plain(line.trim_end()) + "\n";
+    // In one piece: whoever ends the program between two would leave half a line.
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// Tells loudly that figures of this build mean nothing.

@@ -12,6 +12,7 @@ mod config_file;
 mod exit;
 mod input;
 mod interrupt;
+mod out;
 mod progress;
 mod refused;
 mod settings;

@@ -76,7 +76,11 @@ impl Progress for ProgressLine {
         let kind = discriminant(&phase);
         if self.told && !shown.told.contains(&kind) {
             shown.told.push(kind);
-            say(&format!("{}: {text}", self.title));
+            let first = match phase {
+                Phase::Trial { of, .. } if of > 1 => format!("{text}, the others follow"),
+                _ => text.clone(),
+            };
+            say(&format!("{}: {first}", self.title));
         }
         (shown.phase, shown.since) = (text, Some(Instant::now()));
     }

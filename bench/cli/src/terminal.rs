@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use quorumark_harness::streams::stdout_was_closed;
 use quorumark_report::terminal::Style;
 
 use crate::exit::say;
@@ -84,7 +85,10 @@ impl Terminal {
     /// One that says which stream it was, with the system's cause below.
     pub(crate) fn print(&self, text: &str) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let written = match stdout_was_closed() {
+            true => Err(io::Error::other("it is closed")),
+            false => out.write_all(text.as_bytes()).and_then(|()| out.flush()),
+        };
         written.context("standard output cannot be written")
     }
 

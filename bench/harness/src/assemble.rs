@@ -23,6 +23,8 @@ pub const CPU_SHARE_UNDISTURBED_MIN: f64 = 0.95;
 pub(crate) struct Trial {
     pub(crate) measured: Measured,
     pub(crate) cpu_share: Option<f64>,
+    /// Whether it was ended before its time.
+    pub(crate) cut: bool,
 }
 
 /// The trials of one run so far.
@@ -179,7 +181,8 @@ pub(crate) fn run(
     set_common(&trials.spec, &mut metrics);
     let oracle = trials.oracle(&closing.oracle);
     let objections = objections(&trials, &closing);
-    let interruption = judge::interruption(trials.interrupted, trials.trials.len());
+    let cut = trials.trials.iter().any(|trial| trial.cut);
+    let interruption = judge::interruption(trials.interrupted, cut, trials.trials.len());
     let (verdict, verdict_reason) =
         judge::verdict(&oracle, objections, &metrics, interruption.clone());
     let withheld = if verdict.has_result() { None } else { judge::withhold(&mut metrics) };
@@ -244,18 +247,24 @@ fn warnings(
     interruption: Option<String>,
     metrics: &Metrics,
 ) -> Vec<Warning> {
-    let of_trials = trials.trials.iter().flat_map(|trial| &trial.measured.warnings);
+    // What a trial that was cut short lacks is no reason to change anything but to run it again.
+    let whole = trials.trials.iter().filter(|trial| !trial.cut);
+    let of_trials = whole.flat_map(|trial| &trial.measured.warnings);
+    let of_end = closing.warnings.iter().filter(|_| interruption.is_none());
     let mut warnings: Vec<Warning> = Vec::new();
-    for warning in of_trials.chain(&closing.warnings).chain(&withheld) {
+    for warning in of_trials.chain(of_end).chain(&withheld) {
         if !warnings.contains(warning) {
             warnings.push(warning.clone());
         }
     }
     let contended = trials.trials.iter().filter(|trial| trial.contended()).count();
     warnings.extend(judge::contention(contended, trials.trials.len()));
+    let absent = match interruption {
+        Some(_) => Vec::new(),
+        None => judge::absent(metrics, &warnings),
+    };
     warnings.extend(interruption.map(judge::interrupted));
     warnings.extend(judge::debug_build());
-    let absent = judge::absent(metrics, &warnings);
     warnings.extend(absent);
     warnings
 }

@@ -105,9 +105,11 @@ pub fn littles_law(in_flight: f64, throughput_per_s: f64, latency_mean_ns: f64) 
     })
 }
 
-/// Where the run was ended early, in words; `None` for one that came to its end.
-pub(crate) fn interruption(interrupted: bool, samples: usize) -> Option<String> {
-    interrupted.then(|| format!("interrupted in sample {samples}"))
+/// Where the run was ended early, in words: within its last sample, which is `cut` then, or before
+/// the next; `None` for one that came to its end.
+pub(crate) fn interruption(interrupted: bool, cut: bool, samples: usize) -> Option<String> {
+    let place = if cut { "in" } else { "after" };
+    interrupted.then(|| format!("interrupted {place} sample {samples}"))
 }
 
 /// The warning that goes with [`interruption`].

@@ -2,8 +2,8 @@
 //!
 //! Invariant: nothing here is measured. The harness prepares inputs before the timed span, checks
 //! answers after it, and leaves a [`quorumark_report::Record`] behind; it neither prints nor parses
-//! arguments. `unsafe` is confined to `clock`, which reads the CPU clocks, and `allocations`, which
-//! counts what the allocator is asked for.
+//! arguments. `unsafe` is confined to `clock`, which reads the CPU clocks, `allocations`, which
+//! counts what the allocator is asked for, and `streams`, which looks at a stream before `main`.
 //!
 //! The way in: [`scenario::find`] names what can be run, [`parameter::ParameterSet`] holds the
 //! configuration, [`run`] measures, [`Run::write`] leaves the files.
@@ -28,6 +28,7 @@ pub mod progress;
 pub mod provenance;
 pub mod scenario;
 pub mod schedule;
+pub mod streams;
 pub mod trial;
 pub mod verify;
 pub mod workload;

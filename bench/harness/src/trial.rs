@@ -107,7 +107,9 @@ pub fn run(
     if trials.is_empty() {
         return Err(RunError::Interrupted);
     }
-    host.progress.phase(Phase::Check(scenario.conclusion()));
+    if !trials.interrupted {
+        host.progress.phase(Phase::Check(scenario.conclusion()));
+    }
     let mut metrics = trials.medians();
     let closing = session.finish(&mut metrics)?;
     let environment = environment::capture(&before);
@@ -131,8 +133,14 @@ fn measure(
             break;
         }
         control.progress.phase(Phase::Trial { index, of });
-        let (measured, cpu_share) = one(session, parameters, control)?;
-        trials.push(Trial { measured, cpu_share });
+        match one(session, parameters, control) {
+            Ok((measured, cpu_share)) => {
+                trials.push(Trial { measured, cpu_share, cut: control.interrupted() });
+            }
+            // It was not even begun: the trials before it stand.
+            Err(RunError::Interrupted) => break,
+            Err(error) => return Err(error),
+        }
     }
     trials.interrupted = control.interrupted();
     Ok(())

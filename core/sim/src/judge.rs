@@ -16,7 +16,7 @@ use crate::trace::{Event, Fact};
 use crate::verdict::{About, Expectation, Verdict};
 
 /// The most seeds that run at once.
-const JOBS_MAX: usize = 256;
+pub const JOBS_MAX: usize = 256;
 
 /// What bounds runs, and what their verdicts tell of the tool.
 #[derive(Debug, Clone)]
@@ -49,10 +49,27 @@ pub fn seeds(
     seeds: Range<u64>,
     setting: &Setting,
 ) -> Result<Vec<Judged>, ScenarioError> {
+    let asked = seeds.end.saturating_sub(seeds.start);
+    let judged = seeds_until(template, seeds, setting, || false)?;
+    assert_eq!(judged.len() as u64, asked, "each seed is judged once");
+    Ok(judged)
+}
+
+/// [`seeds`] until `ended` says so: no seed is begun after that, and those at work are finished, so
+/// that what is judged is a range from the first seed on.
+///
+/// # Errors
+/// As [`seeds`].
+pub fn seeds_until(
+    template: &Template,
+    seeds: Range<u64>,
+    setting: &Setting,
+    ended: impl Fn() -> bool + Sync,
+) -> Result<Vec<Judged>, ScenarioError> {
     let next = AtomicU64::new(seeds.start);
     let judged = Mutex::new(Vec::new());
     let work = || {
-        loop {
+        while !ended() {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds.end {
                 return;
@@ -68,7 +85,8 @@ pub fn seeds(
     });
     let mut judged = judged.into_inner().expect("no judge panics");
     judged.sort_by_key(|(seed, _)| *seed);
-    assert_eq!(judged.len() as u64, seeds.end - seeds.start, "each seed is judged once");
+    let in_turn = (seeds.start..).zip(&judged).all(|(place, (seed, _))| place == *seed);
+    assert!(in_turn, "each seed is judged once, and none is left out before the last");
     judged.into_iter().map(|(_, result)| result).collect()
 }
 

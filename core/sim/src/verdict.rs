@@ -187,6 +187,7 @@ impl Verdict {
         match self.exit_code() {
             14 if self.outcome != outcome => format!("{found}, expected {}", outcome.word()),
             14 => format!("{found}, but {answered} operations answered, expected {least}"),
+            0 if outcome != Outcome::Pass => format!("as expected: {found}"),
             _ => found,
         }
     }

@@ -39,6 +39,10 @@ const BLUE: &str = "#4287e0";
 const ORANGE: &str = "#e08a2e";
 const GREY: &str = "#9aa3ad";
 const GREEN: &str = "#3fa35c";
+const PURPLE: &str = "#9a6dd7";
+
+/// Colours of lines that share a chart: as many as a pipeline has latencies.
+const LINES: [&str; 5] = [BLUE, ORANGE, GREEN, PURPLE, GREY];
 
 /// Every chart that the record has figures for; none when it has no result.
 pub(super) fn all(record: &Record, series: &[Point]) -> Vec<Chart> {
@@ -63,8 +67,7 @@ fn spectrum(record: &Record) -> Option<Chart> {
     let max = spectra.iter().flat_map(|(_, s)| s.points()).map(|p| p.1).max()?;
     let (factor, unit) = time_unit(max as f64);
     let mut plot = Plot::new();
-    for ((name, spectrum), colour) in spectra.iter().zip([BLUE, ORANGE, GREEN, GREY].iter().cycle())
-    {
+    for ((name, spectrum), colour) in spectra.iter().zip(LINES.iter().cycle()) {
         // The quantile 1 lies at infinity on this axis; the table has it.
         let inner = spectrum.points().iter().filter(|(quantile, _)| *quantile < 1.0);
         let (x, y): (Vec<f64>, Vec<f64>) =
@@ -129,14 +132,15 @@ fn over_time(series: &[Point], chosen: fn(&str) -> bool, title: &'static str) ->
         if let Some(spread) = Interval::of(points.iter().map(|point| point.1)) {
             let ends = [spread.min(), spread.median(), spread.max()];
             let ends = ends.map(|value| units::metric(&name, Some(value)));
-            table.push([trial.to_string(), spread.n().to_string()].into_iter().chain(ends));
+            let number = view::place(trial);
+            table.push([number, spread.n().to_string()].into_iter().chain(ends));
         }
         if place < TRIALS_MAX {
             let step = points.len().div_ceil(POINTS_MAX).max(1);
             let thinned = points.iter().step_by(step);
             let (x, y) = thinned.map(|&(t, value)| (t, value / factor)).unzip();
             let trace = Scatter::<f64, f64>::new(x, y).mode(Mode::Lines);
-            plot.add_trace(trace.name(format!("trial {trial}")));
+            plot.add_trace(trace.name(format!("trial {}", view::place(trial))));
         }
     }
     let y = axis(format!("{} ({unit})", label(&spoken(&name)))).range_mode(RangeMode::ToZero);
@@ -173,45 +177,48 @@ fn stages(record: &Record) -> Option<Chart> {
     let x = axis("share of thread time (%)").range(vec![0.0, 100.0]);
     Some(Chart {
         title: "Where the time went",
-        caption: "Wall-clock time of each stage's threads, summed over replicas. CPU is that of \
-                  the whole threads, waking and polling included; busy is their work alone.",
+        caption: "Wall-clock time of each stage's threads in the last trial, summed over \
+                  replicas. CPU is that of the whole threads, waking and polling included; busy \
+                  is their work alone.",
         plot: finish(plot, x, categories(), height, true),
         height,
         table: view::stages(record).without_empty_columns(|cell| cell != units::ABSENT),
     })
 }
 
-/// How far the run is from what the machine can do at most.
+/// How far the run is from what the machine can do at most, and beside it, in grey, from what a
+/// stock library could do.
 fn roofline(record: &Record) -> Option<Chart> {
     let known = [
-        ("limit_share", "CPU limit", "floor CPU per operation over CPU per operation"),
-        ("yardstick_share", "yardstick", "the same, with the reference library's kernel"),
-        ("wall_limit_share", "wall-clock limit", "throughput over what all cores could do"),
+        ("limit_share", "CPU limit", GREEN, "the floor's CPU per operation over the run's"),
+        ("yardstick_share", "yardstick (no limit)", GREY, "the same, the floor by ed25519-dalek"),
+        ("wall_limit_share", "wall-clock limit", GREEN, "throughput over what all cores could do"),
     ];
     let shares: Vec<_> = known
         .iter()
         .rev()
-        .filter_map(|&(metric, name, meaning)| Some((name, meaning, record.metrics.get(metric)?)))
+        .filter_map(|&(metric, name, colour, meaning)| {
+            Some((name, colour, meaning, record.metrics.get(metric)?))
+        })
         .collect();
-    let largest = shares.iter().map(|&(_, _, share)| share * 100.0).reduce(f64::max)?;
-    let mut table = Table::new(&["limit"], &["reached"]);
+    let percent: Vec<f64> = shares.iter().map(|&(.., share)| share * 100.0).collect();
+    let largest = percent.iter().copied().reduce(f64::max)?;
+    let mut table = Table::new(&["held against"], &["reached"]);
     table.columns.extend(Table::new(&["what it is"], &[]).columns);
-    for &(name, meaning, share) in shares.iter().rev() {
+    for &(name, _, meaning, share) in shares.iter().rev() {
         table.push([name.to_owned(), units::share(share), meaning.to_owned()]);
     }
-    let texts = shares.iter().map(|&(_, _, share)| units::share(share)).collect();
-    let bars = Bar::new(
-        shares.iter().map(|&(_, _, share)| share * 100.0).collect(),
-        shares.iter().map(|&(name, _, _)| name).collect(),
-    )
-    .orientation(Orientation::Horizontal)
-    .text_array(texts)
-    .text_position(TextPosition::Auto)
-    .marker(Marker::new().color(GREEN));
+    let texts = shares.iter().map(|&(.., share)| units::share(share)).collect();
+    let colours = shares.iter().map(|&(_, colour, ..)| colour).collect();
+    let bars = Bar::new(percent, shares.iter().map(|&(name, ..)| name).collect())
+        .orientation(Orientation::Horizontal)
+        .text_array(texts)
+        .text_position(TextPosition::Auto)
+        .marker(Marker::new().color_array(colours));
     let mut plot = Plot::new();
     plot.add_trace(bars);
     let height = 130 + 38 * shares.len();
-    let x = axis("share of the limit that was reached (%)").range(vec![0.0, largest.max(105.0)]);
+    let x = axis("share that was reached (%)").range(vec![0.0, largest.max(105.0)]);
     plot = finish(plot, x, categories(), height, false);
     let roof = Shape::new().shape_type(ShapeType::Line).x_ref("x").y_ref("paper");
     let roof = roof.x0(100.0).x1(100.0).y0(0.0).y1(1.0);
@@ -220,7 +227,9 @@ fn roofline(record: &Record) -> Option<Chart> {
     plot.set_layout(layout);
     Some(Chart {
         title: "Roofline",
-        caption: "The dashed line is the physical limit that this machine measured for itself.",
+        caption: "The dashed line is the limit that this machine measured for itself. The grey \
+                  bar is held against a yardstick and no limit: what a stock library would need \
+                  for the same, which faster kernels may pass.",
         plot,
         height,
         table,
@@ -266,7 +275,7 @@ fn trials(record: &Record) -> Option<Chart> {
 }
 
 fn trial_name(sample: &Sample) -> String {
-    format!("trial {}", sample.index)
+    format!("trial {}", view::place(sample.index))
 }
 
 /// An axis with a title, that leaves room for its labels and cannot be dragged by a thumb.

@@ -2,6 +2,7 @@
 
 use quorumark_report::html::{Run, page};
 use quorumark_report::{Check, Metrics, Point, Record, Stage, Verdict, Warning};
+use serde_json::Value;
 
 use crate::golden;
 
@@ -10,6 +11,14 @@ fn own_parts(html: &str) -> String {
     let begin = html.find("<script type=\"text/javascript\">").expect("the charting script");
     let end = begin + html[begin..].find("</script>").expect("its end");
     format!("{}{}", &html[..begin], &html[end..])
+}
+
+/// The data of the page's charts, in their order.
+fn charts(html: &str) -> Vec<Value> {
+    let opening = "type=\"application/json\">";
+    let begin = html.find(opening).unwrap() + opening.len();
+    let end = begin + html[begin..].find("</script>").unwrap();
+    serde_json::from_str(&html[begin..end]).unwrap()
 }
 
 fn one(record: &Record, series: &[Point]) -> String {
@@ -56,14 +65,10 @@ fn the_answer_stands_before_the_charts() {
 #[test]
 fn each_chart_has_a_place_its_data_units_and_a_table() {
     let html = own_parts(&one(&golden(), &series()));
-    let begin =
-        html.find("type=\"application/json\">").unwrap() + "type=\"application/json\">".len();
-    let end = begin + html[begin..].find("</script>").unwrap();
-    let charts: serde_json::Value = serde_json::from_str(&html[begin..end]).unwrap();
-    let charts = charts.as_array().unwrap();
+    let charts = charts(&html);
     assert_eq!(charts.len(), 6);
     assert_eq!(html.matches("class=\"chart\"").count(), 6);
-    for chart in charts {
+    for chart in &charts {
         let id = chart["id"].as_str().unwrap();
         let place = html.find(&format!("id=\"{id}\"")).expect("a place");
         assert!(html[place..place + 200].contains("<table>"), "{id} has no table beside it");
@@ -74,6 +79,46 @@ fn each_chart_has_a_place_its_data_units_and_a_table() {
             assert!(axis["type"] == "category" || title.ends_with(')'), "{id}: {title:?}");
         }
     }
+}
+
+#[test]
+fn each_latency_of_a_pipeline_has_a_colour_of_its_own() {
+    let mut record = golden();
+    let spectrum = record.latency_spectrum["response_time_ns"].clone();
+    for name in ["service_time_ns", "commit_first_ns", "commit_quorum_ns", "commit_last_ns"] {
+        record.latency_spectrum.insert(name.to_owned(), spectrum.clone());
+    }
+    let lines = &charts(&own_parts(&one(&record, &[])))[0]["plot"]["data"];
+    let mut colours: Vec<&Value> =
+        lines.as_array().unwrap().iter().map(|line| &line["line"]["color"]).collect();
+    assert_eq!(colours.len(), 5, "{lines}");
+    colours.sort_by_key(|colour| colour.to_string());
+    colours.dedup();
+    assert_eq!(colours.len(), 5, "{lines}");
+}
+
+#[test]
+fn a_table_too_wide_for_half_a_page_stands_below_its_chart() {
+    let mut record = golden();
+    let spectrum = record.latency_spectrum["response_time_ns"].clone();
+    let beside = "<div class=\"pair\"><div class=\"chart\" id=\"chart-0-0\"";
+    assert!(one(&record, &[]).contains(beside));
+    for name in ["commit_first_ns", "commit_quorum_ns", "commit_last_ns"] {
+        record.latency_spectrum.insert(name.to_owned(), spectrum.clone());
+    }
+    assert!(!one(&record, &[]).contains(beside));
+}
+
+#[test]
+fn the_yardstick_is_drawn_as_no_limit() {
+    let html = own_parts(&one(&golden(), &[]));
+    let all = charts(&html);
+    let named = |chart: &&Value| chart["plot"]["data"][0]["y"].to_string().contains("CPU limit");
+    let bars = &all.iter().find(named).expect("the roofline")["plot"]["data"][0];
+    let place = |name: &str| bars["y"].as_array().unwrap().iter().position(|bar| bar == name);
+    let colour = |name: &str| &bars["marker"]["color"][place(name).unwrap()];
+    assert_ne!(colour("yardstick (no limit)"), colour("CPU limit"), "{bars}");
+    assert!(html.contains("held against a yardstick and no limit"));
 }
 
 #[test]

@@ -98,9 +98,17 @@ fn what_is_no_record_says_where_and_how_to_mend_it() {
         assert!(!error.contains('\n') && error.contains("; "), "{error}");
     }
     assert!(read_error(&wrong).contains("line 21"), "{}", read_error(&wrong));
-    let expected = "some/record.json: is not a record (expected value at line 1 column 1); \
+    let expected = "some/record.json: is not a record (it is no JSON from line 1 column 1 on); \
                     name a run's folder or its record.json";
     assert_eq!(read_error("# A readme"), expected);
+    assert!(read_error(cut).contains("(its JSON breaks off at line "), "{}", read_error(cut));
+    assert!(read_error("").contains("(it is empty)"), "{}", read_error(""));
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(RECORD_FILE), b"\xff\xfe\x00").unwrap();
+    let error = Record::read(dir.path()).unwrap_err().to_string();
+    let end =
+        "record.json: is not a record (it is no text); name a run's folder or its record.json";
+    assert!(error.ends_with(end), "{error}");
 }
 
 #[test]

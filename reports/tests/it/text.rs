@@ -37,7 +37,7 @@ fn one_record_answers_first_and_ends_with_the_command() {
     let text = terminal::record(&golden(), Style::default());
     let first = text.lines().next().unwrap();
     assert!(first.starts_with("pbft/pipeline replicas=4 "), "{first}");
-    assert!(first.ends_with(": 27.1k tx/s, OK"), "{first}");
+    assert!(first.ends_with(": 27.1k tx/s, ok"), "{first}");
     let last = text.lines().last().unwrap();
     assert!(last.starts_with("reproduce: quorumark run pbft/pipeline --replicas 4"), "{last}");
     for part in [
@@ -67,7 +67,7 @@ fn tables_stay_within_the_width() {
 fn colour_is_written_on_request_only() {
     assert!(!terminal::record(&golden(), Style::default()).contains('\u{1b}'));
     let coloured = terminal::record(&golden(), Style { width: 100, colour: true });
-    assert!(coloured.contains("\u{1b}[1;32mOK\u{1b}[0m"));
+    assert!(coloured.contains("\u{1b}[1;32mok\u{1b}[0m"));
     assert!(coloured.lines().last().unwrap().starts_with("reproduce: "));
 }
 
@@ -166,6 +166,40 @@ fn parameters_that_tell_rows_apart_are_shown() {
     let table = Row::table(&[&golden(), &tcp]);
     assert_eq!(table.rows[0][0], "pbft/pipeline replicas=4 transport=memory");
     assert_eq!(table.rows[1][0], "pbft/pipeline replicas=4 transport=tcp");
+}
+
+#[test]
+fn a_label_names_what_the_command_sets_and_no_payload_that_a_workload_does_not_take() {
+    let mut record = golden();
+    let settings = [("workload", "ycsb-a"), ("read_only", "true"), ("rate", "2000")];
+    for (name, value) in settings {
+        record.config.insert(name.to_owned(), value.into());
+    }
+    record.reproduce = "quorumark run pbft/pipeline --replicas 4 --rate 2k --set workload=ycsb-a \
+                        --set read_only=true --duration 3s --seed 42"
+        .to_owned();
+    let label = "pbft/pipeline replicas=4 auth=signature transport=memory rate=2k \
+                 workload=ycsb-a read_only=true";
+    assert_eq!(Row::of(&record).what, label);
+    assert!(terminal::record(&record, Style::default()).starts_with(label));
+    // Beside others it is as long as it must be to tell which run it was, and no longer.
+    let table = Row::table(&[&record, &golden(), &merkle(0)]);
+    let told = "pbft/pipeline replicas=4 rate=2k workload=ycsb-a read_only=true";
+    assert_eq!(table.rows[0][0], told);
+    assert_eq!(table.rows[1][0], "pbft/pipeline replicas=4");
+    record.config.insert("workload".to_owned(), "fixed".into());
+    assert!(Row::of(&record).what.contains(" payload=512B "), "{}", Row::of(&record).what);
+}
+
+#[test]
+fn runs_that_differ_in_how_they_were_measured_alone_are_told_by_that() {
+    let (mut second, mut longer) = (golden(), golden());
+    second.seed = 7;
+    longer.config.insert("duration".to_owned(), "10s".into());
+    let table = Row::table(&[&golden(), &second, &longer]);
+    let names: Vec<&str> = table.rows.iter().map(|row| row[0].as_str()).collect();
+    let expected = ["duration=3s seed=42", "duration=3s seed=7", "duration=10s seed=42"];
+    assert_eq!(names, expected.map(|told| format!("pbft/pipeline replicas=4 {told}")));
 }
 
 #[test]
@@ -293,6 +327,21 @@ fn figures_without_a_value_are_left_out_with_the_warnings_that_only_name_them() 
 }
 
 #[test]
+fn a_long_list_of_figures_is_counted_and_the_record_keeps_it() {
+    let mut record = void();
+    let names = ["a_per_s", "b_per_s", "c_ns_p50", "d_ns_p99"];
+    let cause = |count: usize| format!("{}: left out", names[..count].join(", "));
+    record.warnings = vec![Warning::new("not-reached", cause(4), "the verdict says why")];
+    let text = terminal::record(&record, Style::default());
+    let counted = "warning: 4 figures (`warnings` of the record names them): left out; the verdict";
+    assert!(text.contains(counted), "{text}");
+    assert!(record.to_json().contains("a_per_s, b_per_s, c_ns_p50, d_ns_p99"));
+    record.warnings = vec![Warning::new("few-samples", cause(3), "raise --duration")];
+    let text = terminal::record(&record, Style::default());
+    assert!(text.contains("warning: a_per_s, b_per_s, c_ns_p50: left out"), "{text}");
+}
+
+#[test]
 fn a_run_with_a_yardstick_says_that_it_shares_the_span() {
     let mut record = merkle(0);
     record.metrics.set("ratio_to_sha2", 0.7);
@@ -300,6 +349,25 @@ fn a_run_with_a_yardstick_says_that_it_shares_the_span() {
     assert!(terminal::record(&record, Style::default()).contains(shared));
     assert!(markdown::record(&record).contains(shared));
     assert!(!terminal::record(&golden(), Style::default()).contains(shared));
+}
+
+#[test]
+fn trials_are_counted_from_one_as_their_progress_is() {
+    let text = terminal::record(&golden(), Style::default());
+    let (_, table) = text.split_once("\ntrials\n").expect("the table of trials");
+    let places: Vec<&str> =
+        table.lines().skip(1).take(3).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(places, ["1", "2", "3"], "{text}");
+}
+
+#[test]
+fn stages_of_one_trial_among_several_say_whose_they_are() {
+    let mut record = golden();
+    assert!(record.samples.len() > 1);
+    let of_the_last = "where the time went, in the last trial\n";
+    assert!(terminal::record(&record, Style::default()).contains(of_the_last));
+    record.samples.truncate(1);
+    assert!(terminal::record(&record, Style::default()).contains("where the time went\n"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `doctor`: can figures of this machine be trusted?
 
 use clap::Args;
-use quorumark_harness::doctor::{self, Finding, SPIN};
+use quorumark_harness::doctor::{self, Finding, Judgement, SPIN};
 use quorumark_harness::limits::{self, Limit, Limits, ROUNDS, Share, Spread};
 use quorumark_harness::pace::control::{Compared, Control, control};
 use quorumark_report::table::Table;
@@ -47,7 +47,7 @@ pub(crate) fn doctor(args: &DoctorArgs, terminal: &Terminal) -> anyhow::Result<E
     } else {
         let limits = limits.map(|limits| limits_text(&limits, terminal)).unwrap_or_default();
         let pace = pace.as_ref().map(pace_text).unwrap_or_default();
-        terminal.print(&(limits + &pace + &text(&findings, trusted, terminal)))?;
+        terminal.print(&(limits + &pace + &text(&findings, terminal)))?;
     }
     Ok(if trusted { Exit::Done } else { Exit::Inconclusive })
 }
@@ -61,7 +61,7 @@ fn to_json(finding: &Finding) -> Value {
     })
 }
 
-fn text(findings: &[Finding], trusted: bool, terminal: &Terminal) -> String {
+fn text(findings: &[Finding], terminal: &Terminal) -> String {
     let mut table = Table::new(&["", "what", "found"], &[]);
     for finding in findings {
         table.push([finding.judgement.as_str(), finding.what, finding.value.as_str()]);
@@ -74,12 +74,20 @@ fn text(findings: &[Finding], trusted: bool, terminal: &Terminal) -> String {
             text.push_str(&format!("{judgement}, {}: {remedy}\n", finding.what));
         }
     }
-    let (verdict, meaning) = match trusted {
-        true => ("trusted", "figures of this machine stand, within what is said above"),
-        false => ("not trusted", "measure again when what is marked bad is mended"),
-    };
+    let (verdict, meaning) = conclusion(findings);
     text.push_str(&format!("{}: {meaning}\n", terminal.bold(verdict)));
     text
+}
+
+/// What the worst finding makes of the machine, and what that means for its figures.
+fn conclusion(findings: &[Finding]) -> (&'static str, &'static str) {
+    match findings.iter().map(|finding| finding.judgement).max() {
+        Some(Judgement::Bad) => ("not trusted", "measure again when what is marked bad is mended"),
+        Some(Judgement::Warn) => {
+            ("trusted with reservations", "figures stand, but for those that a warning names")
+        }
+        Some(Judgement::Ok) | None => ("trusted", "figures of this machine stand"),
+    }
 }
 
 fn limits_to_json(limits: &Limits) -> Value {
@@ -199,4 +207,24 @@ fn cells(spread: Option<Spread>, limits: &Limits) -> [String; 3] {
         units::duration_ns(spread.min_ns),
         cycles.unwrap_or_else(|| NOT_KNOWN.to_owned()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_with_warnings_is_not_trusted_without_reserve() {
+        let finding = |judgement| {
+            let remedy = (judgement > Judgement::Ok).then_some("mend it");
+            Finding { what: "cores", value: "1".to_owned(), judgement, remedy }
+        };
+        let concluded = |judgements: &[Judgement]| {
+            let findings: Vec<Finding> = judgements.iter().copied().map(finding).collect();
+            conclusion(&findings).0
+        };
+        assert_eq!(concluded(&[Judgement::Ok]), "trusted");
+        assert_eq!(concluded(&[Judgement::Ok, Judgement::Warn]), "trusted with reservations");
+        assert_eq!(concluded(&[Judgement::Bad, Judgement::Warn]), "not trusted");
+    }
 }

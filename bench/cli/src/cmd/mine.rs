@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use clap::{ArgGroup, Args};
 use quorumark_chain::miner::{Miner, MinerError, Outcome, Statistics, THREADS_MAX};
-use quorumark_chain::puzzle::{NONCE_END, Puzzle};
+use quorumark_chain::puzzle::{DIFFICULTY_MAX, NONCE_END, Puzzle};
 use quorumark_chain::{Header, hex};
 use quorumark_harness::environment::cores;
 use quorumark_report::units;
 use serde_json::{Map, Value, json};
 
-use crate::args::whole;
+use crate::args::{whole, whole_within};
 use crate::exit::{self, Exit};
 use crate::interrupt;
 use crate::progress::ProgressLine;
@@ -43,7 +43,7 @@ pub(crate) struct MineArgs {
     #[arg(conflicts_with = "header", allow_negative_numbers = true)]
     difficulty: Option<u32>,
     /// Threads that search [default: one a core].
-    #[arg(long, value_name = "N", value_parser = whole::<usize>, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true)]
     threads: Option<usize>,
     /// The first nonce tried.
     #[arg(long, value_name = "N", value_parser = whole::<u64>, default_value_t = 0)]
@@ -54,9 +54,16 @@ pub(crate) struct MineArgs {
     json: bool,
 }
 
-/// Reads a difficulty; its upper bound is the puzzle's to tell.
-fn zeros(text: &str) -> Result<u32, &'static str> {
-    text.parse().map_err(|_| "not a number of hex zeros, 0 to 64")
+/// Reads a difficulty.
+fn zeros(text: &str) -> Result<u32, String> {
+    let zeros = whole_within(text, 0, u64::from(DIFFICULTY_MAX))?;
+    Ok(u32::try_from(zeros).expect("a digest has few digits"))
+}
+
+/// Reads a number of threads.
+fn threads(text: &str) -> Result<usize, String> {
+    let threads = whole_within(text, 1, THREADS_MAX as u64)?;
+    Ok(usize::try_from(threads).expect("threads are few"))
 }
 
 /// What a search found and cost.
@@ -123,7 +130,7 @@ impl Job {
                 let text = text.clone().unwrap_or_default();
                 let puzzle = Puzzle::new(text.as_bytes(), args.difficulty.unwrap_or_default());
                 let puzzle = puzzle.map_err(|error| {
-                    Refused::new("--puzzle", error, "ask for at most 64 zeros of at most 1 MiB")
+                    Refused::new("--puzzle", error, "give at most 1 MiB of text")
                 })?;
                 within("puzzle", args.start_nonce, NONCE_END - 1)?;
                 Ok(Job::Puzzle(puzzle, text))

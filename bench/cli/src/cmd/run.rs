@@ -1,20 +1,16 @@
 //! `run`: one scenario, measured; a record left behind.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use quorumark_harness::{
-    Host, ParameterSet, RUNS_DIRECTORY, Run, Scenario, default_directory, scenario,
-};
-use quorumark_report::{Verdict, store, terminal as rendering};
+use quorumark_harness::{Host, ParameterSet, Run, Scenario, default_directory, scenario};
+use quorumark_report::{Verdict, terminal as rendering};
 
 use crate::exit::{self, Exit};
-use crate::input;
 use crate::interrupt;
+use crate::out::OutFolder;
 use crate::progress::ProgressLine;
-use crate::refused::Refused;
 use crate::settings::SettingArgs;
 use crate::terminal::Terminal;
 
@@ -45,24 +41,30 @@ pub(crate) struct RunArgs {
 pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
     let scenario = scenario::find(&args.scenario)?;
     let parameters = args.settings.resolve(scenario)?;
-    if let Some(out) = &args.out {
-        refuse_parent(out)?;
-        make_folder(out)?;
-    }
+    let named = args.out.as_deref().map(OutFolder::named).transpose()?;
     let interrupt = interrupt::listen()?;
     exit::say_debug_build();
     let progress = ProgressLine::or_lines(terminal, scenario.spec().name);
     let run = measure(scenario, &parameters, interrupt, &progress)?;
     drop(progress);
-    let folder = args.out.clone().unwrap_or_else(|| default_directory(&run));
-    let written = run.write(&folder);
-    if args.json {
-        terminal.print(&run.record.to_json())?;
-    } else {
-        terminal.print(&rendering::record(&run.record, terminal.style()))?;
-    }
-    terminal.note(&format!("record: {}", written?.display()));
+    let kept = keep(&run, named);
+    let printed = match args.json {
+        true => terminal.print(&run.record.to_json()),
+        false => terminal.print(&rendering::record(&run.record, terminal.style())),
+    };
+    // Where the record is must be told, above all when it could not be printed.
+    terminal.note(&format!("record: {}", kept?.display()));
+    printed?;
     Ok(exit_of(&run))
+}
+
+/// Writes the run into its folder, a new one where none was named; returns the record's path.
+fn keep(run: &Run, named: Option<OutFolder>) -> anyhow::Result<PathBuf> {
+    let folder = match named {
+        Some(folder) => folder,
+        None => OutFolder::numbered(&default_directory(run))?,
+    };
+    Ok(run.write(folder.path())?)
 }
 
 /// Runs `scenario`; `progress` hears how it gets on.
@@ -79,34 +81,6 @@ pub(crate) fn measure(
         tool_version: env!("CARGO_PKG_VERSION"),
     };
     Ok(quorumark_harness::run(scenario, parameters, host)?)
-}
-
-/// A record beside folders of other runs would hide them from `report`.
-fn refuse_parent(folder: &Path) -> Result<(), Refused> {
-    refuse_all_runs(folder)?;
-    match store::runs_below(folder).is_ok_and(|runs| !runs.is_empty()) {
-        true => Err(Refused::new(folder.display(), "holds folders of other runs", OWN_FOLDER)),
-        false => Ok(()),
-    }
-}
-
-/// What to do about a folder that is not for one run.
-const OWN_FOLDER: &str = "choose a folder of its own with --out, such as one below it";
-
-/// The folder below which runs go when nothing is said is no run's own.
-pub(crate) fn refuse_all_runs(folder: &Path) -> Result<(), Refused> {
-    match folder.file_name().is_some_and(|name| name == RUNS_DIRECTORY) {
-        true => Err(Refused::new(folder.display(), "is the folder of all runs", OWN_FOLDER)),
-        false => Ok(()),
-    }
-}
-
-/// A folder that cannot be made is told before anything is measured.
-pub(crate) fn make_folder(folder: &Path) -> Result<(), Refused> {
-    fs::create_dir_all(folder).map_err(|error| {
-        let problem = format!("cannot be made a folder: {}", input::system_words(&error));
-        Refused::new(folder.display(), problem, "choose another with --out")
-    })
 }
 
 /// A violation outweighs the interruption; the interruption every other verdict.

@@ -8,18 +8,19 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use quorumark_harness::environment::cores;
 use quorumark_harness::parameter::suggestion;
-use quorumark_harness::provenance;
+use quorumark_harness::{RunError, provenance};
 use quorumark_sim::check::Check;
-use quorumark_sim::judge::{self, Judged, Setting};
+use quorumark_sim::judge::{self, JOBS_MAX, Judged, Setting};
 use quorumark_sim::scenario::{Deed, Lie, PHASES, ScenarioError, Template, schema};
 use quorumark_sim::trace::LineWriter;
 use quorumark_sim::verdict::Verdict;
 use serde_json::{Value, json};
 
 use crate::ALLOCATOR_NAME;
-use crate::args::whole;
+use crate::args::{whole, whole_within};
 use crate::exit::{self, Exit};
 use crate::input;
+use crate::interrupt;
 use crate::refused::Refused;
 use crate::terminal::Terminal;
 
@@ -33,19 +34,21 @@ const SEEDS_MAX: u64 = 1 << 24;
 #[command(after_help = "\
 Exit codes: 0 the verdict is as expected; 4 inconclusive; 10 safety and 11 liveness violated;
 12 panic; 14 a pass where a violation was expected, or too few operations.
+130 interrupted: the seeds that were finished are told.
 The first failing seed decides; the last line repeats it.")]
 pub(crate) struct SimArgs {
     /// The scenario, as TOML; `-` is standard input.
     #[arg(long, value_name = "FILE", required_unless_present = "list")]
     scenario: Option<PathBuf>,
     /// The seed, instead of the scenario's.
-    #[arg(long, value_name = "N", value_parser = whole::<u64>, conflicts_with = "seeds")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, allow_negative_numbers = true)]
+    #[arg(conflicts_with = "seeds")]
     seed: Option<u64>,
     /// Every seed from A on and below B.
     #[arg(long, value_name = "A..B", value_parser = seeds)]
     seeds: Option<Range<u64>>,
     /// Seeds that run at once [default: one a core].
-    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
+    #[arg(long, value_name = "N", value_parser = jobs, allow_negative_numbers = true)]
     jobs: Option<usize>,
     /// Write the verdict as one JSON document; `-` is standard output.
     #[arg(long, value_name = "FILE")]
@@ -54,7 +57,7 @@ pub(crate) struct SimArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
     trace: Option<PathBuf>,
     /// End each run after so many events, as inconclusive.
-    #[arg(long, value_name = "N", value_parser = whole::<u64>)]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, allow_negative_numbers = true)]
     max_events: Option<u64>,
     #[command(flatten)]
     lists: Lists,
@@ -110,6 +113,7 @@ pub(crate) fn sim(args: &SimArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
     let path = args.scenario.as_deref().unwrap_or(Path::new("-"));
     let text = input::read_text(path, "a scenario as TOML", SCENARIO_BYTES_MAX)?;
     let template = Template::parse(&text, &input::place(path)).map_err(refusal)?;
+    interrupt::listen()?;
     exit::say_debug_build();
     let seeds = match (&args.seeds, args.seed) {
         (Some(seeds), _) => seeds.clone(),
@@ -124,11 +128,37 @@ pub(crate) fn sim(args: &SimArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
         version: env!("CARGO_PKG_VERSION"),
         commit: provenance::capture(ALLOCATOR_NAME, env!("CARGO_PKG_VERSION")).commit,
     };
+    let asked = seeds.end - seeds.start;
     let judged = match &args.trace {
         Some(out) => vec![traced(&template, seeds.start, &setting, out)?],
-        None => judge::seeds(&template, seeds, &setting).map_err(refusal)?,
+        None => judge::seeds_until(&template, seeds, &setting, interrupt::interrupted)
+            .map_err(refusal)?,
     };
-    report(&judged, args, terminal)
+    report(&Told { judged: &judged, asked }, args, terminal)
+}
+
+/// The runs that there is to tell of.
+struct Told<'a> {
+    /// From the first seed on; fewer than were asked for after Ctrl-C.
+    judged: &'a [Judged],
+    /// How many seeds were asked for.
+    asked: u64,
+}
+
+impl Told<'_> {
+    fn interrupted(&self) -> bool {
+        (self.judged.len() as u64) < self.asked
+    }
+
+    fn as_expected(&self) -> usize {
+        self.judged.iter().filter(|one| one.verdict.exit_code() == 0).count()
+    }
+
+    /// The first that failed, or else the last.
+    fn shown(&self) -> Option<&Judged> {
+        let failed = self.judged.iter().find(|one| one.verdict.exit_code() != 0);
+        failed.or(self.judged.last())
+    }
 }
 
 /// One seed, with its trace written to a file.
@@ -151,16 +181,18 @@ fn traced(template: &Template, seed: u64, setting: &Setting, out: &Path) -> anyh
 }
 
 /// Tells of the first run that failed, or of the last one.
-fn report(judged: &[Judged], args: &SimArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let well = judged.iter().filter(|one| one.verdict.exit_code() == 0).count();
-    let failed = judged.iter().find(|one| one.verdict.exit_code() != 0);
-    let Some(shown) = failed.or(judged.last()) else {
-        return Err(Refused::new("--seeds", "names no seed", "write --seeds 0..10").into());
-    };
+fn report(told: &Told<'_>, args: &SimArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let Some(shown) = told.shown() else { return Err(RunError::Interrupted.into()) };
     let mut document = shown.verdict.json();
     if args.seeds.is_some() {
-        document["seeds"] = json!({ "run": judged.len(), "as_expected": well });
-        document["runs"] = judged.iter().map(line).collect();
+        let (run, asked) = (told.judged.len(), told.asked);
+        document["seeds"] = json!({
+            "asked": asked,
+            "run": run,
+            "as_expected": told.as_expected(),
+            "interrupted": told.interrupted(),
+        });
+        document["runs"] = told.judged.iter().map(line).collect();
     }
     match &args.json {
         Some(path) if path.as_os_str() == "-" => terminal.print_json(&document)?,
@@ -169,12 +201,15 @@ fn report(judged: &[Judged], args: &SimArgs, terminal: &Terminal) -> anyhow::Res
                 let problem = format!("cannot be written: {}", input::system_words(&error));
                 Refused::new(path.display(), problem, "choose another with --json")
             })?;
-            terminal.print(&text(judged, well, shown, terminal))?;
+            terminal.print(&text(told, shown, terminal))?;
         }
-        None => terminal.print(&text(judged, well, shown, terminal))?,
+        None => terminal.print(&text(told, shown, terminal))?,
     }
-    terminal.note(&format!("reproduce: {}", shown.verdict.reproduce()));
-    Ok(exit_of(&shown.verdict))
+    let exit = exit_of(&shown.verdict);
+    if exit != Exit::Done {
+        terminal.note(&format!("reproduce: {}", shown.verdict.reproduce()));
+    }
+    Ok(if exit == Exit::Done && told.interrupted() { Exit::Interrupted } else { exit })
 }
 
 /// One run of many, as JSON.
@@ -192,7 +227,7 @@ fn line(judged: &Judged) -> Value {
     })
 }
 
-fn text(judged: &[Judged], well: usize, shown: &Judged, terminal: &Terminal) -> String {
+fn text(told: &Told<'_>, shown: &Judged, terminal: &Terminal) -> String {
     let Verdict { about, report, .. } = &shown.verdict;
     let summary = &report.summary;
     let decided: u64 = report.checks.iter().map(|(_, found)| found.evaluated).sum();
@@ -219,8 +254,13 @@ fn text(judged: &[Judged], well: usize, shown: &Judged, terminal: &Terminal) -> 
         ),
         ("trace hash", about.trace_hash.to_string()),
     ];
-    if judged.len() > 1 {
-        pairs.insert(0, ("seeds", format!("{} run, {well} as expected", judged.len())));
+    if told.asked > 1 {
+        let (run, well) = (told.judged.len(), told.as_expected());
+        let run = match told.interrupted() {
+            true => format!("{run} of {} run, then interrupted", told.asked),
+            false => format!("{run} run"),
+        };
+        pairs.insert(0, ("seeds", format!("{run}, {well} as expected")));
     }
     terminal.pairs(&pairs)
 }
@@ -241,6 +281,12 @@ fn refusal(error: ScenarioError) -> Refused {
         return Refused::new(place, problem, format!("did you mean {near}?"));
     }
     Refused::sentence(error.to_string())
+}
+
+/// Reads how many seeds run at once.
+fn jobs(text: &str) -> Result<usize, String> {
+    let jobs = whole_within(text, 1, JOBS_MAX as u64)?;
+    Ok(usize::try_from(jobs).expect("jobs are few"))
 }
 
 /// Reads `A..B`.

@@ -13,9 +13,10 @@ use quorumark_report::{Record, Verdict, terminal as rendering, view};
 use serde_json::json;
 
 use super::report;
-use super::run::{make_folder, measure, refuse_all_runs};
+use super::run::measure;
 use crate::exit::{self, Exit};
 use crate::interrupt;
+use crate::out::OutFolder;
 use crate::progress::ProgressLine;
 use crate::terminal::Terminal;
 
@@ -76,15 +77,14 @@ const STOPS: [Stop; 6] = [
 /// The exit code is that of safety: figures from a busy machine are marked in the table, and `run`
 /// is there to judge them.
 pub(crate) fn tour(args: &TourArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let folder = args.out.clone().unwrap_or_else(default_folder);
-    if let Some(out) = &args.out {
-        refuse_all_runs(out)?;
-    }
-    make_folder(&folder)?;
+    let folder = match &args.out {
+        Some(out) => OutFolder::named(out)?,
+        None => OutFolder::numbered(&default_folder())?,
+    };
     let interrupt = interrupt::listen()?;
     exit::say_debug_build();
     let runs = measure_all(interrupt, terminal)?;
-    let page = write_all(&folder, &runs)?;
+    let page = write_all(folder.path(), &runs)?;
     let records: Vec<&Record> = runs.iter().map(|run| &run.record).collect();
     let verdict = Verdict::of_all(records.iter().map(|record| record.verdict));
     if args.json {

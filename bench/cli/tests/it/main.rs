@@ -7,6 +7,7 @@ mod check;
 mod merkle;
 mod mine;
 mod program;
+mod readme;
 mod refusals;
 mod run;
 mod sim;

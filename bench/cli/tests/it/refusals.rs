@@ -61,19 +61,21 @@ fn commands_and_flags_that_do_not_exist_or_do_not_go_together() {
 #[test]
 fn scenarios_parameters_and_values_that_do_not_exist() {
     all_refused(&[
+        ("run pbft/pipeline --rate 1000000M", "is out of range; choose 0 to 100M"),
+        ("run pbft/pipeline --rate 1e12", "is not a rate; write 2000, 20k or 1.5M"),
         ("run pow/minr", "did you mean pow/miner?"),
         ("run nothing/at-all", "`quorumark list` names them"),
         ("run merkle/root --set leavs=4", "did you mean leaves?"),
         ("run merkle/root --set leaves", "write name=value"),
         ("run merkle/root --set leaves=0", "choose 1 to"),
         ("run merkle/root --set leaves=many", "is not a whole number"),
-        ("run merkle/root --set leaves=99999999999999999999", "leaves"),
+        ("run merkle/root --set leaves=99999999999999999999", "is too large; choose 1 to"),
         ("run merkle/root --set rule=bitcon", "did you mean bitcoin?"),
         ("run merkle/root --set threads=0", "choose 1 to"),
         ("run merkle/root --replicas 4", "replicas (--replicas): no such parameter"),
         ("run hash/sha256 --set size=10parsecs", "write 512B"),
         ("run hash/sha256 --duration 10", "write 10s"),
-        ("run hash/sha256 --duration -1s", "is not a duration"),
+        ("run hash/sha256 --duration -1s", "is below 0; choose 1ms to"),
         ("run hash/sha256 --duration 0s", "is out of range; choose 1ms to"),
         ("run hash/sha256 --set duration=999us", "is out of range; choose 1ms to"),
         (
@@ -81,7 +83,7 @@ fn scenarios_parameters_and_values_that_do_not_exist() {
             "duration: is set by --duration and by --set; keep one of them",
         ),
         ("run hash/sha256 --repeat 0", "choose 1 to"),
-        ("run hash/sha256 --seed -1", "seed=-1 (--seed)"),
+        ("run hash/sha256 --seed -1", "seed=-1 (--seed): is below 0; choose 0 to"),
         ("run hash/sha256 --config missing.toml", "missing.toml: cannot be read"),
     ]);
     let taken = Program::new().file("taken", "x");
@@ -103,13 +105,19 @@ fn headers_puzzles_and_nonces_that_cannot_be_mined() {
         (negative, "--header: "),
         (format!("{good} --start-nonce 4294967296"), "choose 0 to 4294967295"),
         (format!("{good} --start-nonce -1"), "--start-nonce"),
-        (format!("{good} --threads 0"), "--threads"),
-        (format!("{good} --threads 5000"), "a miner has 1 to 1024"),
+        (format!("{good} --threads 0"), "below 1, choose 1 to 1024"),
+        (format!("{good} --threads 5000"), "too large, choose 1 to 1024"),
         (format!("{good} --threads two"), "not a whole number"),
         (format!("{good} --difficulty 3"), "--difficulty"),
-        ("mine --puzzle x --difficulty 65".to_owned(), "difficulty 65"),
-        ("mine --puzzle x --difficulty -1".to_owned(), "'-1'"),
-        ("mine --puzzle x --difficulty five".to_owned(), "not a number of hex zeros, 0 to 64"),
+        (
+            "mine --puzzle x --difficulty 65".to_owned(),
+            "'65' for '--difficulty <ZEROS>': too large, choose 0 to 64",
+        ),
+        (
+            "mine --puzzle x --difficulty -1".to_owned(),
+            "'-1' for '--difficulty <ZEROS>': below 0, choose 0 to 64",
+        ),
+        ("mine --puzzle x --difficulty five".to_owned(), "not a whole number, such as 4"),
         (
             "mine --puzzle x --difficulty 1 --start-nonce 18446744073709551615".to_owned(),
             "choose 0",
@@ -297,7 +305,7 @@ fn records_that_are_missing_broken_or_of_another_version() {
     let cases = [
         ("missing", "missing: cannot be read: no such file or directory; name a run's folder"),
         (".", ".: holds no record.json"),
-        ("text", "text: is not a record (expected ident at line 1 column 2); name a run's"),
+        ("text", "text: is not a record (it is no JSON from line 1 column 2 on); name a run's"),
         ("half.json", "half.json: is not a record"),
         ("other.json", "schema_version 99"),
         ("short.json", "short.json: is not a record"),
@@ -324,4 +332,15 @@ fn a_folder_of_several_runs_takes_no_record_of_its_own() {
     let ended = program.run(&["run", "hash/sha256", "--out", "mine"]);
     refused(&ended, "mine: holds folders of other runs; choose a folder of its own");
     assert!(!program.path("mine/record.json").exists());
+}
+
+#[test]
+fn a_folder_that_holds_a_record_keeps_it() {
+    let program = Program::new();
+    fs::create_dir_all(program.path("o")).unwrap();
+    fs::write(program.path("o/record.json"), "the first").unwrap();
+    let named = "o: holds the record of an earlier run; choose another with --out, or move it away";
+    refused(&program.run(&["run", "hash/sha256", "--out", "o"]), named);
+    refused(&program.run(&["--out", "o"]), named);
+    assert_eq!(fs::read_to_string(program.path("o/record.json")).unwrap(), "the first");
 }

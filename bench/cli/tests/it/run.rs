@@ -53,7 +53,9 @@ fn the_last_line_repeats_the_run() {
 fn away_from_a_terminal_each_kind_of_work_has_one_line_when_it_begins() {
     let short = ["--duration", "1ms", "--warmup", "1ms", "--repeat", "2"];
     let ended = Program::new().run(&[["run", "hash/sha256"].as_slice(), &short].concat());
-    for line in ["making inputs", "warming up", "trial 1 of 2", "checking answers"] {
+    for line in
+        ["making inputs", "warming up", "trial 1 of 2, the others follow", "checking answers"]
+    {
         let line = format!("hash/sha256: {line}\n");
         assert_eq!(ended.stderr.matches(&line).count(), 1, "{line} {ended:?}");
     }
@@ -151,7 +153,8 @@ fn an_interrupted_run_ends_with_130_and_keeps_what_was_measured() {
     let long = ["run", "hash/sha256", "--duration", "1h", "--warmup", "0s", "--json", "--out", "o"];
     let ended = program.run_interrupted(&long);
     assert_eq!(ended.code, Some(130), "{ended:?}");
-    // Nothing is kept when the interruption came before the first pass.
+    // Nothing is kept when the interruption came before the first pass, not even a folder.
+    assert_eq!(program.path("o").exists(), !ended.stdout.is_empty(), "{ended:?}");
     if !ended.stdout.is_empty() {
         let record = record(&ended);
         assert!(record.warnings.iter().any(|warning| warning.code == "interrupted"));

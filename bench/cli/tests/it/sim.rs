@@ -76,7 +76,49 @@ fn too_few_operations_and_too_many_faults_have_their_exit_codes() {
     let evidence = ended.json()["first_violation"]["evidence"].as_array().unwrap().len();
     assert!(evidence >= 2, "two signed commits");
     let expected = format!("{SMALL}{liars}[expect]\nverdict = \"safety-violation\"\n");
-    assert_eq!(ran(&expected, &[]).code, Some(0));
+    let ended = ran(&expected, &[]).done();
+    assert!(ended.value("verdict").starts_with("as expected: safety-violation: "), "{ended:?}");
+}
+
+#[test]
+fn what_went_as_expected_needs_no_repeating() {
+    let ended = ran(SMALL, &["--seeds", "0..2"]).done();
+    assert!(!ended.stderr.contains("reproduce"), "{ended:?}");
+    let few = format!("{SMALL}[expect]\nmin_operations = 21\n");
+    let ended = ran(&few, &["--seeds", "3..5"]);
+    let line = "reproduce: quorumark sim --scenario s.toml --seed 3\n";
+    assert!(ended.stderr.ends_with(line), "{ended:?}");
+}
+
+#[test]
+fn numbers_that_no_run_can_have_are_refused() {
+    for (flag, value, named) in [
+        ("--jobs", "0", "below 1, choose 1 to 256"),
+        ("--jobs", "-1", "below 0, choose 1 to 256"),
+        ("--seed", "-1", "below 0, choose 0 to 18446744073709551615"),
+        ("--max-events", "99999999999999999999", "too large, choose 0 to"),
+    ] {
+        let ended = ran(SMALL, &[flag, value]);
+        assert_eq!((ended.code, ended.stderr.matches('\n').count()), (Some(2), 1), "{ended:?}");
+        assert!(ended.stderr.contains(named), "{named}: {ended:?}");
+    }
+}
+
+#[cfg(all(unix, debug_assertions))]
+#[test]
+fn an_interrupted_campaign_tells_the_seeds_that_were_finished() {
+    let program = Program::new().file("s.toml", format!("{HEAD}{SMALL}"));
+    let many = ["sim", "--scenario", "s.toml", "--seeds", "0..1000000", "--json", "-"];
+    let ended = program.run_interrupted(&many);
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    // Nothing is told when the interruption came before the first seed was begun.
+    if !ended.stdout.is_empty() {
+        let document = ended.json();
+        let run = document["seeds"]["run"].as_u64().unwrap();
+        assert!((1..1_000_000).contains(&run), "{}", document["seeds"]);
+        assert_eq!(document["seeds"]["interrupted"], true);
+        assert_eq!(document["runs"].as_array().unwrap().len() as u64, run);
+    }
 }
 
 #[test]

@@ -123,3 +123,35 @@ fn a_full_disk_is_told_with_the_stream_that_met_it() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.starts_with("error: standard output cannot be written: "), "{ended:?}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_cannot_be_printed_still_says_where_its_record_is() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let program = Program::new();
+    let short = ["--duration", "1ms", "--warmup", "0s", "--repeat", "1", "--out", "o"];
+    let mut command = program.command(&[["run", "hash/sha256"].as_slice(), &short].concat());
+    let child = command.stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = Ended::of(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("record: o/record.json\n"), "{ended:?}");
+    assert!(ended.stderr.contains("error: standard output cannot be written: "), "{ended:?}");
+    assert!(program.path("o/record.json").exists(), "{ended:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_closed_standard_output_is_no_success() {
+    let program = Program::new();
+    let shell = |redirected: &str| {
+        let mut command = std::process::Command::new("sh");
+        let binary = env!("CARGO_BIN_EXE_quorumark");
+        command.args(["-c", &format!("'{binary}' schema {redirected}")]);
+        Ended::of(command.current_dir(program.path(".")).output().unwrap())
+    };
+    let ended = shell(">&-");
+    let told = "error: standard output cannot be written: it is closed\n";
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), told));
+    assert_eq!(shell("> /dev/null").code, Some(0), "a null device that was asked for is open");
+    assert_eq!(shell("<> /dev/null >&0").code, Some(0), "however it was opened");
+}

@@ -11,6 +11,9 @@ use crate::workload::Plan;
 /// has them.
 pub const POOL_BYTES_MAX: usize = 256 << 20;
 
+/// Requests that are signed, about 4 ms, before it is asked whether to go on.
+const SIGNED_BETWEEN_LOOKS: u64 = 256;
+
 /// The signatures of the first requests of a plan.
 #[derive(Debug, Clone, Default)]
 pub struct Pool {
@@ -21,6 +24,17 @@ impl Pool {
     /// Signs the first `requests` requests, on all cores; fewer when they would take more than
     /// [`POOL_BYTES_MAX`].
     pub fn signed(plan: &Plan, keys: &ClusterKeys, requests: usize) -> Pool {
+        Pool::signed_until(plan, keys, requests, || false)
+    }
+
+    /// [`Pool::signed`] until `ended` says so, which is asked every few milliseconds: what is not
+    /// signed by then is blank, and no use to anybody.
+    pub fn signed_until(
+        plan: &Plan,
+        keys: &ClusterKeys,
+        requests: usize,
+        ended: impl Fn() -> bool + Sync,
+    ) -> Pool {
         let requests = requests.min(POOL_BYTES_MAX / size_of::<Signature>());
         let mut signatures = vec![Signature::BLANK; requests];
         let share = requests.div_ceil(rayon::current_num_threads()).max(1);
@@ -28,6 +42,9 @@ impl Pool {
             let mut clients: Vec<Option<ClientKeys>> = Vec::new();
             clients.resize_with(plan.clients() as usize, || None);
             for (number, signature) in ((nth * share) as u64..).zip(share_of) {
+                if number.is_multiple_of(SIGNED_BETWEEN_LOOKS) && ended() {
+                    return;
+                }
                 let client = plan.client(number);
                 let slot = &mut clients[client.0 as usize];
                 let keys = slot.get_or_insert_with(|| keys.client(client));

@@ -39,28 +39,34 @@ impl Parameter {
         let text = text.trim();
         match &self.kind {
             Kind::Integer { min, max } => {
-                let number =
-                    whole(text).ok_or_else(|| no("is not a whole number", "64, 20k or 2^20"));
+                let number = whole(text).ok_or_else(|| {
+                    self.misread(text, &DECIMAL, "is not a whole number", "64, 20k or 2^20")
+                });
                 self.within(Value::Integer, number?, *min, *max)
             }
             Kind::Size { min, max } => {
-                let bytes = scaled(text, &SIZES, Some(1));
-                let bytes = bytes.ok_or_else(|| no("is not a size", "512B, 4KiB or 1MiB"))?;
-                self.within(Value::Size, bytes, *min, *max)
+                let bytes = scaled(text, &SIZES, Some(1)).ok_or_else(|| {
+                    self.misread(text, &SIZES, "is not a size", "512B, 4KiB or 1MiB")
+                });
+                self.within(Value::Size, bytes?, *min, *max)
             }
             Kind::Duration { min, max } => {
-                let ns = scaled(text, &TIMES, None);
-                let ns =
-                    ns.ok_or_else(|| no("is not a duration with a unit", "10s, 500us or 2m"))?;
-                self.within(Value::Duration, Duration::from_nanos(ns), *min, *max)
+                let ns = scaled(text, &TIMES, None).ok_or_else(|| {
+                    let problem = "is not a duration with a unit";
+                    self.misread(text, &TIMES, problem, "10s, 500us or 2m")
+                });
+                self.within(Value::Duration, Duration::from_nanos(ns?), *min, *max)
             }
             Kind::Rate { max } => {
-                let rate = rate(text).ok_or_else(|| no("is not a rate", "2000, 20k or 1.5M"))?;
-                self.within(Value::Rate, rate, 0.0, *max)
+                let rate = rate(text).ok_or_else(|| {
+                    self.misread(text, &DECIMAL, "is not a rate", "2000, 20k or 1.5M")
+                });
+                self.within(Value::Rate, rate?, 0.0, *max)
             }
             Kind::Share => {
-                let share = share(text).ok_or_else(|| no("is not a share", "0.01 or 1%"))?;
-                self.within(Value::Share, share, 0.0, 1.0)
+                let share = share(text)
+                    .ok_or_else(|| self.misread(text, &[("%", 1)], "is not a share", "0.01 or 1%"));
+                self.within(Value::Share, share?, 0.0, 1.0)
             }
             Kind::Choice(words) => self.choose(words, text),
             Kind::Flag => match text {
@@ -85,6 +91,27 @@ impl Parameter {
         Err(Malformed { problem: "is out of range", remedy })
     }
 
+    /// What is wrong with a text that is no value: a number below 0 or beyond what can be counted
+    /// is told as such, with the range; anything else with examples.
+    fn misread(
+        &self,
+        text: &str,
+        units: &[(&str, u64)],
+        problem: &'static str,
+        examples: &str,
+    ) -> Malformed {
+        let (below, number) = match text.strip_prefix('-') {
+            Some(number) => (true, number),
+            None => (false, text),
+        };
+        let problem = match magnitude(number, units) {
+            Some(size) if below && size > 0.0 => "is below 0",
+            Some(size) if !below && size >= COUNTED_MAX => "is too large",
+            _ => return no(problem, examples),
+        };
+        Malformed { problem, remedy: format!("choose {}", self.allowed()) }
+    }
+
     fn choose(&self, words: &[&'static str], text: &str) -> Result<Value, Malformed> {
         if let Some(word) = words.iter().find(|word| **word == text) {
             return Ok(Value::Choice(word));
@@ -99,6 +126,20 @@ impl Parameter {
 
 fn no(problem: &'static str, examples: &str) -> Malformed {
     Malformed { problem, remedy: format!("write {examples}") }
+}
+
+/// The first number that a count does not hold: 2^64.
+const COUNTED_MAX: f64 = 18_446_744_073_709_551_616.0;
+
+/// Roughly what a number of one of `units` comes to, however large.
+fn magnitude(text: &str, units: &[(&str, u64)]) -> Option<f64> {
+    let plain: String = text.chars().filter(|c| *c != '_').collect();
+    if let Some((base, exponent)) = plain.split_once('^') {
+        return Some(decimal(base)?.powf(decimal(exponent)?));
+    }
+    let with_unit = units.iter().find_map(|(unit, scale)| Some((plain.strip_suffix(unit)?, scale)));
+    let (number, scale) = with_unit.unwrap_or((&plain, &1));
+    Some(decimal(number.trim_end())? * *scale as f64)
 }
 
 /// `64`, `1_000`, `20k`, `2^20`.
@@ -172,8 +213,11 @@ pub(super) fn duration_text(duration: Duration) -> String {
 }
 
 pub(super) fn rate_text(rate: f64) -> String {
-    if rate >= 1000.0 && (rate / 1000.0).fract() == 0.0 {
-        format!("{}k", rate / 1000.0)
+    let multiple_of = |unit: f64| rate >= unit && (rate % unit) == 0.0;
+    if rate >= 1e6 && multiple_of(1e5) {
+        format!("{}M", rate / 1e6)
+    } else if multiple_of(1e3) {
+        format!("{}k", rate / 1e3)
     } else {
         format!("{rate}")
     }
@@ -222,7 +266,9 @@ mod tests {
             (&duration, "0s", "0s"),
             (&rate, "20k", "20k"),
             (&rate, "2000/s", "2k"),
-            (&rate, "1.5M", "1500k"),
+            (&rate, "1.5M", "1.5M"),
+            (&rate, "100000k", "100M"),
+            (&rate, "1234k", "1234k"),
             (&rate, "0.5", "0.5"),
             (&share, "0.01", "0.01"),
             (&share, "1%", "0.01"),
@@ -249,26 +295,32 @@ mod tests {
         let time = "is not a duration with a unit; write 10s, 500us or 2m";
         let cases = [
             (&integer, "", number),
-            (&integer, "-1", number),
+            (&integer, "-1", "is below 0; choose 1 to 64"),
+            (&integer, "-many", number),
+            (&integer, "99999999999999999999", "is too large; choose 1 to 64"),
             (&integer, "+1", number),
             (&integer, "1.5", number),
             (&integer, "_1", number),
-            (&integer, "2^99", number),
+            (&integer, "2^99", "is too large; choose 1 to 64"),
             (&integer, "1e3", number),
             (&integer, "0", "is out of range; choose 1 to 64"),
             (&integer, "65", "is out of range; choose 1 to 64"),
             (&size, "512Q", bytes),
             (&size, "B", bytes),
             (&size, "0.3B", bytes),
-            (&size, "99999999999GiB", bytes),
+            (&size, "99999999999GiB", "is too large; choose 16B to 1MiB"),
+            (&size, "-4KiB", "is below 0; choose 16B to 1MiB"),
             (&size, "8B", "is out of range; choose 16B to 1MiB"),
             (&duration, "10", time),
             (&duration, "s", time),
             (&duration, "ten s", time),
+            (&duration, "-1s", "is below 0; choose 1s to 9s"),
             (&duration, "10s", "is out of range; choose 1s to 9s"),
             (&rate, "inf", "is not a rate; write 2000, 20k or 1.5M"),
             (&rate, "1.2.3", "is not a rate; write 2000, 20k or 1.5M"),
-            (&rate, "2M", "is out of range; choose 0 to 1000k"),
+            (&rate, "-2k", "is below 0; choose 0 to 1M"),
+            (&share, "-1%", "is below 0; choose 0 to 1"),
+            (&rate, "2M", "is out of range; choose 0 to 1M"),
             (&share, "NaN", "is not a share; write 0.01 or 1%"),
             (&share, "1.1", "is out of range; choose 0 to 1"),
             (&choice, "tpc", "is not one of the choices; did you mean tcp? allowed: memory, tcp"),

@@ -67,6 +67,11 @@ impl Workload {
         !matches!(self.state, State::Ledger) && reads(self.operation(i))
     }
 
+    /// Whether any operation only reads.
+    pub fn has_reads(&self) -> bool {
+        (0..self.operations.len() as u64).any(|i| self.only_reads(i))
+    }
+
     /// Operations before they repeat.
     pub fn len(&self) -> usize {
         self.operations.len()
@@ -134,6 +139,13 @@ mod tests {
         }
         assert!(Workload::named("ycsb-z", 512, 3).is_none());
         assert!(Workload::named("fix", 512, 3).is_none());
+    }
+
+    #[test]
+    fn only_some_workloads_have_reads() {
+        for (name, has) in NAMES.into_iter().zip([false, true, true, true, true, false]) {
+            assert_eq!(Workload::named(name, 512, 3).unwrap().has_reads(), has, "{name}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The scenarios as a program runs them: tiny, and complete.
 
+mod described;
 mod load;
 mod oracle;
 mod pbft_pipeline;

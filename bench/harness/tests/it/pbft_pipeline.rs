@@ -2,9 +2,16 @@
 
 #![allow(clippy::unwrap_used)] // A test stops at what it did not expect.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+
 use quorumark_harness::parameter::ParameterError;
-use quorumark_harness::{Host, Origin, ParameterSet, Run, Scenario, run, scenario};
+use quorumark_harness::{
+    Host, Origin, ParameterSet, Phase, Progress, Run, RunError, Scenario, run, scenario,
+};
 use quorumark_report::{Record, Verdict};
+
+use crate::described::is_listed;
 
 fn pipeline() -> &'static dyn Scenario {
     scenario::find("pbft/pipeline").unwrap()
@@ -67,11 +74,79 @@ fn osdi99_5_1_results_are_taken_before_they_are_committed_and_the_oracle_finds_n
 }
 
 #[test]
+fn reads_without_an_order_are_warned_of_where_nothing_is_read() {
+    let warned = |settings: &[&str]| {
+        let record = passed(settings);
+        record.warnings.into_iter().find(|warning| warning.code == "no-reads")
+    };
+    let warning = warned(&["read_only=true"]).expect("puts alone");
+    assert!(warning.cause.contains("workload=fixed"), "{warning:?}");
+    assert_eq!(warned(&["read_only=true", "workload=ycsb-b"]), None);
+    assert_eq!(warned(&[]), None);
+}
+
+#[test]
+fn a_rate_that_was_not_offered_is_named() {
+    let record = run_tiny(&["rate=2M", "duration=100ms", "warmup=0s"]).record;
+    assert_eq!(record.verdict, Verdict::Void);
+    let reason = record.verdict_reason.unwrap();
+    assert!(reason.contains("2.00M requests/s"), "{reason}");
+    assert!(reason.ends_with("choose a lower rate"), "{reason}");
+}
+
+/// Presses Ctrl-C as soon as some phase begins, and writes down what begins afterwards.
+struct Impatient {
+    pressed: AtomicBool,
+    at: fn(Phase) -> bool,
+    later: Mutex<Vec<Phase>>,
+}
+
+impl Impatient {
+    fn at(at: fn(Phase) -> bool) -> Impatient {
+        Impatient { pressed: AtomicBool::new(false), at, later: Mutex::default() }
+    }
+}
+
+impl Progress for Impatient {
+    fn phase(&self, phase: Phase) {
+        if self.pressed.load(Ordering::Relaxed) {
+            self.later.lock().unwrap().push(phase);
+        }
+        if (self.at)(phase) {
+            self.pressed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_run_waits_for_no_floor_at_its_end() {
+    let impatient = Impatient::at(|phase| matches!(phase, Phase::Trial { index: 1, .. }));
+    let host = Host { interrupt: &impatient.pressed, progress: &impatient, ..Host::quiet() };
+    let run = run(pipeline(), &parameters(&["auth=none", "repeat=3"]), host).unwrap();
+    assert!(run.interrupted && run.record.samples.len() == 1);
+    assert_eq!(run.record.verdict_reason.as_deref(), Some("interrupted after sample 1"));
+    assert!(impatient.later.lock().unwrap().is_empty(), "{:?}", impatient.later);
+    let warnings: Vec<&str> = run.record.warnings.iter().map(|w| w.code.as_str()).collect();
+    let unexplained = ["pace-not-seen", "few-samples", "wall-share-not-judged", "not-measured"];
+    assert!(!warnings.iter().any(|code| unexplained.contains(code)), "{warnings:?}");
+}
+
+#[test]
+fn an_interrupted_run_signs_no_requests_to_the_end() {
+    let impatient = Impatient::at(|phase| matches!(phase, Phase::Sign { .. }));
+    let host = Host { interrupt: &impatient.pressed, progress: &impatient, ..Host::quiet() };
+    // A pool of an hour would take as long to sign.
+    let ended = run(pipeline(), &parameters(&["duration=1h"]), host);
+    assert!(matches!(ended, Err(RunError::Interrupted)), "{ended:?}");
+}
+
+#[test]
 fn every_authentication_and_transport_gives_the_metrics_of_the_contract() {
     for auth in ["signature", "mac", "none"] {
         for transport in ["memory", "tcp"] {
             let settings = [format!("auth={auth}"), format!("transport={transport}")];
             let record = passed(&settings.each_ref().map(String::as_str));
+            is_listed(&record, pipeline(), &[]);
             for name in [
                 "throughput_tx_per_s",
                 "goodput_tx_per_s",
@@ -161,7 +236,7 @@ fn an_open_loop_far_above_saturation_is_void_and_shows_no_throughput() {
     assert!(run.series.is_empty() && run.latencies.is_empty());
     let record = run.record;
     assert_eq!(record.verdict, Verdict::Void, "{:?}", record.verdict_reason);
-    assert!(record.verdict_reason.unwrap().contains("20000000 requests/s were to be offered"));
+    assert!(record.verdict_reason.unwrap().contains("20.0M requests/s were to be offered"));
     assert_eq!(record.metrics.get("throughput_tx_per_s"), None);
     assert_eq!(record.metrics.get("goodput_tx_per_s"), None);
     assert!(record.latency_spectrum.is_empty());

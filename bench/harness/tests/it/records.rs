@@ -12,7 +12,7 @@ use quorumark_harness::scenario::{
 use quorumark_harness::{
     Host, Origin, ParameterSet, Phase, Progress, RunError, Scenario, default_directory, run,
 };
-use quorumark_report::{Metrics, Record, Verdict, store};
+use quorumark_report::{Metrics, Record, Verdict, Warning, store};
 
 use crate::scenarios::run_tiny;
 
@@ -153,6 +153,23 @@ fn an_interrupted_run_keeps_what_was_measured() {
     assert_eq!(run.record.verdict, Verdict::Inconclusive);
     assert_eq!(run.record.verdict_reason.as_deref(), Some("interrupted in sample 2"));
     assert!(run.record.metrics.get("speed_per_s").is_some(), "a figure of what was measured");
+}
+
+#[test]
+fn an_interrupted_run_advises_nothing_but_to_run_it_again() {
+    let run = play(|trial, interrupt| {
+        interrupt.store(trial == 1, Ordering::Relaxed);
+        let mut measured = speed(1.0);
+        measured.metrics.set("never_known_ns", None);
+        measured.latencies.insert("response_time_ns", Latency::new());
+        let remedy = format!("advice of trial {trial}");
+        measured.warnings.push(Warning::new("of-a-trial", "seen", remedy));
+        measured
+    });
+    let warnings = run.unwrap().record.warnings;
+    let remedies = warnings.iter().filter(|warning| warning.code != "debug-build");
+    let remedies: Vec<&str> = remedies.map(|warning| warning.remedy.as_str()).collect();
+    assert_eq!(remedies, ["advice of trial 0", "run it again to the end before quoting it"]);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use quorumark_harness::{Host, Origin, ParameterSet, Run, Scenario, run, scenario};
 use quorumark_report::Verdict;
 
+use crate::described::is_listed;
+
 /// The settings that make each scenario tiny.
 fn tiny(name: &str) -> &'static [&'static str] {
     match name {
@@ -58,6 +60,7 @@ fn every_kernel_scenario_gives_the_metrics_of_the_contract() {
         for metric in spec.metrics.iter().chain(&scenario::COMMON_METRICS) {
             assert!(record.metrics.contains(metric.name), "{} {}", spec.name, metric.name);
         }
+        is_listed(&record, scenario, &[]);
         let checks: u64 = record.oracle.values().map(|check| check.evaluated).sum();
         assert!(checks > 2, "{}: {:?}", spec.name, record.oracle);
         assert!(record.reproduce.starts_with(&format!("quorumark run {}", spec.name)));

@@ -4,6 +4,8 @@
 
 use quorumark_harness::{Host, Origin, ParameterSet, Run, Scenario, run, scenario};
 
+use crate::described::{is_listed, of_the_pipeline};
+
 fn view_change() -> &'static dyn Scenario {
     scenario::find("pbft/view-change").unwrap()
 }
@@ -33,6 +35,7 @@ fn pbft_4_4_a_stopped_primary_is_replaced_and_every_request_is_answered_once() {
     for settings in [&["prepared=8"][..], &["transport=tcp", "auth=mac"], &["client_to_all=false"]]
     {
         let record = run_tiny(settings).record;
+        is_listed(&record, view_change(), &of_the_pipeline());
         for metric in view_change().spec().metrics {
             assert!(record.metrics.contains(metric.name), "{settings:?}: {}", metric.name);
         }

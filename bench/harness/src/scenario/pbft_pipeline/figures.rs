@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use quorumark_consensus::pbft::Message;
 use quorumark_consensus::{ReplicaId, Seq};
 use quorumark_pipeline::{ClientAuthKind, Protocol, ReplicaCounts, Snapshot, StageKind};
-use quorumark_report::{Check, Metrics, Stage, Verdict, Warning};
+use quorumark_report::{Check, Metrics, Stage, Verdict, Warning, units};
 
 use super::settings::Settings;
 use super::trial::Outcome;
@@ -71,10 +71,15 @@ fn objection(outcome: &Outcome, oracle: &Oracle, settings: &Settings) -> Option<
 /// its end, and answered by its end or so long after it as the requests of its first tenth took
 /// (their p99, or their longest where there are few): where that is not enough, the backlog grew.
 fn not_offered(load: &LoadReport, settings: &Settings) -> Option<String> {
+    let offered = settings.rate.map(units::count);
     if load.accepted_in_span == 0 {
-        return Some("no request was answered within the span".to_owned());
+        let nothing = "no request was answered within the span";
+        return Some(match offered {
+            Some(rate) => format!("{nothing}, at {rate} requests/s offered; choose a lower rate"),
+            None => nothing.to_owned(),
+        });
     }
-    let rate = settings.rate?;
+    let offered = offered?;
     let intended = load.intended as f64;
     let least = OFFERED_MIN * intended - ENDS.min(ENDS_SHARE * intended);
     let allowed_ns = load.early.quantile(0.99).or(load.early.max()).unwrap_or(0);
@@ -82,11 +87,11 @@ fn not_offered(load: &LoadReport, settings: &Settings) -> Option<String> {
     if load.sent as f64 >= least && answered as f64 >= least {
         return None;
     }
-    let per_s = |count: u64| count as f64 / load.span.as_secs_f64();
+    let per_s = |count: u64| units::count(count as f64 / load.span.as_secs_f64());
     let (sent, answered) = (per_s(load.sent), per_s(answered));
     Some(format!(
-        "{rate:.0} requests/s were to be offered: {sent:.0}/s were sent and {answered:.0}/s \
-         answered, below 99 %; choose a lower rate"
+        "{offered} requests/s were to be offered: of those due within the span {sent}/s were sent \
+         and {answered}/s answered, below 99 %; choose a lower rate"
     ))
 }
 

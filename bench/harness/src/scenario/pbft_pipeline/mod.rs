@@ -38,6 +38,7 @@ const METRICS: &[MetricSpec] = &[
     metric("pace_us", "a fixed piece of work beside the run: 16 signatures in one equation"),
     metric("pace_slowdown", "how many times as much that is as at the best pace around the run"),
     metric("yardstick_share", "limit_share with ed25519-dalek's batch verification as floor"),
+    metric("generator_cpu_us_per_tx", "of cpu_us_per_tx, what the load generator used"),
     metric("response_time_ns_p50", "median time from the intended send to f + 1 replies"),
     metric("response_time_ns_p99", "99 % are faster"),
     metric("service_time_ns_p50", "median time from the real send to f + 1 replies"),
@@ -50,6 +51,8 @@ const METRICS: &[MetricSpec] = &[
     metric("completed", "of these, answered by the end of the cool-down"),
     metric("dropped", "sent and never answered"),
     metric("rejected_requests", "requests that replicas refused for their proof"),
+    metric("sent_invalid", "requests whose proof was spoilt on purpose"),
+    metric("retransmitted", "requests sent to all after a timeout"),
     metric("duplicates", "replies of replicas that had answered already"),
     metric("reads_unordered_share", "transactions that were reads answered without an order"),
     metric("tentative_share", "transactions whose result was taken before it was committed"),
@@ -102,7 +105,8 @@ impl Scenario for PbftPipeline {
         let mut bench = FloorBench::new(shape, PROTOCOL, settings.seed);
         let before = measure(&mut bench)?;
         let workload = Arc::new(workload);
-        Ok(Box::new(PipelineSession { settings, workload, bench, before, trials: Vec::new() }))
+        let (trials, cut) = (Vec::new(), false);
+        Ok(Box::new(PipelineSession { settings, workload, bench, before, trials, cut }))
     }
 }
 
@@ -112,6 +116,8 @@ struct PipelineSession {
     bench: FloorBench,
     before: RelativeFloor,
     trials: Vec<Spent>,
+    /// Whether the run was ended before its time.
+    cut: bool,
 }
 
 /// What one trial's transactions cost, and at which pace.
@@ -132,22 +138,26 @@ impl Session for PipelineSession {
         let live = self.settings.live();
         let least_us = self.settings.floor(self.before.least()).cpu_us_per_tx(live);
         let plan = self.settings.plan(Arc::clone(&self.workload), seed);
-        let outcome = trial::run(&self.settings, &plan, seed, span, least_us, control)?;
-        let measured = figures::measured(outcome, &self.settings);
+        let outcome = trial::run(&self.settings, &plan, seed, span, least_us, control);
+        self.cut = control.interrupted();
+        let measured = figures::measured(outcome?, &self.settings);
         let of = |name| measured.metrics.get(name);
         self.trials.push(Spent { cpu_us: of("cpu_us_per_tx"), pace_us: of("pace_us") });
         Ok(measured)
     }
 
     fn finish(&mut self, metrics: &mut Metrics) -> Result<Closing, RunError> {
-        let after = measure(&mut self.bench)?;
+        // Whoever interrupts a run does not wait for another floor: its shares are not quoted.
+        let after = if self.cut { self.before } else { measure(&mut self.bench)? };
         self.shares(&self.before.mean(&after), metrics);
         let of = |floor: &RelativeFloor| self.settings.floor(floor.at(self.before.pace_us));
         let drift = of(&self.before).drift(&of(&after), self.settings.live());
         let signed = self.settings.cluster.client_auth == ClientAuthKind::Signature;
+        let mut warnings = missing_shares(metrics, signed);
+        warnings.extend(self.settings.without_effect(&self.workload));
         Ok(Closing {
             objection: (drift > FLOOR_DRIFT_MAX).then(|| drifted(drift)),
-            warnings: missing_shares(metrics, signed),
+            warnings,
             ..Closing::default()
         })
     }

@@ -9,6 +9,7 @@ use quorumark_consensus::request::BATCH_REQUESTS_MAX;
 use quorumark_consensus::{Committee, Instant};
 use quorumark_pipeline::{Checked, ClientAuthKind, ClusterConfig, ConfigError, Pinning, Transport};
 use quorumark_primitives::signed::VerifyPath;
+use quorumark_report::Warning;
 
 use crate::environment::cores;
 use crate::floor::{Floor, Replicas};
@@ -248,6 +249,16 @@ impl Settings {
     pub(super) fn workload(&self) -> Workload {
         Workload::named(self.workload, self.payload, self.seed)
             .expect("the parameter's words are the workloads' names")
+    }
+
+    /// Says so when `read_only` was asked for, and clients of `workload` read nothing.
+    pub(super) fn without_effect(&self, workload: &Workload) -> Option<Warning> {
+        let idle = self.cluster.engine.read_only && !workload.has_reads();
+        idle.then(|| {
+            let name = self.workload;
+            let cause = format!("read_only=true, and workload={name} has no read to answer so");
+            Warning::new("no-reads", cause, "choose one with reads, such as workload=ycsb-a")
+        })
     }
 
     pub(super) fn plan(&self, workload: Arc<Workload>, seed: u64) -> Plan {

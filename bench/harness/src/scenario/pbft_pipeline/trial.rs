@@ -16,7 +16,7 @@ use quorumark_pipeline::{
 use super::settings::{PrimaryStop, Settings};
 use crate::allocations;
 use crate::contention::Contention;
-use crate::load::{ClusterPort, Generator, LoadConfig, LoadReport, Pool, Requests};
+use crate::load::{ClusterPort, Generator, LoadConfig, LoadReport, Loop, Pool, Requests};
 use crate::oracle::{
     Findings, Oracle, OracleThread, OracleTime, SendTimes, Sightings, Watched, Window,
 };
@@ -98,6 +98,9 @@ pub(super) fn run(
     let keys = ClusterKeys::new(&config, PROTOCOL);
     let most = settings.requests_max(span, least_us);
     let pool = signed(plan, &keys, config.client_auth, most, control);
+    if control.interrupted() {
+        return Err(RunError::Interrupted);
+    }
     let pool_bytes = pool.bytes();
     let requests = Requests::new(plan.clone(), config.client_auth, pool, clients(&keys, plan));
 
@@ -114,37 +117,21 @@ pub(super) fn run(
     let begin = start + settings.warmup;
     let window = Window { start: begin, end: begin + span };
     let sends = Arc::new(SendTimes::default());
-    let watched = Watched {
-        replicas: config.replicas,
-        live: settings.live().live,
-        stopping: settings.stop.map(|_| FIRST_PRIMARY),
-        context: keys.context(),
-        directory: Arc::clone(keys.directory()),
-    };
-    let oracle = Oracle::new(watched, plan.clone(), Arc::clone(&sends), window);
+    let oracle = Oracle::new(watched(settings, &keys), plan.clone(), Arc::clone(&sends), window);
     let sightings = oracle.sightings();
     let oracle = OracleThread::start(oracle, observed).map_err(|error| failed("oracle", &error))?;
-    let load = LoadConfig {
-        committee: settings.committee(),
-        pace: settings.pace(start, seed),
-        window,
-        retransmit_timeout: settings.retransmit_timeout,
-        drain_max: DRAIN_MAX,
-        client_window: config.engine.client_window,
-        client_to_all: settings.client_to_all,
-        read_only: settings.cluster.engine.read_only,
-    };
     let interrupt = Arc::new(AtomicBool::new(false));
+    let load = load(settings, settings.pace(start, seed), window);
     let generator = Generator::new(load, requests, sends, Arc::clone(&interrupt));
     let loader = Loader::start(generator, port)?;
-    let watched = watch(&mut cluster, settings, &sightings, window, control);
+    let watch = watch(&mut cluster, settings, &sightings, window, control);
     interrupt.store(control.interrupted(), Ordering::Relaxed);
     let load = loader.finish();
     let settled = load.as_ref().is_ok_and(|load| settle(&cluster, settings, load));
     // A dead replica is why a load failed: it is told first.
     let cluster = cluster.stop().map_err(|error| failed("the cluster", &error))?;
     let load = load?;
-    let Watch { spent, cpu_share, pace_us, allocations, change } = watched?;
+    let Watch { spent, cpu_share, pace_us, allocations, change } = watch?;
     let (findings, oracle_time) = oracle.finish(&load.requests);
     Ok(Outcome {
         load,
@@ -161,6 +148,32 @@ pub(super) fn run(
     })
 }
 
+/// Whom the oracle watches, and what it holds their certificates against.
+fn watched(settings: &Settings, keys: &ClusterKeys) -> Watched {
+    Watched {
+        replicas: settings.cluster.replicas,
+        live: settings.live().live,
+        stopping: settings.stop.map(|_| FIRST_PRIMARY),
+        context: keys.context(),
+        directory: Arc::clone(keys.directory()),
+    }
+}
+
+/// What the generator does: requests at this pace, recorded within the window.
+fn load(settings: &Settings, pace: Loop, window: Window) -> LoadConfig {
+    let engine = &settings.cluster.engine;
+    LoadConfig {
+        committee: settings.committee(),
+        pace,
+        window,
+        retransmit_timeout: settings.retransmit_timeout,
+        drain_max: DRAIN_MAX,
+        client_window: engine.client_window,
+        client_to_all: settings.client_to_all,
+        read_only: engine.read_only,
+    }
+}
+
 /// The requests that are signed beforehand: `most` where clients sign, none otherwise.
 fn signed(
     plan: &Plan,
@@ -172,7 +185,7 @@ fn signed(
     match auth {
         ClientAuthKind::Signature => {
             control.progress.phase(Phase::Sign { requests: most });
-            Pool::signed(plan, keys, most)
+            Pool::signed_until(plan, keys, most, || control.interrupted())
         }
         ClientAuthKind::Mac | ClientAuthKind::None => Pool::signed(plan, keys, 0),
     }

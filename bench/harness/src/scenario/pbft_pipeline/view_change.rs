@@ -172,7 +172,8 @@ impl Session for ChangeSession {
     }
 
     fn finish(&mut self, _: &mut Metrics) -> Result<Closing, RunError> {
-        Ok(Closing::default())
+        let warnings = self.settings.without_effect(&self.workload).into_iter().collect();
+        Ok(Closing { warnings, ..Closing::default() })
     }
 }
 
