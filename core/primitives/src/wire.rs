@@ -8,7 +8,7 @@
 //! The codec is our own because byte strings are decoded as views of the received frame
 //! ([`Reader::bytes`]): the field's derive-based codecs copy them.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use thiserror::Error;
 
 use crate::Digest;
@@ -127,9 +127,9 @@ impl Reader {
     /// # Errors
     /// [`WireError::Truncated`].
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
-        let bytes = self.take(N)?;
-        let mut array = [0; N];
-        array.copy_from_slice(&bytes);
+        let missing = || WireError::Truncated { missing: N - self.rest.len() };
+        let array = *self.rest.first_chunk::<N>().ok_or_else(missing)?;
+        self.rest.advance(N);
         Ok(array)
     }
 

@@ -105,15 +105,15 @@ pub fn one(
     let words = scenario.expect.checks.iter().map(String::as_str);
     let set = CheckSet::from_words(words).expect("the scenario was checked");
     let mut checks = None;
-    let ran = run::run(&scenario, template.sha256(), setting.events_max, |event| {
-        if let Fact::Begun(header) = &event.fact {
+    let ran = run::run(&scenario, template.sha256(), setting.events_max, |events| {
+        if let Some(Event { fact: Fact::Begun(header), .. }) = events.first() {
             let header = header.as_ref().clone();
             checks = Some(Checks::new(set, header, signatures(&scenario)));
         }
         if let Some(checks) = &mut checks {
-            checks.observe(event);
+            checks.observe_all(events);
         }
-        observer(event);
+        events.iter().for_each(&mut observer);
     });
     let report = checks.expect("a trace begins with its header").finish();
     let about = About {

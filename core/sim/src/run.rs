@@ -20,18 +20,19 @@ pub struct Ran {
     pub trace_hash: Digest,
 }
 
-/// Runs a scenario to its end, or until `events_max` things have happened; each event of its trace
-/// goes to `observer`. The same scenario and seed give the same trace, in every build.
+/// Runs a scenario to its end, or until `events_max` things have happened; the events of its trace
+/// go to `observer`, in order, stretch by stretch. The same scenario and seed give the same trace, in
+/// every build.
 pub fn run(
     scenario: &Scenario,
     scenario_digest: Digest,
     events_max: u64,
-    mut observer: impl FnMut(&Event),
+    mut observer: impl FnMut(&[Event]),
 ) -> Ran {
     let mut hash = TraceHash::new();
-    let mut sink = |event: &Event| {
-        hash.absorb(event);
-        observer(event);
+    let mut sink = |events: &[Event]| {
+        events.iter().for_each(|event| hash.absorb(event));
+        observer(events);
     };
     let world = World::new(scenario, scenario_digest, &mut sink);
     let (summary, cause) = world.run(events_max);

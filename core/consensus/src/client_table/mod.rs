@@ -10,6 +10,7 @@
 //! written and dropped when the window has passed them; while checkpoints are kept, what was
 //! executed since the oldest of them is dropped only with it.
 
+mod pieces;
 mod record;
 mod snapshot;
 
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use quorumark_primitives::Digest;
 use quorumark_primitives::merkle::{self, Rule};
 
+pub use self::pieces::Pieces;
 use self::record::{Entry, Record};
 use self::snapshot::Kept;
 pub use self::snapshot::digest_of;

@@ -9,11 +9,14 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::hash::Sha256;
 use quorumark_primitives::wire::{Decode, Encode, Reader, WireError, encode_bytes};
 
+use super::pieces::Piecing;
 use crate::request::RESULT_BYTES_MAX;
 use crate::types::{ClientId, Seq};
 
 /// Timestamps a page covers; a checkpoint hashes again only the pages written since the last.
 const PAGE: u64 = 64;
+/// What stands before the result of an entry: timestamp, sequence number, length.
+const ENTRY_BYTES: usize = size_of::<u64>() + size_of::<u64>() + size_of::<u32>();
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Entry {
@@ -186,20 +189,14 @@ impl Record {
     }
 
     /// Appends the record as it was at a kept checkpoint, if that knew the client.
-    pub(super) fn encode_at(&self, client: ClientId, seq: Seq, window: u64, out: &mut Vec<u8>) {
+    pub(super) fn encode_at(&self, client: ClientId, seq: Seq, window: u64, out: &mut Piecing) {
         let Some(highest) = self.highest_at(seq) else { return };
         self.encode_span(client, highest, window, seq, out);
     }
 
     /// Appends the record as it is.
-    pub(super) fn encode_now(&self, client: ClientId, window: u64, out: &mut Vec<u8>) {
+    pub(super) fn encode_now(&self, client: ClientId, window: u64, out: &mut Piecing) {
         self.encode_span(client, self.highest, window, Seq(u64::MAX), out);
-    }
-
-    /// About how many bytes its encoding takes: its pages, as if each were like one that is full.
-    pub(super) fn size_hint(&self) -> usize {
-        let block = self.pages.values().find_map(|page| page.block.as_ref());
-        block.map_or(0, |block| block.bytes.len() * self.pages.len())
     }
 
     fn encode_span(
@@ -208,18 +205,18 @@ impl Record {
         highest: u64,
         window: u64,
         up_to: Seq,
-        out: &mut Vec<u8>,
+        out: &mut Piecing,
     ) {
         let span = Span { low: window_low(highest, window), highest, up_to };
-        client.encode(out);
-        highest.encode(out);
+        client.encode(out.own());
+        highest.encode(out.own());
         let pages = || self.pages.range(span.low / PAGE..=span.highest / PAGE);
         let count = pages().map(|(number, page)| page.count(*number, span)).sum::<usize>();
-        (count as u32).encode(out);
+        (count as u32).encode(out.own());
         for (number, page) in pages() {
             match page.whole(*number, span) {
-                Some(block) => out.extend_from_slice(&block.bytes),
-                None => page.encode(*number, span, out),
+                Some(block) => out.share(&block.bytes),
+                None => page.encode(*number, span, out.own()),
             }
         }
     }
@@ -281,8 +278,7 @@ impl Page {
         let (mut end, mut last) = (0, Seq(0));
         for entry in &mut self.entries {
             let Entry::Done(seq, result) = entry else { continue };
-            // Timestamp, sequence number, length, result.
-            let start = end + size_of::<u64>() + size_of::<u64>() + size_of::<u32>();
+            let start = end + ENTRY_BYTES;
             end = start + result.len();
             debug_assert_eq!(bytes.get(start..end), Some(&result[..]), "a view of the same bytes");
             *result = bytes.slice(start..end);
@@ -306,6 +302,9 @@ impl Page {
     }
 
     fn encode(&self, number: u64, span: Span, out: &mut Vec<u8>) {
+        out.reserve(
+            self.entries(number, span).map(|(.., result)| ENTRY_BYTES + result.len()).sum(),
+        );
         for (timestamp, seq, result) in self.entries(number, span) {
             timestamp.encode(out);
             seq.encode(out);

@@ -10,6 +10,7 @@ use quorumark_primitives::merkle::{self, Rule};
 use quorumark_primitives::wire::{Reader, WireError};
 
 use super::ClientTable;
+use super::pieces::{Pieces, Piecing};
 use super::record::Record;
 use crate::parts::{Cut, StateRoot};
 use crate::types::{ClientId, Seq};
@@ -58,34 +59,37 @@ impl ClientTable {
         self.kept.get(&seq)?.state
     }
 
-    /// Every part of a kept checkpoint, in order: the whole table, for a journal.
-    pub fn parts(&self, seq: Seq) -> Vec<Bytes> {
-        (0..).map_while(|nth| self.part(seq, nth)).collect()
+    /// Every part of a kept checkpoint, in order: the whole table, for a journal. Shares with this
+    /// table what changes no more: most of it.
+    pub fn parts(&self, seq: Seq) -> Vec<Pieces> {
+        (0..).map_while(|nth| self.pieces(seq, nth)).collect()
     }
 
     /// One part of a kept checkpoint: its records, one after the other.
     pub fn part(&self, seq: Seq, nth: u32) -> Option<Bytes> {
+        self.pieces(seq, nth).map(|part| part.joined())
+    }
+
+    fn pieces(&self, seq: Seq, nth: u32) -> Option<Pieces> {
         let cut = Cut::new(self.state_at(seq)?.leaves)?;
         if nth >= cut.parts() {
             return None;
         }
         let known = self.records.iter().filter(|(_, record)| record.highest_at(seq).is_some());
-        let here = places(known, cut, nth);
-        let size = here.clone().map(|(_, record)| record.size_hint()).sum();
-        let mut part = Vec::with_capacity(size);
-        for (client, record) in here {
+        let mut part = Piecing::default();
+        for (client, record) in places(known, cut, nth) {
             record.encode_at(*client, seq, self.window, &mut part);
         }
-        Some(Bytes::from(part))
+        Some(part.finish())
     }
 
     /// One part of the present table.
     fn present_part(&self, cut: Cut, nth: u32) -> Bytes {
-        let mut part = Vec::new();
+        let mut part = Piecing::default();
         for (client, record) in places(self.records.iter(), cut, nth) {
             record.encode_now(*client, self.window, &mut part);
         }
-        Bytes::from(part)
+        part.finish().joined()
     }
 
     /// Keeps the checkpoints from `from` on, and `leased`; lets go of the others, and of what it

@@ -3,14 +3,14 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
 use quorumark_primitives::signed::Signed;
-use quorumark_primitives::wire::{Encode, encode_bytes};
+use quorumark_primitives::wire::Encode;
 
 use super::certificate::{CheckpointCertificate, PreparedCertificate};
 use super::message::Message;
 use super::statement::PrePrepare;
 use super::view_message::{NewView, ViewChange};
+use crate::client_table::Pieces;
 use crate::engine::{Outbox, Output, Position, Vocabulary};
 use crate::parts::StateRoot;
 use crate::request::Batch;
@@ -52,7 +52,7 @@ pub struct StableRecord {
     /// What the client table is.
     pub clients: StateRoot,
     /// The client table, in parts.
-    pub parts: Vec<Bytes>,
+    pub parts: Vec<Pieces>,
 }
 
 impl Record {
@@ -147,7 +147,7 @@ impl Encode for Record {
                 application.encode(out);
                 clients.encode(out);
                 (parts.len() as u32).encode(out);
-                parts.iter().for_each(|part| encode_bytes(part, out));
+                parts.iter().for_each(|part| part.encode(out));
             }
         }
     }

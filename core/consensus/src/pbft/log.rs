@@ -353,12 +353,15 @@ pub(super) struct Log {
     /// The slot at the front is that of `forgotten + 1`.
     forgotten: Seq,
     slots: VecDeque<Slot>,
+    /// The highest slot that was lent to be changed: nothing is known of any above it, and looking
+    /// at them all would fetch most of the log from memory.
+    lent: Seq,
 }
 
 impl Log {
     pub(super) fn new(n: usize, window: u64) -> Log {
         let slots = (0..3 * window).map(|_| Slot::new(n)).collect();
-        Log { low: Seq(0), window, forgotten: Seq(0), slots }
+        Log { low: Seq(0), window, forgotten: Seq(0), slots, lent: Seq(0) }
     }
 
     /// h, the low watermark: the last stable checkpoint.
@@ -386,8 +389,15 @@ impl Log {
     }
 
     pub(super) fn slot_mut(&mut self, seq: Seq) -> Option<&mut Slot> {
-        let index = self.index(seq)?;
-        self.slots.get_mut(index)
+        let slot = self.slots.get_mut(self.index(seq)?)?;
+        self.lent = self.lent.max(seq);
+        Some(slot)
+    }
+
+    /// How many slots, from the first, something may be known of.
+    fn lent_slots(&self) -> usize {
+        let lent = usize::try_from(self.lent.0.saturating_sub(self.forgotten.0));
+        lent.map_or(self.slots.len(), |lent| lent.min(self.slots.len()))
     }
 
     /// Every slot that is kept, lowest first, with its sequence number.
@@ -395,9 +405,11 @@ impl Log {
         self.slots.iter().zip(self.forgotten.0 + 1..).map(|(slot, seq)| (Seq(seq), slot))
     }
 
-    /// As [`Log::slots`], to change them.
+    /// As [`Log::slots`], to change them; only those that something may be known of.
     pub(super) fn slots_mut(&mut self) -> impl Iterator<Item = (Seq, &mut Slot)> {
-        self.slots.iter_mut().zip(self.forgotten.0 + 1..).map(|(slot, seq)| (Seq(seq), slot))
+        let lent = self.lent_slots();
+        let slots = self.slots.range_mut(..lent).zip(self.forgotten.0 + 1..);
+        slots.map(|(slot, seq)| (Seq(seq), slot))
     }
 
     fn index(&self, seq: Seq) -> Option<usize> {
@@ -431,12 +443,12 @@ impl Log {
 
     /// Slots of which anything is known.
     pub(super) fn touched(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.is_touched()).count()
+        self.slots.range(..self.lent_slots()).filter(|slot| slot.is_touched()).count()
     }
 
     /// The highest sequence number that anything is known of.
     pub(super) fn last_heard(&self) -> Seq {
-        let heard = self.slots.iter().rposition(Slot::is_touched);
+        let heard = self.slots.range(..self.lent_slots()).rposition(Slot::is_touched);
         Seq(self.forgotten.0 + heard.map_or(0, |place| place as u64 + 1))
     }
 }

@@ -30,7 +30,7 @@ use super::rejoin::Rejoin;
 use super::replica::Pbft;
 use super::statement::{Commit, PrePrepare, Prepare, ViewPhase};
 use super::view_message::{NewView, ViewChange};
-use crate::client_table::ClientTable;
+use crate::client_table::{ClientTable, Pieces};
 use crate::engine::Outbox;
 use crate::request::{Authentic, Batch};
 use crate::types::{Seq, View};
@@ -85,7 +85,7 @@ impl Pbft {
     fn recover_stable(&mut self, stable: &StableRecord) {
         let StableRecord { certificate, application, clients, parts } = stable;
         let empty = ClientTable::new(self.config.clients_max, self.config.client_window);
-        let parts = (0..).zip(parts.iter().cloned()).collect();
+        let parts = (0..).zip(parts.iter().map(Pieces::joined)).collect();
         let table = empty.restored(certificate.seq, *clients, &parts);
         self.clients = table.expect("a client table is read back as it was written");
         self.stand_at(certificate, *application);

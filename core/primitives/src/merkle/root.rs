@@ -16,6 +16,9 @@ const BLOCK_LEVELS: u32 = 9;
 /// Nodes that are reduced to one at once: 16 KiB, and 12 KiB of scratch.
 pub(super) const BLOCK: usize = 1 << BLOCK_LEVELS;
 
+/// Nodes that are reduced with a scratch of their own, which is cleared in no time.
+const SMALL: usize = 16;
+
 /// The root of the tree over `leaves`, which are leaf hashes; without any,
 /// [`Rule::empty_root`].
 pub fn root(rule: Rule, leaves: &[Digest]) -> Digest {
@@ -115,8 +118,23 @@ impl<'a> Reduction<'a> {
 
     fn subtree(&self, nodes: &[Digest], levels: u32) -> Digest {
         assert!((1..=BLOCK).contains(&nodes.len()), "a block has 1 to {BLOCK} nodes");
+        if nodes.len() <= SMALL {
+            // Most trees of a checkpoint are a few nodes: clearing a block would cost them more.
+            let mut scratch = ([Digest::ZERO; SMALL / 2], [Digest::ZERO; SMALL / 4]);
+            return self.reduce(nodes, levels, &mut scratch.0, &mut scratch.1);
+        }
         let mut scratch = ([Digest::ZERO; BLOCK / 2], [Digest::ZERO; BLOCK / 4]);
-        let (mut from, mut to) = (&mut scratch.0[..], &mut scratch.1[..]);
+        self.reduce(nodes, levels, &mut scratch.0, &mut scratch.1)
+    }
+
+    /// The node `levels` above `nodes`; `from` and `to` hold half of these, and a quarter.
+    fn reduce<'s>(
+        &self,
+        nodes: &[Digest],
+        levels: u32,
+        mut from: &'s mut [Digest],
+        mut to: &'s mut [Digest],
+    ) -> Digest {
         if levels == 0 {
             return nodes[0];
         }

@@ -27,6 +27,7 @@ pub(super) struct CatchUp {
 struct Place {
     executed: Seq,
     restarted: Instant,
+    down: bool,
 }
 
 /// A stable checkpoint that has to be reached.
@@ -43,6 +44,11 @@ struct Target {
 
 impl Checker for CatchUp {
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
+        match &seen.event.fact {
+            Fact::Crashed(it) => self.place(it.replica).down = true,
+            Fact::Restarted(it) => self.place(it.replica).down = false,
+            _ => {}
+        }
         self.decide(run, seen.event.at, found);
         match &seen.event.fact {
             Fact::Executed(it) if !it.tentative => {
@@ -52,7 +58,7 @@ impl Checker for CatchUp {
             Fact::TransferFinished(it) => self.place(it.replica).executed = it.seq,
             Fact::Restarted(it) => {
                 let restarted = seen.event.at;
-                *self.place(it.replica) = Place { executed: it.executed, restarted };
+                *self.place(it.replica) = Place { executed: it.executed, restarted, down: false };
                 if run.is_honest(it.replica) && self.highest > Seq(0) {
                     self.aim(Some(it.replica), self.highest, run, seen, found);
                 }
@@ -97,7 +103,7 @@ impl CatchUp {
             for replica in all {
                 let place = self.place(replica).clone();
                 // A replica that came back later has a time of its own.
-                if run.is_down(replica) || place.restarted > target.since {
+                if place.down || place.restarted > target.since {
                     found.skip();
                     continue;
                 }

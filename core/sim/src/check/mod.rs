@@ -74,6 +74,12 @@ pub struct Report {
 trait Checker: core::fmt::Debug {
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings);
 
+    /// As [`Checker::observe`], for a stretch of the trace. What it knows of `run` beside the header
+    /// is that of the stretch's end.
+    fn observe_all(&mut self, run: &mut Run, stretch: &[Seen<'_>], found: &mut Findings) {
+        stretch.iter().for_each(|seen| self.observe(run, seen, found));
+    }
+
     /// Decides what only the end of the trace decides.
     fn finish(&mut self, run: &mut Run, found: &mut Findings) {
         let _ = (run, found);
@@ -94,19 +100,27 @@ impl Checks {
 
     /// Takes the next event of the trace; the first one, [`crate::trace::Fact::Begun`], included.
     pub fn observe(&mut self, event: &Event) {
-        self.line += 1;
-        self.summary.observe(&self.run, event);
-        if event.fact.is_network() {
-            return;
-        }
-        let seen = Seen { line: self.line, event };
-        self.run.follow(event);
-        // A moment is for scenarios to wait for: what it claims is judged by the other facts.
-        if matches!(event.fact, Fact::Reached(_)) {
-            return;
+        self.observe_all(core::slice::from_ref(event));
+    }
+
+    /// Takes the next events of the trace. One checker after the other sees them all: what each
+    /// finds depends on the trace alone, and its code is then called once for many of them.
+    pub fn observe_all(&mut self, events: &[Event]) {
+        let mut stretch = Vec::with_capacity(events.len());
+        for event in events {
+            self.line += 1;
+            self.summary.observe(&self.run, event);
+            if event.fact.is_network() {
+                continue;
+            }
+            self.run.follow(event);
+            // A moment is for scenarios to wait for: what it claims is judged by the other facts.
+            if !matches!(event.fact, Fact::Reached(_)) {
+                stretch.push(Seen { line: self.line, event });
+            }
         }
         for (_, checker, findings) in &mut self.checkers {
-            checker.observe(&mut self.run, &seen, findings);
+            checker.observe_all(&mut self.run, &stretch, findings);
         }
     }
 

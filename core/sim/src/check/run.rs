@@ -16,8 +16,6 @@ pub(super) struct Run {
     pub(super) now: Instant,
     /// Why it ended, once it has.
     pub(super) ended: Option<EndCause>,
-    /// Who is down.
-    down: Vec<bool>,
     /// When an honest replica last began again.
     pub(super) last_restart: Instant,
 }
@@ -39,9 +37,8 @@ impl Run {
     pub(super) fn new(header: Header, signatures: Box<dyn SignatureCheck>) -> Run {
         let honest: Vec<bool> =
             (0..header.replicas).map(|id| header.is_honest(ReplicaId(id))).collect();
-        let down = vec![false; honest.len()];
         let (now, ended, last_restart) = (Instant::START, None, Instant::START);
-        Run { header, signatures, honest, now, ended, down, last_restart }
+        Run { header, signatures, honest, now, ended, last_restart }
     }
 
     /// Replicas, n.
@@ -75,11 +72,6 @@ impl Run {
         ids.filter(|(_, honest)| **honest).map(|(id, _)| id)
     }
 
-    /// Whether a replica is down now.
-    pub(super) fn is_down(&self, replica: ReplicaId) -> bool {
-        self.down.get(usize::from(replica.0)).is_some_and(|down| *down)
-    }
-
     /// The end of the time that liveness allows for what begins at `at`.
     pub(super) fn deadline(&self, at: Instant) -> Instant {
         Instant(at.max(self.header.gst).0.saturating_add(self.header.liveness_bound.0))
@@ -89,21 +81,9 @@ impl Run {
     pub(super) fn follow(&mut self, event: &Event) {
         self.now = event.at;
         match &event.fact {
-            Fact::Crashed(it) => self.set_down(it.replica, true),
-            Fact::Restarted(it) => {
-                self.set_down(it.replica, false);
-                if self.is_honest(it.replica) {
-                    self.last_restart = event.at;
-                }
-            }
+            Fact::Restarted(it) if self.is_honest(it.replica) => self.last_restart = event.at,
             Fact::Ended(it) => self.ended = Some(it.cause),
             _ => {}
-        }
-    }
-
-    fn set_down(&mut self, replica: ReplicaId, to: bool) {
-        if let Some(down) = self.down.get_mut(usize::from(replica.0)) {
-            *down = to;
         }
     }
 }

@@ -80,7 +80,24 @@ pub(super) struct Counting {
     settle: Settle,
     heads: Vec<(Seq, Option<Digest>)>,
     /// The chain after each sequence number, as an honest replica had it first.
-    chains: Ring<Digest>,
+    chains: Ring<Link>,
+}
+
+/// One step of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Link {
+    before: Digest,
+    batch: Digest,
+    after: Digest,
+}
+
+impl Link {
+    fn new(before: Digest, batch: Digest) -> Link {
+        let mut both = [0; 64];
+        both[..32].copy_from_slice(&before.0);
+        both[32..].copy_from_slice(&batch.0);
+        Link { before, batch, after: blake3(&both) }
+    }
 }
 
 impl Counting {
@@ -88,7 +105,8 @@ impl Counting {
         let heads = vec![(Seq(0), Some(Digest::ZERO)); run.n()];
         let mut chains = Ring::new(FACTS_KEPT);
         if let Some(start) = chains.place(0) {
-            *start = Some(Digest::ZERO);
+            let nothing = Digest::ZERO;
+            *start = Some(Link { before: nothing, batch: nothing, after: nothing });
         }
         Counting { summary: Summary::default(), settle: Settle::default(), heads, chains }
     }
@@ -131,7 +149,7 @@ impl Counting {
             _ => {}
         }
         if let Some(it) = self.settle.settled(run, &event.fact) {
-            self.extend(it.replica, it.seq, &it.digest);
+            self.extend(it.replica, it.seq, it.digest);
         }
     }
 
@@ -143,17 +161,23 @@ impl Counting {
         Summary { ledgers, simulated, gst_reached: simulated >= gst, ..self.summary }
     }
 
-    fn extend(&mut self, replica: ReplicaId, seq: Seq, digest: &Digest) {
+    fn extend(&mut self, replica: ReplicaId, seq: Seq, batch: Digest) {
         let Some((head, chain)) = self.heads.get_mut(usize::from(replica.0)) else { return };
         let before = if seq == head.next() { *chain } else { None };
-        (*head, *chain) = (seq, before.map(|before| blake3(&[before.0, digest.0].concat())));
-        if let (Some(after), Some(place)) = (*chain, self.chains.place(seq.0)) {
-            place.get_or_insert(after);
+        (*head, *chain) = (seq, None);
+        let Some(before) = before else { return };
+        // Most replicas take the step that another took before: it is hashed once.
+        let known = self.chains.get(seq.0).copied();
+        let known = known.filter(|link| (link.before, link.batch) == (before, batch));
+        let link = known.unwrap_or_else(|| Link::new(before, batch));
+        *chain = Some(link.after);
+        if let Some(place) = self.chains.place(seq.0) {
+            place.get_or_insert(link);
         }
     }
 
     fn stand(&mut self, replica: ReplicaId, seq: Seq) {
-        let chain = self.chains.get(seq.0).copied();
+        let chain = self.chains.get(seq.0).map(|link| link.after);
         if let Some(head) = self.heads.get_mut(usize::from(replica.0)) {
             *head = (seq, chain);
         }

@@ -186,6 +186,9 @@ impl Clock {
 
     /// The earliest time of the world, not before `now`, at which the clock shows `local`.
     pub(super) fn world(&self, local: Instant, now: u64) -> u64 {
+        if self.drift == 0 {
+            return self.base.0.saturating_add(local.0.saturating_sub(self.base.1)).max(now);
+        }
         let span = i128::from(local.0.saturating_sub(self.base.1));
         let rate = 1_000_000 + i128::from(self.drift);
         let span = (span * 1_000_000 + rate - 1) / rate.max(1);

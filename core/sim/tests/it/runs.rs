@@ -33,14 +33,14 @@ fn bounds(alter: impl Fn(&mut Event)) -> Report {
     let scenario = template.scenario(1).unwrap();
     let set = CheckSet::default().with(Check::Bounds);
     let mut checks = None;
-    run(&scenario, template.sha256(), u64::MAX, |event| {
-        let mut event = event.clone();
-        alter(&mut event);
-        if let Fact::Begun(header) = &event.fact {
+    run(&scenario, template.sha256(), u64::MAX, |events| {
+        let mut events = events.to_vec();
+        events.iter_mut().for_each(&alter);
+        if let Some(Event { fact: Fact::Begun(header), .. }) = events.first() {
             let signatures = Box::new(RealSignatures::new(directory(&scenario)));
             checks = Some(Checks::new(set, header.as_ref().clone(), signatures));
         }
-        checks.as_mut().unwrap().observe(&event);
+        checks.as_mut().unwrap().observe_all(&events);
     });
     checks.unwrap().finish()
 }
