@@ -87,14 +87,14 @@ fn setting(record: &Record, name: &str) -> String {
     value(record, name).map(|value| format!(" {name}={value}")).unwrap_or_default()
 }
 
-/// As the command spells it, which is shorter, or as the configuration holds it.
+/// As the configuration holds it; a number as the command spells it, `200k`, where it does.
 fn value(record: &Record, name: &str) -> Option<String> {
-    let spelt = commanded(record).find(|(known, _)| *known == name);
-    if let Some((_, text)) = spelt.filter(|_| record.config.contains_key(name)) {
-        return Some(text.to_owned());
-    }
     match record.config.get(name) {
         Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => {
+            let spelt = commanded(record).find(|(known, _)| *known == name);
+            Some(spelt.map_or_else(|| number.to_string(), |(_, text)| text.to_owned()))
+        }
         None if name == "seed" => Some(record.seed.to_string()),
         Some(Value::Null) | None => None,
         Some(value) => Some(value.to_string()),

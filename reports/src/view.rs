@@ -16,8 +16,6 @@ const UNSHOWN: [&str; 2] = ["not-measured", "no-signatures"];
 const NAMING: [&str; 2] = ["not-reached", "few-samples"];
 /// The most figures that such a list shows.
 const NAMES_MAX: usize = 3;
-/// Where the record holds the whole list.
-const FIELD: &str = "`warnings`";
 
 /// The metrics that may be shown: all that have a value, or only counts when the run has no result.
 pub fn metrics(record: &Record) -> Table {
@@ -266,7 +264,7 @@ fn brief(mut warning: Warning) -> Warning {
     {
         let count = names.split(", ").count();
         if count > NAMES_MAX {
-            warning.cause = format!("{count} figures ({FIELD} of the record names them): {what}");
+            warning.cause = format!("{count} figures (the record's warnings name them): {what}");
         }
     }
     warning

@@ -46,8 +46,8 @@ impl OutFolder {
         OutFolder::made(path.to_owned(), |path| fs::create_dir_all(path))
     }
 
-    /// `path`, or the first of `path-2`, `path-3`, .. that nobody has: two runs may begin within one
-    /// second.
+    /// `path`, or the first of `path-2`, `path-3`, .. that nobody has: two runs may begin within
+    /// one second.
     ///
     /// # Errors
     /// [`Refused`] when it cannot be made.

@@ -73,7 +73,10 @@ fn spectrum(record: &Record) -> Option<Chart> {
         let (x, y): (Vec<f64>, Vec<f64>) =
             inner.map(|&(quantile, ns)| (1.0 / (1.0 - quantile), ns as f64 / factor)).unzip();
         let trace = Scatter::new(x, y).mode(Mode::LinesMarkers).name(label(&spoken(name)));
-        plot.add_trace(trace.line(Line::new().color(*colour)).marker(Marker::new().size(5)));
+        // In a closed loop response and service time are one line: the first shows on both sides.
+        let width = if *colour == LINES[0] { 6.0 } else { 2.0 };
+        let line = Line::new().color(*colour).width(width);
+        plot.add_trace(trace.line(line).marker(Marker::new().size(5)));
     }
     let ticks = (0..7).map(|exponent| 10f64.powi(exponent)).chain([2.0]).collect();
     let texts = ["0", "90", "99", "99.9", "99.99", "99.999", "99.9999", "50"];

@@ -16,9 +16,9 @@ fn own_parts(html: &str) -> String {
 /// The data of the page's charts, in their order.
 fn charts(html: &str) -> Vec<Value> {
     let opening = "type=\"application/json\">";
-    let begin = html.find(opening).unwrap() + opening.len();
-    let end = begin + html[begin..].find("</script>").unwrap();
-    serde_json::from_str(&html[begin..end]).unwrap()
+    let begin = html.find(opening).expect("the charts' data") + opening.len();
+    let end = begin + html[begin..].find("</script>").expect("its end");
+    serde_json::from_str(&html[begin..end]).expect("a list of charts")
 }
 
 fn one(record: &Record, series: &[Point]) -> String {

@@ -171,10 +171,9 @@ fn parameters_that_tell_rows_apart_are_shown() {
 #[test]
 fn a_label_names_what_the_command_sets_and_no_payload_that_a_workload_does_not_take() {
     let mut record = golden();
-    let settings = [("workload", "ycsb-a"), ("read_only", "true"), ("rate", "2000")];
-    for (name, value) in settings {
-        record.config.insert(name.to_owned(), value.into());
-    }
+    record.config.insert("workload".to_owned(), "ycsb-a".into());
+    record.config.insert("read_only".to_owned(), true.into());
+    record.config.insert("rate".to_owned(), 2000.into());
     record.reproduce = "quorumark run pbft/pipeline --replicas 4 --rate 2k --set workload=ycsb-a \
                         --set read_only=true --duration 3s --seed 42"
         .to_owned();
@@ -333,7 +332,7 @@ fn a_long_list_of_figures_is_counted_and_the_record_keeps_it() {
     let cause = |count: usize| format!("{}: left out", names[..count].join(", "));
     record.warnings = vec![Warning::new("not-reached", cause(4), "the verdict says why")];
     let text = terminal::record(&record, Style::default());
-    let counted = "warning: 4 figures (`warnings` of the record names them): left out; the verdict";
+    let counted = "warning: 4 figures (the record's warnings name them): left out; the verdict";
     assert!(text.contains(counted), "{text}");
     assert!(record.to_json().contains("a_per_s, b_per_s, c_ns_p50, d_ns_p99"));
     record.warnings = vec![Warning::new("few-samples", cause(3), "raise --duration")];
