@@ -183,6 +183,19 @@ pub const ROWS: &[Row] = &[
     row("pbft::prepare", &[REPLICAS, numbers("batch_size", &[64], &[1])]),
     row("pbft::commit", &[REPLICAS, numbers("batch_size", &[64], &[1, 512])]),
     row(
+        "view_change::handle",
+        &[
+            numbers("n", &[4], &[7, 31]),
+            numbers("window", &[128], &[]),
+            numbers("prepared", &[64], &[0, 1, 128]),
+        ],
+    ),
+    row(
+        "checkpoint::client_table",
+        &[numbers("clients", &[64], &[4, 1024]), numbers("replies", &[1024], &[64])],
+    ),
+    row("transfer::restore", &[numbers("clients", &[64], &[4, 1024])]),
+    row(
         "pipeline::hand_over",
         &[
             numbers("batch_size", &[1, 8, 64, 512], &[2, 16, 128]),

@@ -9,6 +9,7 @@ mod pbft;
 mod pipeline;
 mod pow;
 mod profiler;
+mod recovery;
 mod rivals;
 mod signature;
 mod suite;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         pow::ROUTINES,
         wire::ROUTINES,
         pbft::ROUTINES,
+        recovery::ROUTINES,
         pipeline::ROUTINES,
     ]);
     if suites != ExitCode::SUCCESS {
