@@ -32,6 +32,9 @@ impl ClientTable {
     /// In debug builds, when a request is executing: a checkpoint is taken when none is.
     pub fn checkpoint(&mut self, seq: Seq) -> StateRoot {
         debug_assert!(!self.is_executing(), "a checkpoint at {seq} with results still to come");
+        // Here alone: which requests are fresh must not depend on which results are back already.
+        let bytes_max = self.limits.client_bytes_max;
+        self.records.values_mut().for_each(|record| record.fit(bytes_max));
         let leaves = self.leaf_hashes();
         let (state, parts) = summary(&leaves);
         self.records.values_mut().for_each(|record| record.mark(seq));
@@ -69,12 +72,12 @@ impl ClientTable {
         if nth >= cut.parts() {
             return None;
         }
-        let known = self.records.iter().filter(|(_, record)| record.highest_at(seq).is_some());
+        let known = self.records.iter().filter(|(_, record)| record.is_known_at(seq));
         let here = places(known, cut, nth);
         let size = here.clone().map(|(_, record)| record.size_hint()).sum();
         let mut part = Vec::with_capacity(size);
         for (client, record) in here {
-            record.encode_at(*client, seq, self.window, &mut part);
+            record.encode_at(*client, seq, &mut part);
         }
         Some(Bytes::from(part))
     }
@@ -83,7 +86,7 @@ impl ClientTable {
     fn present_part(&self, cut: Cut, nth: u32) -> Bytes {
         let mut part = Vec::new();
         for (client, record) in places(self.records.iter(), cut, nth) {
-            record.encode_now(*client, self.window, &mut part);
+            record.encode_now(*client, &mut part);
         }
         Bytes::from(part)
     }
@@ -94,8 +97,7 @@ impl ClientTable {
         self.kept.retain(|seq, _| *seq >= from || Some(*seq) == leased);
         let oldest = leased.map_or(from, |leased| leased.min(from)).max(self.reaches);
         self.reaches = oldest;
-        let window = self.window;
-        self.records.values_mut().for_each(|record| record.retain(oldest, window));
+        self.records.values_mut().for_each(|record| record.retain(oldest));
     }
 
     /// Goes back to the table after `seq`, as if nothing later had been ordered; tells whether it
@@ -105,7 +107,8 @@ impl ClientTable {
             return false;
         }
         self.kept.retain(|kept, _| *kept <= seq);
-        self.records.retain(|_, record| record.rollback(seq));
+        let window = self.limits.window;
+        self.records.retain(|_, record| record.rollback(seq, window));
         true
     }
 
@@ -118,13 +121,13 @@ impl ClientTable {
         parts: &BTreeMap<u32, Bytes>,
     ) -> Option<ClientTable> {
         let cut = Cut::new(state.leaves)?;
-        let mut table = ClientTable::new(self.clients_max, self.window);
+        let mut table = ClientTable::new(self.limits);
         for nth in 0..cut.parts() {
             let present = || self.present_part(cut, nth);
             let part = parts.get(&nth).cloned().unwrap_or_else(present);
-            for (client, record) in read_part(cut, nth, &part, seq, self.window).ok()? {
+            for (client, record) in read_part(cut, nth, &part, seq, self.limits.window).ok()? {
                 let rises = table.records.last_key_value().is_none_or(|(last, _)| *last < client);
-                if !rises || table.records.len() >= self.clients_max {
+                if !rises || table.records.len() >= self.limits.clients_max {
                     return None;
                 }
                 table.records.insert(client, record);
@@ -136,7 +139,7 @@ impl ClientTable {
     }
 
     pub(super) fn leaf_hashes(&mut self) -> Vec<Digest> {
-        let window = self.window;
+        let window = self.limits.window;
         self.records.iter_mut().map(|(client, record)| record.digest(*client, window)).collect()
     }
 
