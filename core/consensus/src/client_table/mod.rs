@@ -1,10 +1,11 @@
 //! The exactly-once table: what each client has had executed, and what it was answered.
 //!
 //! Per client it holds the window `(highest - size, highest]` of timestamps, `highest` being the
-//! largest executed one, or as much of its upper end as [`CLIENT_BYTES_MAX`] allows. Inside the window each timestamp is free, executing or done with its
-//! reply; below it a request is stale; above it a request is new. All moves are made by executions
-//! in order, so equal sequences of executions give equal tables at every replica, and the table's
-//! root is part of the checkpoint digest.
+//! largest executed one, or as much of its upper end as [`CLIENT_BYTES_MAX`] allows. Inside the
+//! window each timestamp is free, executing or done with its reply; below it a request is stale;
+//! above it a request is new. All moves are made by executions in order, and by checkpoints, so
+//! equal sequences of executions give equal tables at every replica, and the table's root is part
+//! of the checkpoint digest.
 //!
 //! Bounds: `clients_max` records of `window / 64 + 2` pages of 64 replies, pages made when first
 //! written and dropped when the window has passed them; while checkpoints are kept, what was

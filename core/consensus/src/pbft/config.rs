@@ -44,7 +44,8 @@ pub struct Config {
     /// Clients that the exactly-once table may hold. Default 65,536.
     pub clients_max: usize,
     /// Timestamps a client's window holds, where their replies are not too long (see
-    /// [`crate::client_table`]), and requests of one client that may wait to be executed. Default 1,024.
+    /// [`crate::client_table`]), and requests of one client that may wait to be executed. Default
+    /// 1,024.
     pub client_window: u64,
     /// How long a replica waits for what is next before it says what it lacks. It doubles up to
     /// sixteen times while nothing comes. Shorter repairs sooner, and repeats more where threads wait
