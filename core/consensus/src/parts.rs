@@ -21,6 +21,11 @@ pub const PARTS_MAX: usize = 1024;
 /// The most leaves of one tree: more than any state here has, and few enough to count in.
 pub const LEAVES_MAX: u64 = 1 << 40;
 
+/// The most bytes of one part of an application's state: whoever fetches it holds it unchecked until
+/// it is whole. An application refuses what would make a part larger, as it is a function of the
+/// state alone; a larger one cannot be transferred. The client table has bounds of its own.
+pub const PART_BYTES_MAX: u64 = 64 << 20;
+
 /// What stands for a whole tree: its root, and the number of leaves, without which the cut into
 /// parts would be the sender's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,44 +32,10 @@ pub const KINDS_MAX: usize = 16;
 
 impl Protocol for pbft::Message {
     const ID: ProtocolId = pbft::PROTOCOL;
-    const KINDS: &'static [&'static str] = &[
-        "request",
-        "pre-prepare",
-        "prepare",
-        "commit",
-        "checkpoint",
-        "status",
-        "view-change",
-        "new-view",
-        "fetch",
-        "body",
-        "committed",
-        "stable",
-        "fetch-state",
-        "state-manifest",
-        "state-slice",
-        "read",
-    ];
+    const KINDS: &'static [&'static str] = &pbft::KINDS;
 
     fn kind(&self) -> usize {
-        match self {
-            pbft::Message::Request(_) => 0,
-            pbft::Message::PrePrepare(..) => 1,
-            pbft::Message::Prepare(_) => 2,
-            pbft::Message::Commit(_) => 3,
-            pbft::Message::Checkpoint(_) => 4,
-            pbft::Message::Status(_) => 5,
-            pbft::Message::ViewChange(_) => 6,
-            pbft::Message::NewView(_) => 7,
-            pbft::Message::Fetch(_) => 8,
-            pbft::Message::Body(_) => 9,
-            pbft::Message::Committed(..) => 10,
-            pbft::Message::Stable(_) => 11,
-            pbft::Message::FetchState(_) => 12,
-            pbft::Message::StateManifest(_) => 13,
-            pbft::Message::StateSlice(_) => 14,
-            pbft::Message::Read(_) => 15,
-        }
+        usize::from(self.tag())
     }
 
     fn sender(&self) -> Option<ReplicaId> {

@@ -11,7 +11,7 @@ mod page;
 mod snapshot;
 
 use bytes::Bytes;
-use quorumark_consensus::parts::StateRoot;
+use quorumark_consensus::parts::{PART_BYTES_MAX, StateRoot};
 use quorumark_consensus::types::{ClientId, Seq};
 use quorumark_primitives::Digest;
 use quorumark_primitives::merkle::{self, Rule, leaf_hash};
@@ -35,13 +35,20 @@ pub const KEYS_MAX: usize = PAGE_KEYS_MEAN * PAGES_MAX;
 /// what the smaller pages save, and the tree takes more memory.
 const PAGE_KEYS_MEAN: usize = 8;
 
+/// What a page takes in a part beside its keys: its length and the number of keys.
+const PAGE_BYTES: usize = 8;
+/// What a key takes in a page beside its value: itself and the value's length.
+const KEY_BYTES: usize = 12;
+
 // State transfer sends pages whole.
-const _: () = assert!(PAGE_KEYS_MAX * (12 + VALUE_BYTES_MAX) < FRAME_BYTES_MAX);
+const _: () = assert!(PAGE_KEYS_MAX * (KEY_BYTES + VALUE_BYTES_MAX) < FRAME_BYTES_MAX);
 
 /// How much a store holds. Equal at all replicas: the state root binds it.
 ///
 /// What does not fit is answered with [`Outcome::Full`] and changes nothing; what is there can
-/// still be read, and overwritten with values that fit.
+/// still be read, and overwritten with values that fit. Nor does anything fit that would make a
+/// part of the state larger than [`PART_BYTES_MAX`], so that every state can be transferred; keys
+/// that are not picked to meet in one part come to that with 16 GiB of values, or more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// The most keys, 1 to [`KEYS_MAX`]; default 2^20. A page that is full ([`PAGE_KEYS_MAX`])
@@ -79,6 +86,12 @@ pub struct KvStore {
     history: History<Undo>,
     keys: usize,
     value_bytes: u64,
+    /// By part, the bytes of its keys and values, as a part has them.
+    part_bytes: Vec<u64>,
+    /// The most of these.
+    part_bytes_max: u64,
+    /// A part is 2 to the power of this pages.
+    part_level: u32,
     executed: Seq,
 }
 
@@ -95,7 +108,11 @@ impl KvStore {
         (keys_max as u64).encode(&mut rules);
         value_bytes_max.encode(&mut rules);
         permissions.encode(&mut rules);
+        let cut = snapshot::cut_of(count);
         KvStore {
+            part_bytes: vec![0; cut.parts() as usize],
+            part_level: cut.level(),
+            part_bytes_max: PART_BYTES_MAX - (PAGE_BYTES << cut.level()) as u64,
             limits,
             permissions,
             pages: std::iter::repeat_with(Page::default).take(count).collect(),
@@ -170,9 +187,14 @@ impl KvStore {
         let value_bytes = self.value_bytes - old_len as u64 + value.len() as u64;
         let no_slot =
             place.is_err() && (self.keys == self.limits.keys_max || page.len() == PAGE_KEYS_MAX);
-        if no_slot || value_bytes > self.limits.value_bytes_max {
+        let part = &mut self.part_bytes[nth >> self.part_level];
+        let key_bytes = place.map_or(KEY_BYTES, |_| 0);
+        let part_bytes = *part - old_len as u64 + (key_bytes + value.len()) as u64;
+        let no_room = value_bytes > self.limits.value_bytes_max || part_bytes > self.part_bytes_max;
+        if no_slot || no_room {
             return Outcome::Full;
         }
+        *part = part_bytes;
         let before = match place {
             Ok(at) => Some(page.replace(at, value)),
             Err(at) => {
@@ -300,6 +322,33 @@ mod tests {
             assert_eq!(leaves.len(), 17);
             assert_eq!(store.root(), merkle::root(Rule::Rfc6962, &leaves));
         }
+    }
+
+    #[test]
+    fn keys_picked_to_meet_in_one_part_cannot_make_it_larger_than_what_is_transferred() {
+        let limits = Limits { keys_max: 1 << 20, value_bytes_max: 1 << 30 };
+        let mut store = KvStore::new(limits, Permissions::default());
+        let mut peer = KvStore::new(limits, Permissions::default());
+        let in_part = 1 << store.part_level;
+        let picked = (0..).filter(|key| mix(*key) as usize & (store.pages.len() - 1) < in_part);
+        let picked: Vec<u64> = picked.take(1025).collect();
+        let long = vec![7; VALUE_BYTES_MAX];
+        let fit = picked.iter().take_while(|key| store.write(**key, &long) == Outcome::Done);
+        assert_eq!(fit.count(), 1023, "64 MiB of values, but for what keys and pages take");
+        assert_eq!(store.write(picked[1024], b"short"), Outcome::Done);
+        store.executed = Seq(1);
+        let state = store.checkpoint(Seq(1));
+        let part = store.part(Seq(1), 0).unwrap();
+        assert!(part.len() as u64 <= PART_BYTES_MAX, "{} bytes", part.len());
+        // Going back and taking over count as writing does.
+        assert_eq!(peer.restore(Seq(1), state, &[(0, part)]), Ok(()));
+        assert_eq!(peer.part_bytes, store.part_bytes);
+        store.history.begin(Seq(2));
+        assert_eq!(store.write(picked[0], b"short"), Outcome::Done);
+        assert_eq!(store.write(picked[1023], &long), Outcome::Done);
+        store.executed = Seq(2);
+        assert_eq!(store.rollback_to(Seq(1)), Ok(()));
+        assert_eq!(peer.part_bytes, store.part_bytes);
     }
 
     #[test]

@@ -11,8 +11,13 @@ use quorumark_consensus::types::Seq;
 use quorumark_primitives::Digest;
 use quorumark_primitives::wire::{Encode, WireError};
 
-use super::{KvStore, Page, Undo, mix};
+use super::{KEY_BYTES, KvStore, Page, Undo, mix};
 use crate::{Application, NotKept, RestoreError};
+
+/// The cut of a store of so many pages.
+pub(super) fn cut_of(pages: usize) -> Cut {
+    Cut::new(pages as u64 + 1).expect("a store has far fewer leaves than a cut can have")
+}
 
 impl KvStore {
     pub(super) fn leaves(&self) -> u64 {
@@ -20,7 +25,7 @@ impl KvStore {
     }
 
     fn cut(&self) -> Cut {
-        Cut::new(self.leaves()).expect("a store has far fewer leaves than a cut can have")
+        cut_of(self.pages.len())
     }
 
     /// The digests of the parts, as of the last root.
@@ -68,6 +73,8 @@ impl KvStore {
             let (keys, bytes) = self.pages[page as usize].undo(key, before);
             self.keys = self.keys.strict_add_signed(keys);
             self.value_bytes = self.value_bytes.strict_add_signed(bytes);
+            let part = &mut self.part_bytes[page as usize >> self.part_level];
+            *part = part.strict_add_signed(bytes + keys as i64 * KEY_BYTES as i64);
             self.tree.mark(page as usize);
         }
         self.executed = seq;
@@ -130,6 +137,9 @@ impl KvStore {
             let mine = &mut self.pages[*nth];
             self.keys = self.keys - mine.len() + page.len();
             self.value_bytes = self.value_bytes - mine.value_bytes() + page.value_bytes();
+            let content = |page: &Page| page.value_bytes() + (page.len() * KEY_BYTES) as u64;
+            let part = &mut self.part_bytes[*nth >> self.part_level];
+            *part = *part - content(mine) + content(page);
             mem::swap(mine, page);
             self.tree.mark(*nth);
         }

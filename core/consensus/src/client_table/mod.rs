@@ -1,10 +1,11 @@
 //! The exactly-once table: what each client has had executed, and what it was answered.
 //!
 //! Per client it holds the window `(highest - size, highest]` of timestamps, `highest` being the
-//! largest executed one. Inside the window each timestamp is free, executing or done with its
-//! reply; below it a request is stale; above it a request is new. All moves are made by executions
-//! in order, so equal sequences of executions give equal tables at every replica, and the table's
-//! root is part of the checkpoint digest.
+//! largest executed one, or as much of its upper end as [`CLIENT_BYTES_MAX`] allows. Inside the
+//! window each timestamp is free, executing or done with its reply; below it a request is stale;
+//! above it a request is new. All moves are made by executions in order, and by checkpoints, so
+//! equal sequences of executions give equal tables at every replica, and the table's root is part
+//! of the checkpoint digest.
 //!
 //! Bounds: `clients_max` records of `window / 64 + 2` pages of 64 replies, pages made when first
 //! written and dropped when the window has passed them; while checkpoints are kept, what was
@@ -21,9 +22,10 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::merkle::{self, Rule};
 
 pub use self::pieces::Pieces;
-use self::record::{Entry, Record};
+use self::record::{ENTRY_BYTES, Entry, HEADER_BYTES, Record};
 use self::snapshot::Kept;
 pub use self::snapshot::digest_of;
+use crate::request::RESULT_BYTES_MAX;
 use crate::types::{ClientId, Seq, Timestamp};
 
 /// What the table says about a request.
@@ -51,25 +53,60 @@ pub struct ClientTable {
     kept: BTreeMap<Seq, Kept>,
     /// The earliest table that can be gone back to.
     reaches: Seq,
-    clients_max: usize,
-    window: u64,
+    limits: Limits,
+}
+
+/// How much a table holds. Equal at all replicas: what is stale depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most clients.
+    pub clients_max: usize,
+    /// The most timestamps of a client's window, at least 1.
+    pub window: u64,
+    /// The most bytes of a client's window at a checkpoint, as a part of a state has them, where it
+    /// holds more than one reply; see [`CLIENT_BYTES_MAX`].
+    pub client_bytes_max: usize,
+}
+
+/// What a client's window takes at most, as every cluster has it: 64 replies of 64 KiB.
+///
+/// A client chooses what it is answered, and a table that a client can make as large as it likes
+/// could not be transferred. So the window has its size in bytes too: at each checkpoint its low
+/// end rises until the rest fits, and what is below is stale. That a checkpoint does it, when no
+/// result is outstanding, makes it the same at every replica, however fast its results come back.
+/// Only a client that has more than that in answers outstanding can lose any.
+pub const CLIENT_BYTES_MAX: usize = 4 << 20;
+
+// One reply is always kept, however long it is: the bound holds with it.
+const _: () = assert!(RESULT_BYTES_MAX + ENTRY_BYTES <= CLIENT_BYTES_MAX);
+
+/// The most bytes of a part that holds so many clients.
+pub fn part_bytes_max(clients: u64) -> u64 {
+    clients.saturating_mul((HEADER_BYTES + CLIENT_BYTES_MAX) as u64)
+}
+
+impl Limits {
+    /// Limits of so many clients and timestamps, and [`CLIENT_BYTES_MAX`].
+    pub fn new(clients_max: usize, window: u64) -> Limits {
+        Limits { clients_max, window, client_bytes_max: CLIENT_BYTES_MAX }
+    }
 }
 
 impl ClientTable {
-    /// An empty table for at most `clients_max` clients with `window` timestamps each.
+    /// An empty table.
     ///
     /// # Panics
-    /// When `window` is 0.
-    pub fn new(clients_max: usize, window: u64) -> ClientTable {
-        assert!(window > 0, "a client's window holds at least one timestamp");
+    /// When a window is of no timestamp.
+    pub fn new(limits: Limits) -> ClientTable {
+        assert!(limits.window > 0, "a client's window holds at least one timestamp");
         let (records, kept) = (BTreeMap::new(), BTreeMap::from([(Seq(0), Kept::default())]));
-        ClientTable { records, kept, reaches: Seq(0), clients_max, window }
+        ClientTable { records, kept, reaches: Seq(0), limits }
     }
 
     /// What is known of a request.
     pub fn standing(&self, client: ClientId, timestamp: Timestamp) -> Standing {
         let Some(record) = self.records.get(&client) else {
-            return if self.records.len() < self.clients_max {
+            return if self.records.len() < self.limits.clients_max {
                 Standing::Fresh
             } else {
                 Standing::Stale
@@ -78,7 +115,7 @@ impl ClientTable {
         if timestamp.0 > record.highest {
             return Standing::Fresh;
         }
-        if record.highest - timestamp.0 >= self.window {
+        if timestamp.0 < record.low {
             return Standing::Stale;
         }
         match record.entry(timestamp.0) {
@@ -99,12 +136,10 @@ impl ClientTable {
             return false;
         }
         let record = self.records.entry(client).or_default();
-        if timestamp.0 > record.highest {
-            record.highest = timestamp.0;
-        }
+        record.extend_to(timestamp.0, self.limits.window);
         record.set(timestamp.0, Entry::Executing);
         debug_assert!(
-            self.records.len() <= self.clients_max,
+            self.records.len() <= self.limits.clients_max,
             "more clients than the table's bound"
         );
         true
@@ -112,17 +147,19 @@ impl ClientTable {
 
     /// Keeps the result of a request that [`ClientTable::begin`] marked.
     ///
-    /// A result whose timestamp has meanwhile left the window is not kept: it is stale by now.
+    /// One whose timestamp has meanwhile left the window is stale: its result is there for who goes
+    /// back to before that, and for nobody else.
     ///
     /// # Panics
     /// When the request was not executing: results come back once, for what was handed out.
     pub fn finish(&mut self, client: ClientId, timestamp: Timestamp, seq: Seq, result: Bytes) {
         match self.standing(client, timestamp) {
-            Standing::Executing => {
-                let record = self.records.get_mut(&client).expect("a standing has a record");
-                record.set(timestamp.0, Entry::Done(seq, result));
+            Standing::Executing | Standing::Stale => {
+                let Some(record) = self.records.get_mut(&client) else { return };
+                if record.entry(timestamp.0) == Some(&Entry::Executing) {
+                    record.set(timestamp.0, Entry::Done(seq, result));
+                }
             }
-            Standing::Stale => {}
             standing => panic_on(standing, client, timestamp),
         }
     }
@@ -164,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_repeat_inside_the_window_gets_its_reply_and_below_it_is_stale() {
-        let mut table = ClientTable::new(4, 100);
+        let mut table = ClientTable::new(Limits::new(4, 100));
         (1..=150).for_each(|timestamp| done(&mut table, timestamp));
         for timestamp in 1..=150 {
             let standing = table.standing(CLIENT, Timestamp(timestamp));
@@ -180,7 +217,7 @@ mod tests {
 
     #[test]
     fn requests_in_flight_may_execute_in_any_order_inside_the_window() {
-        let mut table = ClientTable::new(4, 100);
+        let mut table = ClientTable::new(Limits::new(4, 100));
         for timestamp in [40, 3, 39, 99, 1] {
             done(&mut table, timestamp);
         }
@@ -190,8 +227,8 @@ mod tests {
 
     #[test]
     fn equal_executions_give_equal_roots_and_any_difference_shows() {
-        let mut one = ClientTable::new(4, 100);
-        let mut two = ClientTable::new(4, 100);
+        let mut one = ClientTable::new(Limits::new(4, 100));
+        let mut two = ClientTable::new(Limits::new(4, 100));
         assert_eq!(one.root(), two.root());
         for timestamp in 1..=300 {
             done(&mut one, timestamp);
@@ -208,17 +245,17 @@ mod tests {
 
     #[test]
     fn the_root_depends_on_the_content_of_the_window_and_not_on_what_left_it() {
-        let mut one = ClientTable::new(4, 100);
+        let mut one = ClientTable::new(Limits::new(4, 100));
         (1..=10).for_each(|timestamp| done(&mut one, timestamp));
         done(&mut one, 110);
-        let mut two = ClientTable::new(4, 100);
+        let mut two = ClientTable::new(Limits::new(4, 100));
         done(&mut two, 110);
         assert_eq!(one.root(), two.root());
     }
 
     #[test]
     fn a_client_that_jumps_ahead_hurts_only_itself_and_costs_no_memory() {
-        let mut table = ClientTable::new(2, 1024);
+        let mut table = ClientTable::new(Limits::new(2, 1024));
         (1..=2000).for_each(|timestamp| done(&mut table, timestamp));
         done(&mut table, u64::MAX - 1);
         table.checkpoint(Seq(u64::MAX));
@@ -230,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_only_a_checkpoint_that_is_let_go_had_costs_no_memory() {
-        let mut table = ClientTable::new(4, 100);
+        let mut table = ClientTable::new(Limits::new(4, 100));
         for timestamp in 1..=10_000 {
             done(&mut table, timestamp);
             if timestamp % 50 == 0 {
@@ -243,7 +280,7 @@ mod tests {
 
     #[test]
     fn one_client_more_than_the_bound_is_not_taken() {
-        let mut table = ClientTable::new(1, 8);
+        let mut table = ClientTable::new(Limits::new(1, 8));
         assert!(table.begin(ClientId(0), Timestamp(1)));
         assert!(!table.begin(ClientId(1), Timestamp(1)));
     }

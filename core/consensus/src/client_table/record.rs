@@ -15,8 +15,10 @@ use crate::types::{ClientId, Seq};
 
 /// Timestamps a page covers; a checkpoint hashes again only the pages written since the last.
 const PAGE: u64 = 64;
-/// What stands before the result of an entry: timestamp, sequence number, length.
-const ENTRY_BYTES: usize = size_of::<u64>() + size_of::<u64>() + size_of::<u32>();
+/// What an entry takes beside its result: timestamp, sequence number, length.
+pub(super) const ENTRY_BYTES: usize = size_of::<u64>() + size_of::<u64>() + size_of::<u32>();
+/// What a record takes beside its entries: client, largest and smallest timestamp, their number.
+pub(super) const HEADER_BYTES: usize = 4 + size_of::<u64>() + size_of::<u64>() + size_of::<u32>();
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Entry {
@@ -51,12 +53,24 @@ struct Block {
 pub(super) struct Record {
     /// The largest timestamp that was ordered.
     pub(super) highest: u64,
+    /// The smallest timestamp of the window; it only rises, but for going back.
+    pub(super) low: u64,
     /// Page number (timestamp / PAGE) to page.
     pages: BTreeMap<u64, Box<Page>>,
     digest: Option<Digest>,
-    /// By kept checkpoint the highest timestamp, where it differs from the one before. The first is
-    /// the first kept checkpoint that knew the client.
-    marks: Vec<(Seq, u64)>,
+    /// Whether nothing was written since it last fitted; a digest may be computed in between.
+    fitted: bool,
+    /// By kept checkpoint the window, where it differs from the one before. The first is the first
+    /// kept checkpoint that knew the client.
+    marks: Vec<Mark>,
+}
+
+/// The window of a client at a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    seq: Seq,
+    low: u64,
+    highest: u64,
 }
 
 /// A span of timestamps up to some sequence number: what of a record belongs to a checkpoint.
@@ -93,12 +107,46 @@ impl Record {
             *slot = entry;
         }
         page.written();
-        self.digest = None;
+        (self.digest, self.fitted) = (None, false);
     }
 
-    /// Frees every timestamp below the window that ends at `highest`.
-    pub(super) fn forget_below(&mut self, highest: u64, window: u64) {
-        let low = window_low(highest, window);
+    /// A timestamp was ordered: a window of that many ends at the largest.
+    pub(super) fn extend_to(&mut self, timestamp: u64, window: u64) {
+        self.highest = self.highest.max(timestamp);
+        self.low = self.low.max(window_low(self.highest, window));
+    }
+
+    /// Takes the window's low end up until what is in it takes at most `bytes_max`, or is one reply.
+    pub(super) fn fit(&mut self, bytes_max: usize) {
+        if core::mem::replace(&mut self.fitted, true) {
+            return;
+        }
+        let mut rest = bytes_max;
+        for (number, page) in self.pages.range(self.low / PAGE..).rev() {
+            if let Some(block) = &page.block
+                && number * PAGE >= self.low
+                && let Some(less) = rest.checked_sub(block.bytes.len())
+            {
+                rest = less;
+                continue;
+            }
+            for (place, entry) in page.entries.iter().enumerate().rev() {
+                let timestamp = number * PAGE + place as u64;
+                let Entry::Done(_, result) = entry else { continue };
+                match rest.checked_sub(ENTRY_BYTES + result.len()) {
+                    Some(less) => rest = less,
+                    None => {
+                        self.low = self.low.max((timestamp + 1).min(self.highest));
+                        self.digest = None;
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Frees every timestamp below `low`.
+    fn forget_below(&mut self, low: u64) {
         let lowest = self.pages.first_key_value().map(|(number, _)| *number);
         if lowest.is_some_and(|number| number < low / PAGE) {
             self.pages = self.pages.split_off(&(low / PAGE));
@@ -116,31 +164,35 @@ impl Record {
         }
     }
 
-    /// Notes what is the highest timestamp at a checkpoint that is kept from now on.
+    /// Notes what the window is at a checkpoint that is kept from now on.
     pub(super) fn mark(&mut self, seq: Seq) {
-        if self.marks.last().is_none_or(|(_, highest)| *highest != self.highest) {
-            self.marks.push((seq, self.highest));
+        let mark = Mark { seq, low: self.low, highest: self.highest };
+        if self.marks.last().is_none_or(|last| Mark { seq, ..*last } != mark) {
+            self.marks.push(mark);
         }
     }
 
-    /// The highest timestamp at a kept checkpoint; `None` when it did not know the client.
-    pub(super) fn highest_at(&self, seq: Seq) -> Option<u64> {
-        let later = self.marks.partition_point(|(marked, _)| *marked <= seq);
-        self.marks.get(later.checked_sub(1)?).map(|(_, highest)| *highest)
+    fn mark_at(&self, seq: Seq) -> Option<Mark> {
+        let later = self.marks.partition_point(|mark| mark.seq <= seq);
+        self.marks.get(later.checked_sub(1)?).copied()
+    }
+
+    /// Whether a kept checkpoint knew the client.
+    pub(super) fn is_known_at(&self, seq: Seq) -> bool {
+        self.mark_at(seq).is_some()
     }
 
     /// The oldest kept checkpoint is now `seq`: what only older ones had is let go.
-    pub(super) fn retain(&mut self, seq: Seq, window: u64) {
-        let later = self.marks.partition_point(|(marked, _)| *marked <= seq);
+    pub(super) fn retain(&mut self, seq: Seq) {
+        let later = self.marks.partition_point(|mark| mark.seq <= seq);
         if let Some(last) = later.checked_sub(1) {
             self.marks.drain(..last);
-            let highest = self.marks.first().map_or(0, |(_, highest)| *highest);
-            self.forget_below(highest, window);
+            self.forget_below(self.marks.first().map_or(0, |mark| mark.low));
         }
     }
 
     /// Goes back to what was executed up to `seq`; tells whether anything was.
-    pub(super) fn rollback(&mut self, seq: Seq) -> bool {
+    pub(super) fn rollback(&mut self, seq: Seq, window: u64) -> bool {
         let mut highest = None;
         for (number, page) in &mut self.pages {
             for (place, entry) in (0..).zip(&mut page.entries) {
@@ -154,9 +206,11 @@ impl Record {
                 }
             }
         }
-        self.digest = None;
-        self.marks.retain(|(marked, _)| *marked <= seq);
-        self.highest = highest.unwrap_or(0);
+        (self.digest, self.fitted) = (None, false);
+        self.marks.retain(|mark| mark.seq <= seq);
+        // The low end as the last checkpoint had it, and as far on as the window alone took it.
+        (self.highest, self.low) = (0, self.marks.last().map_or(0, |mark| mark.low));
+        self.extend_to(highest.unwrap_or(0), window);
         highest.is_some()
     }
 
@@ -175,7 +229,8 @@ impl Record {
         hash.update(&client.0.to_le_bytes());
         hash.update(&window.to_le_bytes());
         hash.update(&self.highest.to_le_bytes());
-        let low = window_low(self.highest, window);
+        let low = self.low;
+        hash.update(&low.to_le_bytes());
         for (number, page) in self.pages.range_mut(low / PAGE..) {
             page.settle(*number);
             let below = if *number == low / PAGE { (low % PAGE) as usize } else { 0 };
@@ -189,27 +244,22 @@ impl Record {
     }
 
     /// Appends the record as it was at a kept checkpoint, if that knew the client.
-    pub(super) fn encode_at(&self, client: ClientId, seq: Seq, window: u64, out: &mut Piecing) {
-        let Some(highest) = self.highest_at(seq) else { return };
-        self.encode_span(client, highest, window, seq, out);
+    pub(super) fn encode_at(&self, client: ClientId, seq: Seq, out: &mut Piecing) {
+        if let Some(Mark { low, highest, .. }) = self.mark_at(seq) {
+            self.encode_span(client, Span { low, highest, up_to: seq }, out);
+        }
     }
 
     /// Appends the record as it is.
-    pub(super) fn encode_now(&self, client: ClientId, window: u64, out: &mut Piecing) {
-        self.encode_span(client, self.highest, window, Seq(u64::MAX), out);
+    pub(super) fn encode_now(&self, client: ClientId, out: &mut Piecing) {
+        let (low, highest) = (self.low, self.highest);
+        self.encode_span(client, Span { low, highest, up_to: Seq(u64::MAX) }, out);
     }
 
-    fn encode_span(
-        &self,
-        client: ClientId,
-        highest: u64,
-        window: u64,
-        up_to: Seq,
-        out: &mut Piecing,
-    ) {
-        let span = Span { low: window_low(highest, window), highest, up_to };
+    fn encode_span(&self, client: ClientId, span: Span, out: &mut Piecing) {
         client.encode(out.own());
-        highest.encode(out.own());
+        span.highest.encode(out.own());
+        span.low.encode(out.own());
         let pages = || self.pages.range(span.low / PAGE..=span.highest / PAGE);
         let count = pages().map(|(number, page)| page.count(*number, span)).sum::<usize>();
         (count as u32).encode(out.own());
@@ -233,15 +283,19 @@ impl Record {
         let bad = WireError::NotCanonical { of: "client record" };
         let client = ClientId::decode(reader)?;
         let highest = u64::decode(reader)?;
+        let low = u64::decode(reader)?;
         let count = u32::decode(reader)?;
-        let mut record =
-            Record { highest, marks: alloc::vec![(seq, highest)], ..Record::default() };
+        if !(window_low(highest, window)..=highest).contains(&low) {
+            return Err(bad);
+        }
+        let marks = alloc::vec![Mark { seq, low, highest }];
+        let mut record = Record { highest, low, marks, ..Record::default() };
         let mut last = None;
         for _ in 0..count {
             let timestamp = u64::decode(reader)?;
             let executed = Seq::decode(reader)?;
             let result = reader.bytes(RESULT_BYTES_MAX, "result")?;
-            let in_window = (window_low(highest, window)..=highest).contains(&timestamp);
+            let in_window = (low..=highest).contains(&timestamp);
             if !in_window || last.is_some_and(|last| last >= timestamp) || executed > seq {
                 return Err(bad);
             }

@@ -33,6 +33,9 @@ impl ClientTable {
     /// In debug builds, when a request is executing: a checkpoint is taken when none is.
     pub fn checkpoint(&mut self, seq: Seq) -> StateRoot {
         debug_assert!(!self.is_executing(), "a checkpoint at {seq} with results still to come");
+        // Here alone: which requests are fresh must not depend on which results are back already.
+        let bytes_max = self.limits.client_bytes_max;
+        self.records.values_mut().for_each(|record| record.fit(bytes_max));
         let leaves = self.leaf_hashes();
         let (state, parts) = summary(&leaves);
         self.records.values_mut().for_each(|record| record.mark(seq));
@@ -75,10 +78,10 @@ impl ClientTable {
         if nth >= cut.parts() {
             return None;
         }
-        let known = self.records.iter().filter(|(_, record)| record.highest_at(seq).is_some());
+        let known = self.records.iter().filter(|(_, record)| record.is_known_at(seq));
         let mut part = Piecing::default();
         for (client, record) in places(known, cut, nth) {
-            record.encode_at(*client, seq, self.window, &mut part);
+            record.encode_at(*client, seq, &mut part);
         }
         Some(part.finish())
     }
@@ -87,7 +90,7 @@ impl ClientTable {
     fn present_part(&self, cut: Cut, nth: u32) -> Bytes {
         let mut part = Piecing::default();
         for (client, record) in places(self.records.iter(), cut, nth) {
-            record.encode_now(*client, self.window, &mut part);
+            record.encode_now(*client, &mut part);
         }
         part.finish().joined()
     }
@@ -98,8 +101,7 @@ impl ClientTable {
         self.kept.retain(|seq, _| *seq >= from || Some(*seq) == leased);
         let oldest = leased.map_or(from, |leased| leased.min(from)).max(self.reaches);
         self.reaches = oldest;
-        let window = self.window;
-        self.records.values_mut().for_each(|record| record.retain(oldest, window));
+        self.records.values_mut().for_each(|record| record.retain(oldest));
     }
 
     /// Goes back to the table after `seq`, as if nothing later had been ordered; tells whether it
@@ -109,7 +111,8 @@ impl ClientTable {
             return false;
         }
         self.kept.retain(|kept, _| *kept <= seq);
-        self.records.retain(|_, record| record.rollback(seq));
+        let window = self.limits.window;
+        self.records.retain(|_, record| record.rollback(seq, window));
         true
     }
 
@@ -122,13 +125,13 @@ impl ClientTable {
         parts: &BTreeMap<u32, Bytes>,
     ) -> Option<ClientTable> {
         let cut = Cut::new(state.leaves)?;
-        let mut table = ClientTable::new(self.clients_max, self.window);
+        let mut table = ClientTable::new(self.limits);
         for nth in 0..cut.parts() {
             let present = || self.present_part(cut, nth);
             let part = parts.get(&nth).cloned().unwrap_or_else(present);
-            for (client, record) in read_part(cut, nth, &part, seq, self.window).ok()? {
+            for (client, record) in read_part(cut, nth, &part, seq, self.limits.window).ok()? {
                 let rises = table.records.last_key_value().is_none_or(|(last, _)| *last < client);
-                if !rises || table.records.len() >= self.clients_max {
+                if !rises || table.records.len() >= self.limits.clients_max {
                     return None;
                 }
                 table.records.insert(client, record);
@@ -140,7 +143,7 @@ impl ClientTable {
     }
 
     pub(super) fn leaf_hashes(&mut self) -> Vec<Digest> {
-        let window = self.window;
+        let window = self.limits.window;
         self.records.iter_mut().map(|(client, record)| record.digest(*client, window)).collect()
     }
 

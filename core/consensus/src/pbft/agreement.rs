@@ -139,7 +139,7 @@ impl Pbft {
         // PBFT 4.4: a replica that has left a view "stops accepting messages (other than checkpoint,
         // view-change, and new-view messages)".
         if view > self.view || (view == self.view && !self.active) {
-            let kept = self.early.keep(sender, view, message(), bytes);
+            let kept = self.early.keep(sender, view, seq, message(), bytes);
             self.counters.messages_of_later_views += u64::from(kept == Kept::Yes);
             self.counters.messages_out_of_reach += u64::from(kept == Kept::No);
             return false;

@@ -136,6 +136,14 @@ impl Batcher {
         ordered.into_iter().for_each(|id| self.executed(id));
     }
 
+    /// A state was taken over: forgets what it has executed, or never will be. Of these no batch of
+    /// the log tells any more, where this replica did not see their execution.
+    pub(super) fn settle(&mut self, is_settled: impl Fn(RequestId) -> bool) {
+        let settled = self.unexecuted.keys().copied().filter(|id| is_settled(*id));
+        let settled: Vec<RequestId> = settled.collect();
+        settled.into_iter().for_each(|id| self.executed(id));
+    }
+
     /// When the oldest waiting request has waited long enough.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.oldest().map(|(since, _)| *since + self.limits.linger)
@@ -144,6 +152,11 @@ impl Batcher {
     /// The oldest waiting request, and when it came.
     pub(super) fn oldest(&self) -> Option<&(Instant, SignedRequest)> {
         self.waiting.first_key_value().map(|(_, oldest)| oldest)
+    }
+
+    /// Whether a request waits to be proposed.
+    pub(super) fn waits(&self, id: RequestId) -> bool {
+        matches!(self.unexecuted.get(&id), Some(Whereabouts::Waiting(_)))
     }
 
     /// The waiting requests, oldest first.
@@ -184,5 +197,10 @@ impl Batcher {
 
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Requests that wait or stand in a batch.
+    pub(super) fn unexecuted(&self) -> usize {
+        self.unexecuted.len()
     }
 }

@@ -6,6 +6,7 @@ use quorumark_primitives::wire::FRAME_BYTES_MAX;
 use thiserror::Error;
 
 use super::view_message::new_view_bytes_max;
+use crate::client_table::Limits;
 use crate::committee::Committee;
 use crate::range::{OutOfRange, check_ranges};
 use crate::request::BATCH_REQUESTS_MAX;
@@ -42,8 +43,9 @@ pub struct Config {
     pub pending_bytes_max: usize,
     /// Clients that the exactly-once table may hold. Default 65,536.
     pub clients_max: usize,
-    /// Timestamps a client's window holds (see `client_table`), and requests of one client that may
-    /// wait to be executed. Default 1,024.
+    /// Timestamps a client's window holds, where their replies are not too long (see
+    /// [`crate::client_table`]), and requests of one client that may wait to be executed. Default
+    /// 1,024.
     pub client_window: u64,
     /// How long a replica waits for what is next before it says what it lacks. It doubles up to
     /// sixteen times while nothing comes. Shorter repairs sooner, and repeats more where threads wait
@@ -53,6 +55,10 @@ pub struct Config {
     /// leaves the view (PBFT 4.4). It doubles with each view in which nothing is executed. Above the
     /// longest response time under load, else load itself changes the view. Default 5 s.
     pub view_timeout: Duration,
+    /// Whether clients send each request to every replica at once. Then a backup does not relay a new
+    /// one to the primary, which checks every copy that it gets: it relays what the client repeats,
+    /// and what has waited for a quarter of the timeout. Default off.
+    pub clients_send_to_all: bool,
     /// Whether the replica keeps a journal ([`crate::engine::Output::Persist`]), so that it can be
     /// restarted. Without one, a replica that stops counts among the faulty ones. Default off.
     pub journal: bool,
@@ -129,6 +135,7 @@ impl Config {
             client_window: 1024,
             status_interval: Duration::from_millis(100),
             view_timeout: Duration::from_secs(5),
+            clients_send_to_all: false,
             journal: false,
             read_only: false,
             tentative: false,
@@ -170,6 +177,13 @@ impl Config {
             return Err(ConfigError::CheckpointInterval { interval, window });
         }
         Ok(CheckedConfig(self))
+    }
+}
+
+impl CheckedConfig {
+    /// How much the client table holds.
+    pub(super) fn table_limits(&self) -> Limits {
+        Limits::new(self.clients_max, self.client_window)
     }
 }
 

@@ -1,19 +1,23 @@
 //! Messages of agreement in a view that this replica has not entered yet.
 //!
 //! They are kept by sender, for the highest view that the sender spoke in, and taken up when that
-//! view is entered. A sender has a bound of messages and one of bytes; what is above is dropped, and
-//! status messages bring it again. So a faulty sender spoils only its own place.
+//! view is entered. Of each kind and sequence number the first is kept: a repeat takes no room. A
+//! sender has a bound of messages and one of bytes; what is above is dropped, and status messages
+//! bring it again. So a faulty sender spoils only its own place.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::message::Message;
-use crate::types::{ReplicaId, View};
+use crate::types::{ReplicaId, Seq, View};
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kept {
     /// It waits for its view.
     Yes,
+    /// One of its kind and sequence number waits already.
+    Before,
     /// The sender's place is full, or it has gone on to a later view.
     No,
 }
@@ -23,7 +27,10 @@ pub(super) enum Kept {
 struct Place {
     view: View,
     bytes: usize,
+    /// In the order in which they came.
     messages: Vec<Message>,
+    /// The tag and the sequence number of each.
+    keys: BTreeSet<(u8, Seq)>,
 }
 
 /// Early messages, by sender.
@@ -57,11 +64,12 @@ impl Early {
         self.bytes_max
     }
 
-    /// Keeps a message of `sender` in `view`, which carries a batch of `bytes`.
+    /// Keeps a message of `sender` in `view` for `seq`, which carries a batch of `bytes`.
     pub(super) fn keep(
         &mut self,
         sender: ReplicaId,
         view: View,
+        seq: Seq,
         message: Message,
         bytes: usize,
     ) -> Kept {
@@ -71,9 +79,14 @@ impl Early {
         }
         let fits =
             place.messages.len() < self.messages_max && place.bytes + bytes <= self.bytes_max;
+        let key = (message.tag(), seq);
+        if view == place.view && place.keys.contains(&key) {
+            return Kept::Before;
+        }
         if view < place.view || !fits {
             return Kept::No;
         }
+        place.keys.insert(key);
         place.bytes += bytes;
         place.messages.push(message);
         Kept::Yes
@@ -94,5 +107,35 @@ impl Early {
     /// Whether anything waits.
     pub(super) fn is_empty(&self) -> bool {
         self.places.iter().all(|place| place.messages.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorumark_primitives::Digest;
+    use quorumark_primitives::signed::Signed;
+
+    use super::*;
+    use crate::pbft::{Commit, Prepare};
+
+    #[test]
+    fn pbft_4_4_a_repeat_of_an_early_message_takes_no_other_ones_place() {
+        let (sender, view, seq) = (ReplicaId(1), View(1), Seq(1));
+        let digest = Digest::ZERO;
+        let prepare = |seq| {
+            let body = Prepare { view, seq, digest, replica: sender };
+            Message::Prepare(Signed::blank(body))
+        };
+        let commit = Message::Commit(Signed::blank(Commit { view, seq, digest, replica: sender }));
+        let mut early = Early::new(4, 3, 100);
+        assert_eq!(early.keep(sender, view, seq, prepare(seq), 0), Kept::Yes);
+        for _ in 0..5 {
+            assert_eq!(early.keep(sender, view, seq, prepare(seq), 0), Kept::Before);
+        }
+        assert_eq!(early.keep(sender, view, seq, commit.clone(), 0), Kept::Yes);
+        assert_eq!(early.keep(sender, view, Seq(2), prepare(Seq(2)), 0), Kept::Yes);
+        assert_eq!(early.keep(sender, view, Seq(3), prepare(Seq(3)), 0), Kept::No, "full");
+        assert_eq!(early.take(view), [prepare(seq), commit, prepare(Seq(2))]);
+        assert_eq!(early.keep(sender, view, seq, prepare(seq), 0), Kept::Yes, "as if new");
     }
 }

@@ -13,7 +13,37 @@ use super::view_message::{NewView, ViewChange};
 use crate::request::{Batch, SignedRequest};
 use crate::types::ReplicaId;
 
-// The tags of what concerns the state.
+/// The kinds of messages by tag: what an encoding begins with, and what counters and metrics say.
+pub const KINDS: [&str; 16] = [
+    "request",
+    "pre-prepare",
+    "prepare",
+    "commit",
+    "checkpoint",
+    "status",
+    "view-change",
+    "new-view",
+    "fetch",
+    "body",
+    "committed",
+    "stable",
+    "fetch-state",
+    "state-manifest",
+    "state-slice",
+    "read",
+];
+
+const REQUEST: u8 = 0;
+const PRE_PREPARE: u8 = 1;
+const PREPARE: u8 = 2;
+const COMMIT: u8 = 3;
+const CHECKPOINT: u8 = 4;
+const STATUS: u8 = 5;
+const VIEW_CHANGE: u8 = 6;
+const NEW_VIEW: u8 = 7;
+const FETCH: u8 = 8;
+const BODY: u8 = 9;
+const COMMITTED: u8 = 10;
 const STABLE: u8 = 11;
 const FETCH_STATE: u8 = 12;
 const STATE_MANIFEST: u8 = 13;
@@ -96,23 +126,28 @@ impl Message {
 
     /// The name of the kind, as counters and metrics use it.
     pub fn kind(&self) -> &'static str {
+        KINDS.get(usize::from(self.tag())).copied().unwrap_or_default()
+    }
+
+    /// The tag that its encoding begins with: its place in [`KINDS`].
+    pub fn tag(&self) -> u8 {
         match self {
-            Message::Request(_) => "request",
-            Message::Read(_) => "read",
-            Message::PrePrepare(..) => "pre-prepare",
-            Message::Prepare(_) => "prepare",
-            Message::Commit(_) => "commit",
-            Message::Checkpoint(_) => "checkpoint",
-            Message::Status(_) => "status",
-            Message::ViewChange(_) => "view-change",
-            Message::NewView(_) => "new-view",
-            Message::Fetch(_) => "fetch",
-            Message::Body(_) => "body",
-            Message::Committed(..) => "committed",
-            Message::Stable(_) => "stable",
-            Message::FetchState(_) => "fetch-state",
-            Message::StateManifest(_) => "state-manifest",
-            Message::StateSlice(_) => "state-slice",
+            Message::Request(_) => REQUEST,
+            Message::PrePrepare(..) => PRE_PREPARE,
+            Message::Prepare(_) => PREPARE,
+            Message::Commit(_) => COMMIT,
+            Message::Checkpoint(_) => CHECKPOINT,
+            Message::Status(_) => STATUS,
+            Message::ViewChange(_) => VIEW_CHANGE,
+            Message::NewView(_) => NEW_VIEW,
+            Message::Fetch(_) => FETCH,
+            Message::Body(_) => BODY,
+            Message::Committed(..) => COMMITTED,
+            Message::Stable(_) => STABLE,
+            Message::FetchState(_) => FETCH_STATE,
+            Message::StateManifest(_) => STATE_MANIFEST,
+            Message::StateSlice(_) => STATE_SLICE,
+            Message::Read(_) => READ,
         }
     }
 }
@@ -195,73 +230,29 @@ impl Sealable for Message {
 
 impl Encode for Message {
     fn encode(&self, out: &mut Vec<u8>) {
+        out.push(self.tag());
         match self {
-            Message::Request(request) => {
-                out.push(0);
-                request.encode(out);
-            }
+            Message::Request(request) | Message::Read(request) => request.encode(out),
             Message::PrePrepare(signed, batch) => {
-                out.push(1);
                 signed.encode(out);
                 batch.encode(out);
             }
-            Message::Prepare(signed) => {
-                out.push(2);
-                signed.encode(out);
-            }
-            Message::Commit(signed) => {
-                out.push(3);
-                signed.encode(out);
-            }
-            Message::Checkpoint(signed) => {
-                out.push(4);
-                signed.encode(out);
-            }
-            Message::Status(signed) => {
-                out.push(5);
-                signed.encode(out);
-            }
-            Message::ViewChange(view_change) => {
-                out.push(6);
-                view_change.encode(out);
-            }
-            Message::NewView(new_view) => {
-                out.push(7);
-                new_view.encode(out);
-            }
-            Message::Fetch(signed) => {
-                out.push(8);
-                signed.encode(out);
-            }
-            Message::Body(batch) => {
-                out.push(9);
-                batch.encode(out);
-            }
+            Message::Prepare(signed) => signed.encode(out),
+            Message::Commit(signed) => signed.encode(out),
+            Message::Checkpoint(signed) => signed.encode(out),
+            Message::Status(signed) => signed.encode(out),
+            Message::ViewChange(view_change) => view_change.encode(out),
+            Message::NewView(new_view) => new_view.encode(out),
+            Message::Fetch(signed) => signed.encode(out),
+            Message::Body(batch) => batch.encode(out),
             Message::Committed(certificate, batch) => {
-                out.push(10);
                 certificate.encode(out);
                 batch.encode(out);
             }
-            Message::Stable(certificate) => {
-                out.push(STABLE);
-                certificate.encode(out);
-            }
-            Message::FetchState(signed) => {
-                out.push(FETCH_STATE);
-                signed.encode(out);
-            }
-            Message::StateManifest(manifest) => {
-                out.push(STATE_MANIFEST);
-                manifest.encode(out);
-            }
-            Message::StateSlice(slice) => {
-                out.push(STATE_SLICE);
-                slice.encode(out);
-            }
-            Message::Read(request) => {
-                out.push(READ);
-                request.encode(out);
-            }
+            Message::Stable(certificate) => certificate.encode(out),
+            Message::FetchState(signed) => signed.encode(out),
+            Message::StateManifest(manifest) => manifest.encode(out),
+            Message::StateSlice(slice) => slice.encode(out),
         }
     }
 }
@@ -270,17 +261,19 @@ impl Decode for Message {
     const SIZE_MIN: usize = 1;
     fn decode(reader: &mut Reader) -> Result<Self, WireError> {
         Ok(match u8::decode(reader)? {
-            0 => Message::Request(SignedRequest::decode(reader)?),
-            1 => Message::PrePrepare(Signed::decode(reader)?, Arc::new(Batch::decode(reader)?)),
-            2 => Message::Prepare(Signed::decode(reader)?),
-            3 => Message::Commit(Signed::decode(reader)?),
-            4 => Message::Checkpoint(Signed::decode(reader)?),
-            5 => Message::Status(Signed::decode(reader)?),
-            6 => Message::ViewChange(Arc::new(ViewChange::decode(reader)?)),
-            7 => Message::NewView(Arc::new(NewView::decode(reader)?)),
-            8 => Message::Fetch(Signed::decode(reader)?),
-            9 => Message::Body(Arc::new(Batch::decode(reader)?)),
-            10 => {
+            REQUEST => Message::Request(SignedRequest::decode(reader)?),
+            PRE_PREPARE => {
+                Message::PrePrepare(Signed::decode(reader)?, Arc::new(Batch::decode(reader)?))
+            }
+            PREPARE => Message::Prepare(Signed::decode(reader)?),
+            COMMIT => Message::Commit(Signed::decode(reader)?),
+            CHECKPOINT => Message::Checkpoint(Signed::decode(reader)?),
+            STATUS => Message::Status(Signed::decode(reader)?),
+            VIEW_CHANGE => Message::ViewChange(Arc::new(ViewChange::decode(reader)?)),
+            NEW_VIEW => Message::NewView(Arc::new(NewView::decode(reader)?)),
+            FETCH => Message::Fetch(Signed::decode(reader)?),
+            BODY => Message::Body(Arc::new(Batch::decode(reader)?)),
+            COMMITTED => {
                 let certificate = Arc::new(CommitCertificate::decode(reader)?);
                 Message::Committed(certificate, Arc::new(Batch::decode(reader)?))
             }

@@ -57,7 +57,7 @@ pub use certificate::{CheckpointCertificate, CommitCertificate, PreparedCertific
 pub use config::{CheckedConfig, Config, ConfigError};
 pub use inspect::{FILLS, Fill};
 pub use journal::{Record, StableRecord};
-pub use message::{Message, READ};
+pub use message::{KINDS, Message, READ};
 pub use replica::{Counters, Pbft};
 pub use state_message::{
     FetchState, StateManifest, StateSlice, StateStatement, Tree, TreeParts, Wanted,

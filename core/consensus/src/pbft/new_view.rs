@@ -25,7 +25,7 @@ use crate::types::{Seq, View};
 /// The most waiting requests that a backup sends to the primary at once.
 const FORWARDS_MAX: usize = 1024;
 /// How often it does so while the timeout runs.
-const FORWARDS_A_TIMEOUT: u32 = 4;
+pub(super) const FORWARDS_A_TIMEOUT: u32 = 4;
 
 impl Pbft {
     /// PBFT 4.4: "when the primary p of view v + 1 receives 2f valid view-change messages for view

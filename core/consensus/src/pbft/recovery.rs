@@ -84,7 +84,7 @@ impl Pbft {
 
     fn recover_stable(&mut self, stable: &StableRecord) {
         let StableRecord { certificate, application, clients, parts } = stable;
-        let empty = ClientTable::new(self.config.clients_max, self.config.client_window);
+        let empty = ClientTable::new(self.config.table_limits());
         let parts = (0..).zip(parts.iter().map(Pieces::joined)).collect();
         let table = empty.restored(certificate.seq, *clients, &parts);
         self.clients = table.expect("a client table is read back as it was written");

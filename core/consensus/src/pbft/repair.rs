@@ -4,7 +4,8 @@
 //! and what it lacks; while nothing comes it says so less and less often, up to every sixteenth
 //! interval, and a replica that lacks nothing speaks up every sixteenth interval too, in case it
 //! knows nothing of what it lacks. A peer answers with what it has itself had to say for a while:
-//! its own votes, proposals, the certificates of checkpoints.
+//! its own votes, proposals, the certificates of checkpoints; and to who asks in vain, the proof of
+//! what was committed.
 //!
 //! What one status can cause is bounded by its slots and by a budget of bytes. A peer is answered at
 //! most twice an interval, and only for a status newer than its last, so that neither a flood nor a
@@ -31,6 +32,10 @@ const INTERVALS_MAX: u32 = 16;
 pub(super) const FORGET_INTERVALS: u32 = 2 * INTERVALS_MAX;
 /// Bytes of proposals in one answer, as a multiple of the largest batch.
 pub(super) const ANSWER_BATCHES: usize = 2;
+
+/// After how many statuses in vain a peer of the same view gets the proof of what was committed: its
+/// votes did not come to it one by one.
+const PROOF_ATTEMPTS: u32 = 4;
 
 /// When this replica speaks next, and whom it has answered.
 #[derive(Debug)]
@@ -284,6 +289,18 @@ impl Pbft {
         again: &mut Vec<Message>,
     ) {
         let me = self.config.replica;
+        // PBFT 4.2: a quorum of commits proves it, whoever sends them. Who got too few of them would
+        // leave the view, though everybody else goes on in it.
+        if !peer_has.committed
+            && status.attempt >= PROOF_ATTEMPTS
+            && self.serves(status)
+            && let Some(Committed { certificate, batch }) =
+                slot.proof(self.config.committee.quorum())
+            && let Some(rest) = budget.checked_sub(batch_bytes(&batch))
+        {
+            *budget = rest;
+            return again.push(Message::Committed(certificate, batch));
+        }
         if !peer_has.pre_prepared
             && self.repairs_proposals_for(status)
             && let Some(Offer { signed, batch: Some(batch), .. }) = &slot.offered

@@ -15,6 +15,7 @@ use super::execution::Cursor;
 use super::journal::{Journal, Record};
 use super::log::{Cast, Log, Place};
 use super::message::Message;
+use super::new_view::FORWARDS_A_TIMEOUT;
 use super::reads::Reads;
 use super::rejoin::Rejoin;
 use super::repair::Watch;
@@ -173,7 +174,7 @@ impl Pbft {
             early: Early::new(n, 3 * config.window as usize, 2 * config.batch_bytes_max),
             timer: Timer::new(config.view_timeout),
             fetch: Fetch::default(),
-            next_forward: Instant::START + config.view_timeout,
+            next_forward: Instant::START + config.view_timeout / FORWARDS_A_TIMEOUT,
             log: Log::new(n, config.window),
             batcher: Batcher::new(Limits {
                 size_max: config.batch_size_max,
@@ -184,7 +185,7 @@ impl Pbft {
                 per_client_max: config.client_window,
             }),
             cursor: Cursor::default(),
-            clients: ClientTable::new(config.clients_max, config.client_window),
+            clients: ClientTable::new(config.table_limits()),
             reads: Reads::default(),
             checkpoints: Checkpoints::new(config.committee, config.checkpoint_interval),
             proposed: Seq(0),
@@ -217,6 +218,12 @@ impl Pbft {
     /// The last sequence number whose results are back.
     pub fn executed(&self) -> Seq {
         self.cursor.executed
+    }
+
+    /// Requests that this replica knows of and that are not executed: those that wait, and those
+    /// that it took over into the log.
+    pub fn unexecuted(&self) -> usize {
+        self.batcher.unexecuted()
     }
 
     /// Requests that wait to be proposed.
@@ -270,7 +277,12 @@ impl Pbft {
                 out.push(Output::Reply { replies, after: self.journal.position() });
             }
             Standing::Fresh => {
-                if self.active && !self.is_primary() {
+                // PBFT 4.1: "if the replica is not the primary, it relays the request to the primary".
+                // There it comes from a client that lost patience. Where clients send to all at
+                // first, the primary has it as soon: then it is relayed when the client repeats it,
+                // or when it has waited (see `forward_waiting`).
+                let first = self.config.clients_send_to_all && !self.batcher.waits(request.id());
+                if self.active && !self.is_primary() && !first {
                     self.counters.requests_forwarded += 1;
                     let to = Recipients::One(self.primary());
                     self.relay(to, Message::Request(request.clone()), out);

@@ -59,6 +59,9 @@ impl Pbft {
         assert!(self.cursor.ahead.is_none(), "what is ahead is undone before a state is fetched");
         assert!(self.cursor.is_idle(), "nothing is executed while a state is fetched");
         self.clients = table;
+        let clients = &self.clients;
+        let is_settled = |(client, timestamp)| !clients.is_fresh(client, timestamp);
+        self.batcher.settle(is_settled);
         self.counters.transfers_finished += 1;
         let old_high = self.log.high();
         self.stand_at(&certificate, application);

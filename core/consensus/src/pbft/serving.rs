@@ -5,9 +5,11 @@
 //! windows on at the latest. Application and client table keep the difference to the present state,
 //! so a lease costs what is executed meanwhile.
 //!
-//! What a peer can cause is bounded: one question of each peer and [`ASKS_MAX`] in all are worked on
-//! at a time, further ones are dropped and asked again; a replayed question is not answered; an
-//! answer is at most a slice.
+//! What a peer can cause is bounded: it has one question that waits, or is worked on, and a further
+//! one is dropped and asked again, so no peer takes another's place; [`ASKS_MAX`] in all are worked
+//! on at a time, the others wait in the order in which they came. What is read or sent for a peer
+//! is its debt, which falls by [`PAID_BYTES`] an interval; who owes more is not answered, and asks
+//! again. A replayed question is not answered; an answer is at most a slice.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -23,12 +25,12 @@ use super::message::Message;
 use super::repair::FORGET_INTERVALS;
 use super::replica::Pbft;
 use super::state_message::{
-    FetchState, PART_BYTES_MAX, SLICE_BYTES_MAX, StateManifest, StateSlice, Tree, TreeParts, Wanted,
+    FetchState, SLICE_BYTES_MAX, StateManifest, StateSlice, Tree, TreeParts, Wanted,
 };
 use super::transfer::{Listed, Manifest};
 use crate::committee::Committee;
 use crate::engine::{Outbox, Output, Recipients, STATE_WORK_MAX, StateAnswer, StateWork};
-use crate::parts::StateRoot;
+use crate::parts::{PARTS_MAX, StateRoot};
 use crate::types::{Instant, ReplicaId, Seq};
 
 /// The most questions worked on at a time.
@@ -37,6 +39,14 @@ const ASKS_MAX: usize = 4;
 const LEASE_INTERVALS: u32 = 32;
 /// How many windows on a lease ends in any case.
 const LEASE_WINDOWS_MAX: u64 = 64;
+/// What is read and sent for a peer in a status interval. An honest one asks for a part slice after
+/// slice, so the part is read once; one that asks for another part each time costs a whole part at
+/// each question, and waits for the next.
+const PAID_BYTES: u64 = 32 << 20;
+/// What a manifest counts: two trees of digests.
+const MANIFEST_BYTES: u64 = 2 * 32 * PARTS_MAX as u64;
+/// Parts that are kept because the next slice is mostly of the same.
+const READ_MAX: usize = 4;
 
 // The questions of peers, those of an own transfer, one query of clients; and, as no batch goes ahead
 // before the results of the one before are back, two undone or confirmed.
@@ -48,14 +58,42 @@ pub(super) struct Serving {
     /// The stable checkpoint before the last, and the last.
     stable: (Seq, Seq),
     lease: Option<(Seq, Instant)>,
-    /// By peer, the round of its last question, and when it came.
-    heard: Vec<(u64, Instant)>,
-    /// Questions that wait for the application, oldest first.
+    peers: Vec<Asker>,
+    /// Questions that the application works on, oldest first; at most [`ASKS_MAX`].
     asks: VecDeque<FetchState>,
+    /// Those that come after, oldest first. With `asks` at most one of each peer.
+    waiting: VecDeque<FetchState>,
     /// The roots of the application at checkpoints that are reached and not stable yet.
     reached: BTreeMap<Seq, StateRoot>,
-    /// The part read last: the next slice is mostly of the same.
-    last_read: Option<((Seq, Tree, u32), Bytes)>,
+    /// The parts read last, the oldest first; at most [`READ_MAX`].
+    read: VecDeque<(Place, Bytes)>,
+}
+
+/// A part of a checkpoint.
+type Place = (Seq, Tree, u32);
+
+/// What a peer has asked.
+#[derive(Debug, Clone, Copy)]
+struct Asker {
+    /// The round of its last question.
+    round: u64,
+    /// When that came.
+    at: Instant,
+    /// The bytes that it was served and that have not been paid by time.
+    debt: u64,
+}
+
+impl Asker {
+    const NEW: Asker = Asker { round: 0, at: Instant::START, debt: 0 };
+
+    /// Lowers the debt by what has passed since the last question.
+    fn pay(&mut self, now: Instant, config: &Config) {
+        let (passed, interval) =
+            (now.since(self.at).as_nanos(), config.status_interval.as_nanos().max(1));
+        let paid = u128::from(PAID_BYTES) * passed / interval;
+        self.debt = self.debt.saturating_sub(u64::try_from(paid).unwrap_or(u64::MAX));
+        self.at = now;
+    }
 }
 
 impl Serving {
@@ -63,10 +101,11 @@ impl Serving {
         Serving {
             stable: (Seq(0), Seq(0)),
             lease: None,
-            heard: committee.members().map(|_| (0, Instant::START)).collect(),
+            peers: committee.members().map(|_| Asker::NEW).collect(),
             asks: VecDeque::new(),
+            waiting: VecDeque::new(),
             reached: BTreeMap::new(),
-            last_read: None,
+            read: VecDeque::new(),
         }
     }
 
@@ -81,17 +120,37 @@ impl Serving {
         seq > Seq(0) && (seq == before || seq == last || leased)
     }
 
-    /// Whether a question is new, and there is room to work on it.
+    /// Whether a question is new, and its peer's turn.
     fn admit(&mut self, ask: &FetchState, now: Instant, config: &Config) -> bool {
-        let Some(heard) = self.heard.get_mut(usize::from(ask.replica.0)) else { return false };
+        let busy = self.asks.iter().chain(&self.waiting).any(|other| other.replica == ask.replica);
+        let Some(peer) = self.peers.get_mut(usize::from(ask.replica.0)) else { return false };
         // A round that fell: see `repair`, which forgets as soon.
-        let forgets = now.since(heard.1) >= config.status_interval * FORGET_INTERVALS;
-        if ask.round <= heard.0 && !forgets {
+        let forgets = now.since(peer.at) >= config.status_interval * FORGET_INTERVALS;
+        if ask.round <= peer.round && !forgets {
             return false;
         }
-        *heard = (ask.round, now);
-        let waiting = self.asks.iter().any(|earlier| earlier.replica == ask.replica);
-        !waiting && self.asks.len() < ASKS_MAX
+        peer.round = ask.round;
+        peer.pay(now, config);
+        !busy && peer.debt <= PAID_BYTES
+    }
+
+    /// Something was read or sent for a peer.
+    fn charge(&mut self, peer: ReplicaId, bytes: u64) {
+        if let Some(peer) = self.peers.get_mut(usize::from(peer.0)) {
+            peer.debt = peer.debt.saturating_add(bytes);
+        }
+    }
+
+    fn part_read(&self, place: Place) -> Option<Bytes> {
+        let same = self.read.iter().find(|(read, _)| *read == place);
+        same.map(|(_, part)| part.clone())
+    }
+
+    fn keep_read(&mut self, place: Place, part: Bytes) {
+        if self.read.len() >= READ_MAX {
+            self.read.pop_front();
+        }
+        self.read.push_back((place, part));
     }
 }
 
@@ -122,7 +181,7 @@ impl Pbft {
     pub(super) fn keep_only(&mut self, seq: Seq, application: StateRoot) {
         self.serving.stable = (seq, seq);
         self.serving.lease = None;
-        self.serving.last_read = None;
+        self.serving.read.clear();
         self.serving.reached.insert(seq, application);
     }
 
@@ -149,6 +208,20 @@ impl Pbft {
         {
             return;
         }
+        self.serving.waiting.push_back(ask);
+        self.work_on_asks(out);
+    }
+
+    /// Works on questions as far as there is room.
+    fn work_on_asks(&mut self, out: &mut Outbox<Message>) {
+        while self.serving.asks.len() < ASKS_MAX
+            && let Some(ask) = self.serving.waiting.pop_front()
+        {
+            self.work_on(ask, out);
+        }
+    }
+
+    fn work_on(&mut self, ask: FetchState, out: &mut Outbox<Message>) {
         if !self.serving.keeps(ask.seq) {
             return self.say_gone(&ask, out);
         }
@@ -164,8 +237,7 @@ impl Pbft {
             }
             Wanted::Slice { tree, nth, .. } => {
                 let place = (ask.seq, tree, nth);
-                let read = self.serving.last_read.as_ref().filter(|(last, _)| *last == place);
-                match (read.map(|(_, part)| part.clone()), tree) {
+                match (self.serving.part_read(place), tree) {
                     (Some(part), _) => self.say_slice(&ask, &part, out),
                     (None, Tree::Clients) => {
                         self.read(ask, self.clients.part(ask.seq, nth), out);
@@ -192,11 +264,13 @@ impl Pbft {
                     }
                     _ => self.say_gone(&ask, out),
                 }
+                self.work_on_asks(out);
             }
             StateAnswer::Part { seq, nth: _, found } => {
                 let ask = self.serving.asks.pop_front().expect("an answer to a question");
                 assert_eq!(ask.seq, seq, "answers come back in the order asked");
                 self.read(ask, found, out);
+                self.work_on_asks(out);
             }
             StateAnswer::Results { results } => self.on_results(results, out),
             StateAnswer::Restored { seq, done } => self.on_restored(seq, done, out),
@@ -205,9 +279,10 @@ impl Pbft {
 
     fn read(&mut self, ask: FetchState, part: Option<Bytes>, out: &mut Outbox<Message>) {
         let Wanted::Slice { tree, nth, .. } = ask.wanted else { return };
-        match part.filter(|part| part.len() as u64 <= PART_BYTES_MAX) {
+        match part {
             Some(part) => {
-                self.serving.last_read = Some(((ask.seq, tree, nth), part.clone()));
+                self.serving.charge(ask.replica, part.len() as u64);
+                self.serving.keep_read((ask.seq, tree, nth), part.clone());
                 self.say_slice(&ask, &part, out);
             }
             None => self.say_gone(&ask, out),
@@ -218,6 +293,7 @@ impl Pbft {
         let Wanted::Slice { tree, nth, offset } = ask.wanted else { return };
         let begin = usize::try_from(offset).unwrap_or(usize::MAX).min(part.len());
         let end = begin.saturating_add(SLICE_BYTES_MAX).min(part.len());
+        self.serving.charge(ask.replica, (end - begin) as u64);
         let (bytes, total) = (part.slice(begin..end), part.len() as u64);
         let place = (tree, nth, offset);
         let slice = StateSlice::blank(ask.seq, place, total, bytes, self.config.replica);
@@ -232,6 +308,7 @@ impl Pbft {
         clients: (u64, Vec<Digest>),
         out: &mut Outbox<Message>,
     ) {
+        self.serving.charge(ask.replica, MANIFEST_BYTES);
         let parts = |(leaves, digests)| TreeParts { leaves, digests };
         let (application, clients) = (parts(application), parts(clients));
         let manifest = StateManifest::blank(ask.seq, application, clients, self.config.replica);
@@ -287,5 +364,30 @@ impl Pbft {
         }
         let piece = (slice.tree, slice.nth, slice.offset);
         self.on_slice(said.replica, said.seq, piece, slice.total, &slice.bytes, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_has_much_read_for_it_waits_and_the_others_do_not() {
+        let committee = Committee::new(4).unwrap();
+        let config = Config::new(committee, ReplicaId(0));
+        let mut serving = Serving::new(committee);
+        let asks = |serving: &mut Serving, replica, intervals: u32| {
+            let (peer, seq, wanted) = (ReplicaId(0), Seq(2), Wanted::Manifest);
+            let replica = ReplicaId(replica);
+            let ask = FetchState { round: intervals.into(), peer, seq, wanted, replica };
+            let now = Instant::START + config.status_interval * intervals;
+            serving.admit(&ask, now, &config)
+        };
+        assert!(asks(&mut serving, 1, 1));
+        serving.charge(ReplicaId(1), 4 * PAID_BYTES);
+        assert!(!asks(&mut serving, 1, 2), "it owes three intervals");
+        assert!(asks(&mut serving, 2, 2));
+        assert!(!asks(&mut serving, 1, 3), "two");
+        assert!(asks(&mut serving, 1, 4), "slices may come as fast as a network is");
     }
 }

@@ -18,8 +18,6 @@ use crate::types::{ReplicaId, Seq};
 
 /// The most bytes of one slice. A part is asked for slice by slice, so that none fills a link.
 pub(super) const SLICE_BYTES_MAX: usize = 256 << 10;
-/// The most bytes of one part; a state with a larger one cannot be transferred.
-pub(super) const PART_BYTES_MAX: u64 = 64 << 20;
 
 /// One of the two trees that a state digest binds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

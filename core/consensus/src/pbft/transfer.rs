@@ -8,6 +8,8 @@
 //! 2. *Compare*: parts that this replica has already are not fetched.
 //! 3. *Parts*: several peers at once send one part each, in slices. A part that does not have its
 //!    digest came from one peer alone; that peer is asked no more in this transfer.
+//!    One that is late (each slice has a deadline, and so has the part) is asked of another peer, and
+//!    nobody is blamed: a slow link is no lie.
 //! 4. *Restore*: the application takes the parts over, and the replica goes on from the checkpoint.
 //!
 //! When f + 1 peers no longer keep the checkpoint, or do not answer, the target moves to the newest
@@ -29,18 +31,23 @@ use quorumark_primitives::signed::Signed;
 use super::certificate::{CheckpointCertificate, Voucher};
 use super::message::Message;
 use super::replica::Pbft;
-use super::state_message::{FetchState, PART_BYTES_MAX, SLICE_BYTES_MAX, Tree, Wanted};
+use super::state_message::{FetchState, SLICE_BYTES_MAX, Tree, Wanted};
 use super::statement::Checkpoint;
-use crate::client_table::ClientTable;
+use crate::client_table::{self, ClientTable};
 use crate::committee::Committee;
 use crate::engine::{Outbox, Output, Recipients};
-use crate::parts::{Cut, StateRoot};
+use crate::parts::{Cut, PART_BYTES_MAX, StateRoot};
 use crate::types::{Instant, ReplicaId, Seq};
 
 /// The most questions on their way at once.
 const FLIGHTS_MAX: usize = 8;
 /// How often a question is asked again before another peer is asked.
 const TRIES_MAX: u32 = 3;
+/// How many status intervals a whole part gets, slice after slice. It doubles with each part that is
+/// late, so that a link too slow for it is slow alone, and not a failure for ever.
+const PART_INTERVALS: u32 = 64;
+/// The most often that it doubles.
+const PART_DOUBLINGS_MAX: u32 = 8;
 /// By how much a peer's failures can lengthen its pause.
 const PAUSE_FACTOR_MAX: u32 = 16;
 /// Statuses said in vain after which messages are given up.
@@ -78,6 +85,8 @@ pub(super) struct Target {
     pub(super) certificate: CheckpointCertificate,
     pub(super) step: Step,
     flights: Vec<Flight>,
+    /// Parts that were not whole in time.
+    slow_parts: u32,
 }
 
 /// How far a transfer is.
@@ -115,6 +124,15 @@ impl Manifest {
     fn digest(&self, (tree, nth): (Tree, u32)) -> Option<Digest> {
         self.tree(tree).digests.get(nth as usize).copied()
     }
+
+    /// The most bytes that a part can have: no honest peer has more of it.
+    fn bytes_max(&self, (tree, nth): (Tree, u32)) -> u64 {
+        let leaves = self.tree(tree).cut.leaves_of(nth);
+        match tree {
+            Tree::Application => PART_BYTES_MAX,
+            Tree::Clients => client_table::part_bytes_max(leaves.end - leaves.start),
+        }
+    }
 }
 
 /// A question that was asked of a peer.
@@ -127,11 +145,18 @@ struct Flight {
     total: Option<u64>,
     deadline: Instant,
     tries: u32,
+    /// When the whole part is to be here.
+    part_deadline: Instant,
 }
 
 impl Target {
     fn new(certificate: CheckpointCertificate) -> Target {
-        Target { certificate, step: Step::Manifest, flights: Vec::new() }
+        Target { certificate, step: Step::Manifest, flights: Vec::new(), slow_parts: 0 }
+    }
+
+    /// How many status intervals a whole part gets.
+    fn part_intervals(&self) -> u32 {
+        PART_INTERVALS << self.slow_parts.min(PART_DOUBLINGS_MAX)
     }
 }
 
@@ -267,13 +292,15 @@ impl Pbft {
         self.end_if_overtaken();
         self.ask_for_own_digests(out);
         while let Some(wanted) = self.transfer.next_wanted() {
-            let flying = self.transfer.target.as_ref().map_or(0, |target| target.flights.len());
+            let Some(target) = &self.transfer.target else { break };
+            let patience = self.config.status_interval * target.part_intervals();
             let Some(peer) = self.transfer.pick(self.config.replica, self.now) else { break };
-            if flying >= FLIGHTS_MAX {
+            if target.flights.len() >= FLIGHTS_MAX {
                 break;
             }
-            let (bytes, total) = (Vec::new(), None);
-            let flight = Flight { peer, wanted, bytes, total, deadline: self.now, tries: 0 };
+            let (bytes, total, deadline) = (Vec::new(), None, self.now);
+            let part_deadline = self.now + patience;
+            let flight = Flight { peer, wanted, bytes, total, deadline, tries: 0, part_deadline };
             self.ask(flight, out);
         }
         self.forgive_when_alone();
@@ -343,7 +370,11 @@ impl Pbft {
             .into_iter()
             .partition::<Vec<_>, _>(|flight| flight.deadline <= now);
         target.flights = waiting;
+        let seq = target.certificate.seq;
         for flight in late {
+            if self.fetching() != Some(seq) {
+                return; // The target moved: asked of another state, an honest peer would be blamed.
+            }
             if flight.tries < TRIES_MAX {
                 self.ask(flight, out);
             } else {
@@ -478,8 +509,12 @@ impl Pbft {
         // A slice is as long as slices are: a peer that drips a part byte by byte would hold it up
         // for ever, and never be late.
         let whole = total.min(offset.saturating_add(SLICE_BYTES_MAX as u64));
+        let bytes_max = match self.transfer.target.as_ref().map(|target| &target.step) {
+            Some(Step::Parts { manifest, .. }) => manifest.bytes_max((tree, nth)),
+            _ => 0,
+        };
         let fits = flight.total.is_none_or(|first| first == total)
-            && (1..=PART_BYTES_MAX).contains(&total)
+            && (1..=bytes_max).contains(&total)
             && !bytes.is_empty()
             && end == whole;
         if !fits {
@@ -487,6 +522,14 @@ impl Pbft {
         }
         self.answered(peer);
         flight.bytes.extend_from_slice(bytes);
+        if end < total && self.now >= flight.part_deadline {
+            // Slow is not bad: the part is asked of another, and this peer again later.
+            if let Some(target) = &mut self.transfer.target {
+                target.slow_parts = target.slow_parts.saturating_add(1);
+            }
+            self.failed(peer);
+            return;
+        }
         if end < total {
             flight.total = Some(total);
             flight.wanted = Wanted::Slice { tree, nth, offset: end };
@@ -506,7 +549,7 @@ impl Pbft {
             Tree::Application => cut.digest_of(part.1, &bytes),
             Tree::Clients => {
                 let window = self.config.client_window;
-                crate::client_table::digest_of(cut, part.1, &bytes, seq, window)
+                client_table::digest_of(cut, part.1, &bytes, seq, window)
             }
         };
         if found != Ok(expected) {

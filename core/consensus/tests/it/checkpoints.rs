@@ -1,6 +1,6 @@
 //! PBFT 4.3: checkpoints, the low watermark, and what arrives early.
 
-use quorumark_consensus::client_table::ClientTable;
+use quorumark_consensus::client_table::{ClientTable, Limits};
 use quorumark_consensus::pbft::{Checkpoint, Message};
 use quorumark_consensus::{Engine, Execution, Input, Output, ReplicaId, Seq, StateWork};
 use quorumark_primitives::Digest;
@@ -159,7 +159,7 @@ fn execution_pauses_at_a_checkpoint_so_that_its_digest_covers_exactly_that_seque
 
 #[test]
 fn the_client_table_is_part_of_the_checkpointed_state() {
-    let mut table = ClientTable::new(8, 16);
+    let mut table = ClientTable::new(Limits::new(8, 16));
     let before = table.root();
     assert!(table.begin(quorumark_consensus::ClientId(1), quorumark_consensus::Timestamp(1)));
     assert_ne!(table.root(), before);

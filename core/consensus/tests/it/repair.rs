@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quorumark_consensus::pbft::{
-    Checkpoint, Config, Message, PROTOCOL, PrePrepare, StatusStatement, ViewPhase,
+    Checkpoint, Config, FetchState, Message, PROTOCOL, PrePrepare, StatusStatement, ViewPhase,
+    Wanted,
 };
 use quorumark_consensus::{
-    Batch, ClientId, ClientProof, Engine, Input, Instant, Output, ReplicaId, Request, Seq,
-    SignedRequest, Timestamp, View,
+    Batch, ClientId, ClientProof, Engine, Input, Instant, Output, Recipients, ReplicaId, Request,
+    Seq, SignedRequest, StateAnswer, StateWork, Timestamp, View,
 };
 use quorumark_primitives::Digest;
 use quorumark_primitives::mac::Authenticator;
@@ -88,6 +89,59 @@ fn a_status_of_impossible_numbers_harms_nobody() {
         one.now = Instant(4 * SECOND);
         assert_eq!(relayed(&one.hear(status(3, 1, stable, executed))), [""; 0]);
     }
+}
+
+#[test]
+fn pbft_4_2_a_replica_that_gets_too_few_commits_gets_their_proof_and_stays_in_its_view() {
+    let mut lab = Lab::new(4, 1, Network::GOOD, small);
+    lab.lose = Box::new(|_, to, message| to.0 == 3 && matches!(message, Message::Commit(_)));
+    for timestamp in 1..=3 {
+        lab.ask(0, timestamp, 0);
+        lab.run(Duration::from_millis(5));
+    }
+    lab.run_until_answered(20);
+    // The timeout is five seconds.
+    lab.run(Duration::from_secs(4));
+    assert_eq!((lab.ran(3), lab.engine(3).view()), (3, View(0)));
+    lab.run(Duration::from_secs(4));
+    assert_eq!((lab.engine(3).view(), lab.engine(3).counters().timeouts), (View(0), 0));
+    lab.check_ledgers();
+}
+
+#[test]
+fn tocs02_5_3_no_peer_takes_anothers_place_when_states_are_asked_for() {
+    let (mut one, state) = with_checkpoint(7);
+    [0, 2, 3, 4, 5].into_iter().for_each(|replica| drop(one.hear(checkpoint(2, state, replica))));
+    assert_eq!(one.engine.stable(), Seq(2));
+    let ask = |one: &mut One, replica, round| {
+        let (peer, seq, replica) = (ReplicaId(1), Seq(2), ReplicaId(replica));
+        let body = FetchState { round, peer, seq, wanted: Wanted::Manifest, replica };
+        worked_on(&one.hear(Message::FetchState(Signed::blank(body))))
+    };
+    let begun: Vec<_> = [0, 2, 3, 4, 5, 6].map(|replica| ask(&mut one, replica, 1)).to_vec();
+    assert_eq!(begun, [1, 1, 1, 1, 0, 0], "four at a time");
+    assert_eq!(ask(&mut one, 2, 2), 0, "it has one question");
+    // As each is done the next begins, and nobody was forgotten.
+    for (peer, next) in [(0, 1), (2, 1), (3, 0), (4, 0), (5, 0), (6, 0)] {
+        let found = Some((1, vec![Digest::ZERO]));
+        let answer = StateAnswer::Digests { at: Some(Seq(2)), found };
+        let outputs = one.input(Input::State(answer));
+        let answers = outputs.iter().any(|output| {
+            let to = Recipients::One(ReplicaId(peer));
+            matches!(output, Output::Say { to: said, message: Message::StateManifest(_), .. }
+                if *said == to)
+        });
+        assert!(answers, "{peer}: {outputs:?}");
+        assert_eq!(worked_on(&outputs), next, "{peer}");
+    }
+}
+
+/// Questions of peers that the state machine is told to work on.
+fn worked_on(outputs: &[Output<Message>]) -> usize {
+    let works = |output: &&Output<Message>| {
+        matches!(output, Output::State(StateWork::Digests { at: Some(_) }))
+    };
+    outputs.iter().filter(works).count()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! PBFT 4.1: clients, exactly-once execution, forwarding; and who vouches for a request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use quorumark_consensus::pbft::{Message, PrePrepare};
@@ -24,6 +25,29 @@ fn pbft_4_1_a_backup_forwards_a_request_to_the_primary() {
         &outputs[..],
         [Output::Relay { to: Recipients::One(ReplicaId(0)), message: Message::Request(_), .. }]
     ));
+}
+
+#[test]
+fn pbft_4_1_where_clients_send_to_all_a_backup_relays_what_is_repeated_or_waits() {
+    let set = |config: &mut quorumark_consensus::pbft::Config| config.clients_send_to_all = true;
+    let relays = |outputs: &[Output<Message>]| {
+        let to_primary = |output: &&Output<Message>| {
+            let to = Recipients::One(ReplicaId(0));
+            matches!(output, Output::Relay { to: said, message: Message::Request(_), .. }
+                if *said == to)
+        };
+        outputs.iter().filter(to_primary).count()
+    };
+    let mut one = One::new(4, 2, set);
+    assert!(one.ask(0, 1).is_empty(), "the primary has it as soon");
+    assert_eq!(relays(&one.ask(0, 1)), 1, "its client lost patience");
+    let mut one = One::new(4, 2, set);
+    one.ask(0, 1);
+    // A quarter of the timeout.
+    one.now = one.now + Duration::from_millis(5_000 / 4);
+    assert!(one.engine.next_timeout().is_some_and(|due| due <= one.now));
+    assert_eq!(relays(&one.input(Input::Timeout)), 1);
+    assert_eq!(one.engine.counters().timeouts, 0);
 }
 
 #[test]

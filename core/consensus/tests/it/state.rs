@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use quorumark_consensus::client_table::{ClientTable, Standing, digest_of};
+use quorumark_consensus::client_table::{
+    CLIENT_BYTES_MAX, ClientTable, Limits, Standing, digest_of, part_bytes_max,
+};
 use quorumark_consensus::parts::{Cut, StateRoot};
 use quorumark_consensus::pbft::{Message, PrePrepare};
 use quorumark_consensus::{
@@ -126,7 +128,7 @@ fn done(table: &mut ClientTable, timestamp: u64) {
 #[test]
 fn a_result_that_comes_back_after_its_timestamp_left_the_window_is_dropped() {
     let window = 8;
-    let mut table = ClientTable::new(4, window);
+    let mut table = ClientTable::new(Limits::new(4, window));
     for timestamp in [1, 2, 1 + window] {
         assert!(table.begin(CLIENT, Timestamp(timestamp)));
     }
@@ -138,6 +140,74 @@ fn a_result_that_comes_back_after_its_timestamp_left_the_window_is_dropped() {
         let standing = table.standing(CLIENT, Timestamp(timestamp));
         assert_eq!(standing, Standing::Done { seq: Seq(5), result: Bytes::from_static(b"r") });
     }
+}
+
+#[test]
+fn a_client_cannot_make_its_part_of_the_state_larger_than_what_is_transferred() {
+    // PROTOCOLS (requests and clients): a bounded window of timestamps *with their replies*.
+    let mut table = ClientTable::new(Limits::new(4, 1024));
+    let long = Bytes::from(vec![7; 64 << 10]);
+    for timestamp in 1..=1024 {
+        assert!(table.begin(CLIENT, Timestamp(timestamp)));
+        table.finish(CLIENT, Timestamp(timestamp), Seq(timestamp), long.clone());
+    }
+    assert!(matches!(table.standing(CLIENT, Timestamp(1)), Standing::Done { .. }));
+    let state = table.checkpoint(Seq(1024));
+    let part = table.part(Seq(1024), 0).unwrap();
+    assert!(part.len() as u64 <= part_bytes_max(1), "{} bytes", part.len());
+    assert!(part.len() > CLIENT_BYTES_MAX - long.len(), "as many replies as fit are kept");
+    let done = |timestamp| table.standing(CLIENT, Timestamp(timestamp));
+    assert!(matches!(done(1024 - 62), Standing::Done { .. }));
+    assert_eq!(done(1024 - 63), Standing::Stale);
+    // A replica that fetches the part decides alike.
+    let empty = ClientTable::new(Limits::new(4, 1024));
+    let parts = BTreeMap::from([(0, part)]);
+    let fetched = empty.restored(Seq(1024), state, &parts).unwrap();
+    for timestamp in 1..=1025 {
+        let timestamp = Timestamp(timestamp);
+        assert_eq!(fetched.standing(CLIENT, timestamp), table.standing(CLIENT, timestamp));
+    }
+}
+
+#[test]
+fn the_longest_reply_is_kept_alone_and_a_checkpoint_alone_moves_the_window() {
+    let limits = Limits { clients_max: 4, window: 100, client_bytes_max: 50 };
+    let (mut early, mut late) = (ClientTable::new(limits), ClientTable::new(limits));
+    let long = || Bytes::from(vec![1; 60]);
+    // Results are back before the next request is ordered, or after it: what is fresh is the same.
+    for table in [&mut early, &mut late] {
+        assert!(table.begin(CLIENT, Timestamp(5)));
+    }
+    early.finish(CLIENT, Timestamp(5), Seq(1), long());
+    for table in [&mut early, &mut late] {
+        assert!(table.begin(CLIENT, Timestamp(2)));
+    }
+    late.finish(CLIENT, Timestamp(5), Seq(1), long());
+    for table in [&mut early, &mut late] {
+        table.finish(CLIENT, Timestamp(2), Seq(2), Bytes::new());
+    }
+    assert_eq!(early.checkpoint(Seq(2)), late.checkpoint(Seq(2)));
+    let reply = Standing::Done { seq: Seq(1), result: long() };
+    assert_eq!(early.standing(CLIENT, Timestamp(5)), reply);
+    assert_eq!(early.standing(CLIENT, Timestamp(2)), Standing::Stale);
+    assert_eq!(
+        early.standing(CLIENT, Timestamp(3)),
+        Standing::Stale,
+        "never ordered, and too late"
+    );
+}
+
+#[test]
+fn what_left_the_window_before_its_result_was_back_is_known_again_after_going_back() {
+    let window = 8;
+    let mut table = ClientTable::new(Limits::new(4, window));
+    assert!(table.begin(CLIENT, Timestamp(1)));
+    assert!(table.begin(CLIENT, Timestamp(1 + window)));
+    table.finish(CLIENT, Timestamp(1), Seq(1), Bytes::from_static(b"r"));
+    table.finish(CLIENT, Timestamp(1 + window), Seq(2), Bytes::from_static(b"r"));
+    table.checkpoint(Seq(2));
+    assert!(table.rollback_to(Seq(1)));
+    assert!(!table.begin(CLIENT, Timestamp(1)), "it was executed, and is not again");
 }
 
 #[test]
@@ -160,14 +230,14 @@ fn the_root_depends_on_the_window_alone_and_not_on_how_it_was_reached() {
     for window in [1, 10, 64, 100] {
         for highest in [window + 3, 63.max(window), 64.max(window), 150, 191, 192, 300] {
             let low = highest - window;
-            let mut long = ClientTable::new(4, window);
+            let mut long = ClientTable::new(Limits::new(4, window));
             for timestamp in 1..=highest {
                 done(&mut long, timestamp);
                 long.root();
             }
-            let mut short = ClientTable::new(4, window);
+            let mut short = ClientTable::new(Limits::new(4, window));
             (low + 1..=highest).for_each(|timestamp| done(&mut short, timestamp));
-            let mut backwards = ClientTable::new(4, window);
+            let mut backwards = ClientTable::new(Limits::new(4, window));
             (low + 1..=highest).rev().for_each(|timestamp| done(&mut backwards, timestamp));
             let root = long.root();
             assert_eq!(short.root(), root, "window {window}, highest {highest}");
@@ -179,7 +249,7 @@ fn the_root_depends_on_the_window_alone_and_not_on_how_it_was_reached() {
 #[test]
 fn the_root_tells_apart_which_requests_of_the_window_were_executed_and_where() {
     let table = |timestamps: &[u64]| {
-        let mut table = ClientTable::new(4, 10);
+        let mut table = ClientTable::new(Limits::new(4, 10));
         timestamps.iter().for_each(|timestamp| done(&mut table, *timestamp));
         table.root()
     };
@@ -188,7 +258,7 @@ fn the_root_tells_apart_which_requests_of_the_window_were_executed_and_where() {
     assert_ne!(table(&[15, 20]), table(&[16, 20]));
     assert_ne!(table(&[15, 20]), table(&[15, 21]));
     let at = |seq| {
-        let mut table = ClientTable::new(4, 10);
+        let mut table = ClientTable::new(Limits::new(4, 10));
         assert!(table.begin(CLIENT, Timestamp(1)));
         table.finish(CLIENT, Timestamp(1), Seq(seq), Bytes::from_static(b"r"));
         table.root()
@@ -201,10 +271,14 @@ fn the_root_tells_apart_which_requests_of_the_window_were_executed_and_where() {
 struct Twin {
     table: ClientTable,
     executed: Vec<(u64, u32, u64)>,
+    /// Where a checkpoint was taken, kept or not.
+    checkpoints: Vec<u64>,
     seq: u64,
 }
 
 const TWIN_WINDOW: u64 = 10;
+/// Three entries with their results, or four without.
+const TWIN_LIMITS: Limits = Limits { clients_max: 6, window: TWIN_WINDOW, client_bytes_max: 80 };
 
 fn run_on(table: &mut ClientTable, seq: u64, client: u32, timestamp: u64) -> bool {
     let (client, timestamp) = (ClientId(client), Timestamp(timestamp));
@@ -218,7 +292,8 @@ fn run_on(table: &mut ClientTable, seq: u64, client: u32, timestamp: u64) -> boo
 
 impl Twin {
     fn new() -> Twin {
-        Twin { table: ClientTable::new(6, TWIN_WINDOW), executed: Vec::new(), seq: 0 }
+        let table = ClientTable::new(TWIN_LIMITS);
+        Twin { table, executed: Vec::new(), checkpoints: Vec::new(), seq: 0 }
     }
 
     fn run(&mut self, client: u32, timestamp: u64) {
@@ -233,11 +308,23 @@ impl Twin {
 
     /// A table that executed the same up to `seq`, and keeps nothing else.
     fn rebuilt(&self, seq: u64) -> ClientTable {
-        let mut table = ClientTable::new(6, TWIN_WINDOW);
+        let mut table = ClientTable::new(TWIN_LIMITS);
+        let mut checkpoints = self.checkpoints.iter().filter(|at| **at <= seq).peekable();
         for (at, client, timestamp) in self.executed.iter().filter(|(at, ..)| *at <= seq) {
+            while let Some(taken) = checkpoints.next_if(|taken| *taken < at) {
+                table.checkpoint(Seq(*taken));
+            }
             assert!(run_on(&mut table, *at, *client, *timestamp));
         }
+        for taken in checkpoints {
+            table.checkpoint(Seq(*taken));
+        }
         table
+    }
+
+    fn checkpoint(&mut self) -> StateRoot {
+        self.checkpoints.push(self.seq);
+        self.table.checkpoint(Seq(self.seq))
     }
 }
 
@@ -257,7 +344,7 @@ proptest! {
         for (step, client, timestamp) in steps {
             match step {
                 0 | 1 => {
-                    kept.insert(twin.seq, twin.table.checkpoint(Seq(twin.seq)));
+                    kept.insert(twin.seq, twin.checkpoint());
                 }
                 2 => {
                     let to = twin.seq.saturating_sub(timestamp % 12);
@@ -265,6 +352,7 @@ proptest! {
                     if to >= reaches {
                         twin.seq = to;
                         twin.executed.retain(|(at, ..)| *at <= to);
+                        twin.checkpoints.retain(|at| *at <= to);
                         kept.retain(|at, _| *at <= to);
                     }
                 }
@@ -304,7 +392,7 @@ proptest! {
         theirs.iter().for_each(|(client, timestamp)| peer.run(*client, *timestamp));
         mine.iter().for_each(|(client, timestamp)| behind.run(*client, *timestamp));
         let seq = peer.seq;
-        let state = peer.table.checkpoint(Seq(seq));
+        let state = peer.checkpoint();
         later.iter().for_each(|(client, timestamp)| peer.run(*client, *timestamp));
         let wanted = peer.table.part_digests(Some(Seq(seq))).unwrap().1;
         let have = behind.table.part_digests(None).unwrap().1;

@@ -8,7 +8,7 @@ use quorumark_consensus::pbft::{
     Checkpoint, CheckpointCertificate, FetchState, Message, StateManifest, StateSlice, Voucher,
     Wanted,
 };
-use quorumark_consensus::{Engine, Input, Output, ReplicaId, Seq, View};
+use quorumark_consensus::{Engine, Input, Output, ReplicaId, Seq, StateAnswer, View};
 use quorumark_primitives::Digest;
 use quorumark_primitives::signed::{ClientAuth, Signed};
 
@@ -160,6 +160,93 @@ fn a_part_larger_than_a_slice_comes_in_slices_even_where_messages_are_lost() {
     assert!(counters.state_bytes_fetched <= bound, "{}", counters.state_bytes_fetched);
     lab.lose = Box::new(|_, _, _| false);
     caught_up(&mut lab, 4, 200);
+}
+
+/// What a replica asks of which peers, and at which checkpoint.
+fn questions(outputs: &[Output<Message>]) -> Vec<FetchState> {
+    let question = |output: &Output<Message>| match output {
+        Output::Say { message: Message::FetchState(signed), .. } => Some(signed.body),
+        _ => None,
+    };
+    outputs.iter().filter_map(question).collect()
+}
+
+#[test]
+fn when_the_target_moves_no_peer_is_asked_for_a_part_of_the_state_before() {
+    let mut lab = behind(4, 13, Shape { cells: 4, leaf_bytes: 700_000 }, 30);
+    let first = lab.engine(0).stable_proof();
+    let (sender, manifests) = std::sync::mpsc::channel();
+    lab.lose = Box::new(move |_, _, message| {
+        if let Message::StateManifest(manifest) = message {
+            sender.send(Arc::clone(manifest)).unwrap();
+        }
+        false
+    });
+    lab.run(Duration::from_secs(2));
+    let manifest = manifests.recv().unwrap();
+    assert_eq!(manifest.signed.body.seq, first.seq);
+    order(&mut lab, 100, 12);
+    let newer = lab.engine(0).stable_proof();
+
+    let mut one = One::new(4, 3, small);
+    let asked = questions(&one.receive(&Message::Stable(Arc::new(first.clone()))));
+    let (application, clients) = (manifest.application.clone(), manifest.clients.clone());
+    let manifest = StateManifest::blank(first.seq, application, clients, asked[0].peer);
+    one.hear(Message::StateManifest(Arc::new(manifest)));
+    let answer = StateAnswer::Digests { at: None, found: None };
+    let asked = questions(&one.input(Input::State(answer)));
+    assert_eq!(asked.len(), 3, "a part of each peer");
+    one.receive(&Message::Stable(Arc::new(newer.clone())));
+    for again in [80, 160] {
+        one.now = one.now + Duration::from_millis(again);
+        assert_eq!(questions(&one.input(Input::Timeout)).len(), 3);
+    }
+    // Two peers are silent for the third time when the other's next slice is late for the first.
+    let Wanted::Slice { tree, nth, offset } = asked[2].wanted else { panic!("{asked:?}") };
+    let (place, bytes) = ((tree, nth, offset), Bytes::from(vec![0; 256 << 10]));
+    let slice = StateSlice::blank(first.seq, place, 700_004, bytes, asked[2].peer);
+    assert_eq!(questions(&one.hear(Message::StateSlice(Arc::new(slice)))).len(), 1);
+    one.now = one.now + Duration::from_millis(400);
+    let asked = questions(&one.input(Input::Timeout));
+    assert_eq!(one.engine.counters().transfers_moved, 1);
+    assert_eq!(one.engine.fetching(), Some(newer.seq));
+    assert!(!asked.is_empty() && asked.iter().all(|ask| ask.wanted == Wanted::Manifest));
+}
+
+#[test]
+fn a_part_that_is_late_is_asked_of_another_peer_and_nobody_is_blamed() {
+    // Ten slices a part. Each comes from replica 1 just in time: five seconds for the part.
+    let mut lab = behind(4, 5, Shape { cells: 4, leaf_bytes: 2_500_000 }, 20);
+    lab.slow.insert(ReplicaId(1), Duration::from_millis(500));
+    lab.run(Duration::from_millis(4_300));
+    let engine = lab.engine(3);
+    assert_eq!(engine.counters().transfers_finished, 1);
+    assert_eq!((engine.counters().state_pieces_bad, engine.blamed().count()), (0, 0));
+    lab.slow.clear();
+    caught_up(&mut lab, 4, 200);
+}
+
+#[test]
+fn what_a_fetched_state_has_executed_is_waited_for_no_more() {
+    let patient = |config: &mut quorumark_consensus::pbft::Config| {
+        small(config);
+        config.view_timeout = Duration::from_secs(10);
+    };
+    let mut lab = Lab::with_state(4, 12, Network::GOOD, Shape::SMALL, patient);
+    let request = lab.ask(0, 1, 0);
+    lab.ask_one(&request, 3);
+    lab.run(Duration::from_micros(10));
+    while lab.engine(3).unexecuted() == 0 {
+        lab.run(Duration::from_micros(100));
+    }
+    lab.cut_off(3);
+    order(&mut lab, 2, 60);
+    assert_eq!(lab.engine(3).unexecuted(), 1);
+    lab.reconnect(3);
+    while lab.engine(3).counters().transfers_finished == 0 {
+        lab.run(Duration::from_millis(1));
+    }
+    assert_eq!(lab.engine(3).unexecuted(), 0);
 }
 
 #[test]

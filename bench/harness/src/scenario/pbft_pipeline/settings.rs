@@ -327,6 +327,7 @@ fn cluster(parameters: &ParameterSet) -> Result<ClusterConfig, ParameterError> {
     config.engine.batch_size_max = parameters.count("batch_size_max");
     config.engine.batch_linger = parameters.duration("batch_linger");
     config.engine.view_timeout = parameters.duration("view_timeout");
+    config.engine.clients_send_to_all = parameters.flag("client_to_all");
     config.engine.read_only = parameters.flag("read_only");
     config.engine.tentative = parameters.flag("tentative");
     config.engine.window = parameters.integer("window");
