@@ -15,15 +15,22 @@ pub fn process_cpu() -> Duration {
     read(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-/// How often the calling thread lost its core to another one so far, though it had work left. Costs
-/// a system call.
-pub fn interruptions() -> i64 {
+/// How often the calling thread lost its core to another one so far, though it had work left; always 0
+/// where the kernel does not tell of threads. Costs a system call.
+#[cfg(target_os = "linux")]
+pub fn interruptions() -> u64 {
     let mut usage = core::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: `usage` is as large as a rusage and outlives the call, which keeps no reference.
     let status = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
     assert_eq!(status, 0, "the kernel accounts for threads, as Linux does since 2.6.26");
     // SAFETY: zeroes are a valid rusage, and the call wrote one over them.
-    unsafe { usage.assume_init() }.ru_nivcsw
+    unsafe { usage.assume_init() }.ru_nivcsw as u64
+}
+
+/// As on Linux, where the kernel does not tell: no interruption is seen.
+#[cfg(not(target_os = "linux"))]
+pub fn interruptions() -> u64 {
+    0
 }
 
 /// Wall-clock and CPU time that something took.

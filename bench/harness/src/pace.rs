@@ -35,7 +35,7 @@ const TRIES: usize = 4;
 const SIGNERS: usize = 4;
 /// Bytes of a message.
 const MESSAGE_BYTES: usize = 64;
-/// Time between two looks at the pace of a run: they cost it 1 to 3 % of two cores.
+/// Time between two looks at the pace of a run: they cost it up to 4 % of two cores.
 const INTERVAL: Duration = Duration::from_millis(40);
 /// The fewest looks that tell the pace of a run.
 const LOOKS_MIN: usize = 4;
@@ -152,8 +152,8 @@ impl PaceThread {
         Ok(PaceThread { stop, thread })
     }
 
-    /// Stops looking. What a warm look cost on average, in microseconds, without the dearest
-    /// twentieth: a dearer pace would flatter the run. `None` after a run too short to tell.
+    /// Stops looking. What a warm look cost on average over the work, in microseconds, without the
+    /// dearest twentieth: a dearer pace would flatter the run. `None` after a run too short to tell.
     ///
     /// # Panics
     /// When the thread panicked.
@@ -163,13 +163,17 @@ impl PaceThread {
     }
 }
 
+/// The mean over the work done in that time, of looks that came evenly in time: the harmonic one,
+/// for a core that is twice as slow does half the work. Over several cores together it is at most
+/// the mean of theirs. Without the dearest looks.
 fn mean(mut looks: Vec<f64>) -> Option<f64> {
     if looks.len() < LOOKS_MIN {
         return None;
     }
     looks.sort_by(f64::total_cmp);
     looks.truncate(looks.len() - looks.len().div_ceil(DEAREST));
-    Some(looks.iter().sum::<f64>() / looks.len() as f64)
+    let work: f64 = looks.iter().map(|us| us.recip()).sum();
+    Some(looks.len() as f64 / work)
 }
 
 #[cfg(test)]
@@ -196,11 +200,18 @@ mod tests {
 
     #[test]
     fn the_dearest_twentieth_of_the_looks_does_not_count() {
-        assert_eq!(mean(vec![100.0, 1.0, 2.0, 3.0]), Some(2.0));
-        let mut looks = vec![5.0; 38];
+        assert_eq!(mean(vec![100.0, 4.0, 4.0, 4.0]), Some(4.0));
+        let mut looks = vec![4.0; 38];
         looks.extend([1000.0, 2000.0]);
-        assert_eq!(mean(looks), Some(5.0));
+        assert_eq!(mean(looks), Some(4.0));
         assert_eq!(mean(vec![1.0; 3]), None, "three looks tell nothing");
+    }
+
+    #[test]
+    fn a_pace_counts_by_the_work_done_at_it() {
+        // As long at 2 us as at 6 us: three pieces of four were done at 2 us.
+        let mean = mean(vec![2.0, 2.0, 6.0, 6.0, 9.0]).unwrap();
+        assert!((mean - 3.0).abs() < 1e-9, "{mean}");
     }
 
     #[test]

@@ -85,8 +85,13 @@ fn saturated(seed: u64, span: Duration) -> Option<Compared> {
         let watching = watcher.finish();
         stop.store(true, Ordering::Relaxed);
         let looks = threads.into_iter().flat_map(|thread| thread.join().expect("looks end well"));
-        watching.zip(mean(looks.collect())).map(compared)
+        watching.zip(by_work(&looks.collect::<Vec<_>>())).map(compared)
     })
+}
+
+/// The mean of looks that came one after the other: each stands for as much work.
+fn by_work(looks: &[f64]) -> Option<f64> {
+    (!looks.is_empty()).then(|| looks.iter().sum::<f64>() / looks.len() as f64)
 }
 
 fn compared((watching_us, working_us): (f64, f64)) -> Compared {
