@@ -2,6 +2,8 @@
 //! which, what the default build leaves out, and that it makes exactly one binary.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId, TargetKind};
 
@@ -136,4 +138,51 @@ fn criterion_belongs_to_micro_alone() {
         let uses = package.dependencies.iter().any(|used| used.name == "criterion");
         assert_eq!(uses, package.name == "quorumark-micro", "{}", package.name);
     }
+}
+
+/// Opens and closes of code blocks in documentation, and what a block must be called for rustdoc to
+/// leave it alone.
+const FENCES: [&str; 2] = ["//! ```", "/// ```"];
+const NOT_CODE: [&str; 3] = ["text", "toml", "sh"];
+
+#[test]
+fn a_crate_whose_examples_are_not_run_has_none() {
+    for package in metadata().packages.iter().filter(|package| is_ours(&package.name)) {
+        for target in package.targets.iter().filter(|t| t.is_lib() && !t.doctest) {
+            let root = target.src_path.parent().expect("a crate's root is in a folder");
+            let examples = examples_below(root.as_std_path());
+            assert!(examples.is_empty(), "set doctest = true in {}: {examples:?}", package.name);
+        }
+    }
+}
+
+/// The files below `folder` whose documentation has code that rustdoc would run.
+fn examples_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(examples_below(&path));
+        } else if path.extension().is_some_and(|ext| ext == "rs")
+            && has_example(&fs::read_to_string(&path).unwrap())
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn has_example(source: &str) -> bool {
+    let fence = |line: &str| {
+        FENCES.iter().find_map(|f| line.trim_start().strip_prefix(f).map(str::to_owned))
+    };
+    // Every second fence opens a block.
+    source.lines().filter_map(fence).step_by(2).any(|name| !NOT_CODE.contains(&name.as_str()))
+}
+
+#[test]
+fn an_example_is_code_that_no_name_excuses() {
+    assert!(has_example("/// ```\n/// run();\n/// ```\n"));
+    assert!(has_example("//! ```text\n//! a\n//! ```\n/// ```compile_fail\n/// ```\n"));
+    assert!(!has_example("//! ```text\n//! a <- b\n//! ```\nfn f() {}\n"));
 }

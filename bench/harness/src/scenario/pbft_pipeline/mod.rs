@@ -148,10 +148,13 @@ impl Session for PipelineSession {
 
     fn finish(&mut self, metrics: &mut Metrics) -> Result<Closing, RunError> {
         // Whoever interrupts a run does not wait for another floor: its shares are not quoted.
-        let after = if self.cut { self.before } else { measure(&mut self.bench)? };
+        let mut after = if self.cut { self.before } else { measure(&mut self.bench)? };
+        if self.drift(&after) > FLOOR_DRIFT_MAX {
+            // What was disturbed may have been the floor and not the machine.
+            after = measure(&mut self.bench)?;
+        }
         self.shares(&self.before.mean(&after), metrics);
-        let of = |floor: &RelativeFloor| self.settings.floor(floor.at(self.before.pace_us));
-        let drift = of(&self.before).drift(&of(&after), self.settings.live());
+        let drift = self.drift(&after);
         let signed = self.settings.cluster.client_auth == ClientAuthKind::Signature;
         let mut warnings = missing_shares(metrics, signed);
         warnings.extend(self.settings.without_effect(&self.workload));
@@ -164,6 +167,12 @@ impl Session for PipelineSession {
 }
 
 impl PipelineSession {
+    /// By how much a floor differs from the one before the run, both at one pace.
+    fn drift(&self, after: &RelativeFloor) -> f64 {
+        let of = |floor: &RelativeFloor| self.settings.floor(floor.at(self.before.pace_us));
+        of(&self.before).drift(&of(after), self.settings.live())
+    }
+
     /// Sets what the floor says about the run: each trial is held against the floor at its own pace.
     fn shares(&self, floor: &RelativeFloor, metrics: &mut Metrics) {
         let live = self.settings.live();
