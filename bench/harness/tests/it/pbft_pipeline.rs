@@ -151,8 +151,6 @@ fn every_authentication_and_transport_gives_the_metrics_of_the_contract() {
                 "throughput_tx_per_s",
                 "goodput_tx_per_s",
                 "cpu_us_per_tx",
-                "floor_cpu_us_per_tx",
-                "limit_share",
                 "response_time_ns_p50",
                 "response_time_ns_max",
                 "service_time_ns_p50",
@@ -164,6 +162,13 @@ fn every_authentication_and_transport_gives_the_metrics_of_the_contract() {
             ] {
                 assert!(value(&record, name) > 0.0, "{settings:?} {name}");
             }
+            // On a busy machine a short run may see too little of its pace, and then it says so.
+            let unseen = record.warnings.iter().any(|warning| warning.code == "pace-not-seen");
+            let signed = auth == "signature";
+            let known = !(signed && unseen);
+            for name in ["floor_cpu_us_per_tx", "limit_share"] {
+                assert_eq!(record.metrics.get(name).is_some(), known, "{settings:?} {name}");
+            }
             for metric in pipeline().spec().metrics {
                 assert!(record.metrics.contains(metric.name), "{settings:?} {}", metric.name);
             }
@@ -172,7 +177,7 @@ fn every_authentication_and_transport_gives_the_metrics_of_the_contract() {
             let signatures = if auth == "signature" { 4.0 } else { 0.0 };
             assert!(is(&record, "signatures_verified_per_tx", signatures), "{settings:?}");
             assert!(is(&record, "dropped", 0.0) && is(&record, "view_changes", 0.0));
-            assert_eq!(record.metrics.get("yardstick_share").is_some(), auth == "signature");
+            assert_eq!(record.metrics.get("yardstick_share").is_some(), signed && known);
             assert!(record.stages.iter().any(|stage| stage.name == "generator"));
             assert!(record.bottleneck.unwrap().contains('%'));
         }

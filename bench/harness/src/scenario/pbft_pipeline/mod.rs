@@ -178,12 +178,14 @@ impl PipelineSession {
         let live = self.settings.live();
         let signed = self.settings.cluster.client_auth == ClientAuthKind::Signature;
         let at = |pace_us: f64| self.settings.floor(floor.at(pace_us));
+        // Without signatures of clients no pace is in the floor, and none has to be known.
+        let paced = |pace_us: Option<f64>| pace_us.or((!signed).then_some(floor.pace_us));
         let share = |least: fn(&Floor, Replicas) -> f64| {
-            let of = |spent: &Spent| Some(least(&at(spent.pace_us?), live) / spent.cpu_us?);
+            let of = |spent: &Spent| Some(least(&at(paced(spent.pace_us)?), live) / spent.cpu_us?);
             median(self.trials.iter().filter_map(of))
         };
         let pace_us = metrics.get("pace_us");
-        let least_us = pace_us.map(|pace_us| at(pace_us).cpu_us_per_tx(live));
+        let least_us = paced(pace_us).map(|pace_us| at(pace_us).cpu_us_per_tx(live));
         let reachable = least_us.map(|least_us| f64::from(cores()) * 1e6 / least_us);
         let undisturbed = metrics.get("cpu_share") >= Some(CPU_SHARE_UNDISTURBED_MIN);
         let throughput = metrics.get("throughput_tx_per_s").filter(|_| undisturbed);
@@ -208,7 +210,7 @@ fn measure(bench: &mut FloorBench) -> Result<RelativeFloor, RunError> {
 
 fn missing_shares(metrics: &Metrics, signed: bool) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    if metrics.get("pace_us").is_none() {
+    if signed && metrics.get("pace_us").is_none() {
         let cause = "limit_share needs the pace of the run, and the run was too short to see it";
         warnings.push(Warning::new("pace-not-seen", cause, "use --duration 1s or more"));
     }
