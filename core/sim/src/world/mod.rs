@@ -38,24 +38,6 @@ use crate::trace::{
     Panicked, Party,
 };
 
-/// Kinds of messages between replicas, as scenarios name them.
-pub(crate) const KINDS: [&str; 14] = [
-    "pre-prepare",
-    "prepare",
-    "commit",
-    "checkpoint",
-    "status",
-    "view-change",
-    "new-view",
-    "fetch",
-    "body",
-    "committed",
-    "fetch-state",
-    "state-manifest",
-    "state-slice",
-    "stable",
-];
-
 /// The most frames under way; what is sent beyond them is lost, as in a network whose queues are
 /// full.
 const FRAMES_MAX: usize = 1 << 20;

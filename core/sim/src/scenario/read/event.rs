@@ -1,5 +1,7 @@
 //! Events, moments and behaviours.
 
+use quorumark_consensus::pbft;
+
 use super::super::faults::{AfterCrash, Behaviour, Event, Fault, Moment, Mutation, When, Who};
 use super::super::schema::{self, Term};
 use super::super::terms::{Deed, Lie, Operation, PHASES};
@@ -101,8 +103,9 @@ fn bytes(table: &Table<'_>) -> Read<Vec<u8>> {
 
 fn mutation(table: &Table<'_>) -> Read<Mutation> {
     let text = |name| table.needed(name, table.text(name)).map(str::to_owned);
-    let kinds = crate::world::KINDS;
-    table.choice("message", &kinds)?;
+    // What clients send, no replica says.
+    let kinds = pbft::KINDS.into_iter().filter(|kind| !["request", "read"].contains(kind));
+    table.choice("message", &kinds.collect::<Vec<_>>())?;
     Ok(Mutation {
         replica: table.replica("replica")?,
         message: text("message")?,
