@@ -212,9 +212,10 @@ pub const ROWS: &[Row] = &[
 const SMALL_MESSAGES: Axis = some_names(
     "message",
     &["request", "prepare", "status", "reply"],
-    &["commit", "checkpoint", "fetch"],
+    &["commit", "checkpoint", "fetch", "read", "stable", "fetch-state"],
 );
-const LARGE_MESSAGES: Axis = names("message", &["view-change", "new-view"]);
+const LARGE_MESSAGES: Axis =
+    some_names("message", &["view-change", "new-view"], &["state-manifest", "state-slice"]);
 const PRE_PREPARE: Axis = some_names("message", &["pre-prepare"], &["body", "committed"]);
 const BATCHES: Axis = numbers("batch_size", &[64], &[1, 8, 512]);
 const REPLICAS: Axis = numbers("n", &[4, 7, 16, 31], &[10, 64]);
