@@ -2,6 +2,7 @@
 //! network that delays, loses and repeats by a seed.
 
 mod checks;
+mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,8 +10,7 @@ use std::time::Duration;
 use quorumark_consensus::pbft::{CheckedConfig, Config, Message, Pbft};
 use quorumark_consensus::{
     ClientId, Committee, Engine, Executed, Execution, Input, Instant, Outbox, Output, Position,
-    Recipients, ReplicaId, Reply, Seq, SignedRequest, StateAnswer, StateRoot, StateWork, Timestamp,
-    View,
+    Recipients, ReplicaId, Reply, Seq, SignedRequest, StateAnswer, StateWork, Timestamp, View,
 };
 use quorumark_primitives::Digest;
 use quorumark_primitives::hash::sha256;
@@ -578,25 +578,5 @@ impl Lab {
             _ => None,
         });
         last.map_or(delay, |last| last.since(self.now).max(delay))
-    }
-
-    /// The root of a replica's state.
-    pub(crate) fn root(&self, replica: usize) -> StateRoot {
-        self.members[replica].state.root()
-    }
-
-    /// Whether a replica's state machine keeps a checkpoint.
-    pub(crate) fn keeps(&self, replica: usize, seq: Seq) -> bool {
-        self.members[replica].state.keeps(seq)
-    }
-
-    /// Bytes of a replica's state, as parts.
-    pub(crate) fn state_size(&self, replica: usize) -> u64 {
-        self.members[replica].state.size()
-    }
-
-    /// Requests run at a replica.
-    pub(crate) fn ran(&self, replica: usize) -> usize {
-        self.members[replica].ledger.values().map(|(_, ids)| ids.len()).sum()
     }
 }
