@@ -143,7 +143,9 @@ impl PaceThread {
             let mut looks = Vec::new();
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 // Neighbours differ from core to core, and the scheduler would leave it on one.
-                turn.next().map(|core| core_affinity::set_for_current(*core));
+                if let Some(core) = turn.next() {
+                    core_affinity::set_for_current(*core);
+                }
                 looks.extend(pace.look().filter(|look| look.warm).map(|look| look.us));
             }
             looks

@@ -318,12 +318,13 @@ fn cluster(parameters: &ParameterSet) -> Result<ClusterConfig, ParameterError> {
     };
     config.queue_capacity_batches = parameters.count("queue_capacity_batches");
     config.inbox_capacity_batches = parameters.count("inbox_capacity_batches");
+    let cores = quorumark_pipeline::cores();
     let by_replica = match parameters.choice("pin") {
-        "auto" => config.replicas >= 2 * quorumark_pipeline::cores().len(),
+        "auto" => config.replicas >= 2 * cores.len(),
         pin => pin == "by-replica",
     };
     if by_replica {
-        config.pinning = Pinning::ByReplica(quorumark_pipeline::cores());
+        config.pinning = Pinning::ByReplica(cores);
     }
     config.engine.batch_size_max = parameters.count("batch_size_max");
     config.engine.batch_linger = parameters.duration("batch_linger");
