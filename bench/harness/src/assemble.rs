@@ -257,15 +257,16 @@ fn warnings(
             warnings.push(warning.clone());
         }
     }
-    let contended = trials.trials.iter().filter(|trial| trial.contended()).count();
-    warnings.extend(judge::contention(contended, trials.trials.len()));
-    let absent = match interruption {
-        Some(_) => Vec::new(),
-        None => judge::absent(metrics, &warnings),
-    };
-    warnings.extend(interruption.map(judge::interrupted));
+    match interruption {
+        Some(interruption) => warnings.push(judge::interrupted(interruption)),
+        None => {
+            let contended = trials.trials.iter().filter(|trial| trial.contended()).count();
+            warnings.extend(judge::contention(contended, trials.trials.len()));
+            let absent = judge::absent(metrics, &warnings);
+            warnings.extend(absent);
+        }
+    }
     warnings.extend(judge::debug_build());
-    warnings.extend(absent);
     warnings
 }
 
