@@ -34,6 +34,17 @@ pub enum ClientAuthKind {
     None,
 }
 
+/// Which threads do the work of a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stages {
+    /// Each stage has threads of its own. Best where there are cores for them.
+    #[default]
+    Separate,
+    /// One thread does all of it, stage after stage: run to completion. Best where several replicas
+    /// share a core, because a hand-over between threads costs more there than most of the work.
+    Merged,
+}
+
 macro_rules! names {
     ($type:ident, $what:literal: $($variant:ident = $name:literal),*) => {
         impl FromStr for $type {
@@ -58,6 +69,7 @@ macro_rules! names {
     };
 }
 names!(Transport, "transport": Memory = "memory", Tcp = "tcp");
+names!(Stages, "stages": Separate = "separate", Merged = "merged");
 names!(ClientAuthKind, "auth": Signature = "signature", Mac = "mac", None = "none");
 
 /// Which processors the threads may use.
@@ -86,6 +98,8 @@ pub struct ClusterConfig {
     pub signers: u32,
     /// By which path signatures are verified. Default batch.
     pub verify_path: VerifyPath,
+    /// Which threads do the work of a replica. Default separate.
+    pub stages: Stages,
     /// Verify threads of each replica. More help only where cores are free. Default 1.
     pub verify_threads: usize,
     /// The most messages in one batch of verification; larger batches cost less a signature and
@@ -147,6 +161,12 @@ pub enum ConfigError {
         /// Clients that the engine's table holds.
         clients_max: usize,
     },
+    /// Several verifying threads where one thread does everything.
+    #[error(
+        "verify_threads = {0} with stages = merged: \
+         one thread does all the work of a replica, choose 1 or stages = separate"
+    )]
+    Merged(usize),
     /// A core that the machine does not have, or that the process may not use.
     #[error("pin: core {core} is none of this process's cores: choose from {cores:?}")]
     Core {
@@ -182,6 +202,7 @@ impl ClusterConfig {
             clients: 4,
             signers: 4,
             verify_path: VerifyPath::default(),
+            stages: Stages::default(),
             verify_threads: 1,
             verify_batch_max: 256,
             queue_capacity_batches: 64,
@@ -220,6 +241,9 @@ impl ClusterConfig {
             let (clients, clients_max) = (self.clients, self.engine.clients_max);
             return Err(ConfigError::Clients { clients, clients_max });
         }
+        if self.stages == Stages::Merged && self.verify_threads > 1 {
+            return Err(ConfigError::Merged(self.verify_threads));
+        }
         if let Pinning::ByReplica(wanted) = &self.pinning {
             let cores = cores();
             if let Some(&core) = wanted.iter().find(|core| !cores.contains(core)) {
@@ -255,6 +279,9 @@ mod tests {
         config.clients = 70_000;
         assert!(config.clone().check().unwrap_err().to_string().contains("at most 65536 clients"));
         config.clients = 4;
+        (config.stages, config.verify_threads) = (Stages::Merged, 2);
+        assert!(config.clone().check().unwrap_err().to_string().contains("stages = separate"));
+        config.verify_threads = 1;
         config.pinning = Pinning::ByReplica(vec![100_000]);
         assert!(config.check().unwrap_err().to_string().contains("none of this process"));
         assert!(!cores().is_empty());

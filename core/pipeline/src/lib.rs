@@ -33,6 +33,11 @@
 //! `egress` waits for a living peer no longer than its patience. To the others its inbox is closed:
 //! what they send there is gone at once, so nobody waits for a replica that has stopped. Over TCP the
 //! sockets to it are shut, which ends a write in progress, and the writers heed the stop of either end.
+//!
+//! With [`Stages::Merged`] one thread does the work of all five stages of a replica, one after the other, and
+//! the queues between them are gone. It waits for nobody but its observer: what a peer's full inbox does not
+//! take it keeps, up to a bound and for at most `peer_patience`, and takes no more from clients until the
+//! peer does. So a cycle of full inboxes always has a thread that empties its own.
 #![forbid(unsafe_code)]
 
 pub mod cluster;
@@ -49,7 +54,9 @@ mod tcp;
 mod thread;
 
 pub use cluster::{Cluster, ClusterReport, ReplicaReport, StartError, StopError};
-pub use config::{Checked, ClientAuthKind, ClusterConfig, ConfigError, Pinning, Transport, cores};
+pub use config::{
+    Checked, ClientAuthKind, ClusterConfig, ConfigError, Pinning, Stages, Transport, cores,
+};
 pub use events::CommitEvent;
 pub use keys::{ClientKeys, ClusterKeys};
 pub use metrics::{ReplicaCounts, Snapshot, StageKind, ThreadSnapshot};

@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_full_peer_costs_the_patience_once_and_is_tried_again_each_time() {
         let meter = Meter::new("test".to_owned(), StageKind::Egress, Work::Replica(0));
-        let mut watch = Stopwatch::new(&meter);
+        let mut watch = Stopwatch::new(&[meter]);
         let (queue, inbox) = bounded(1);
         let mut link = PeerLink::new(Some(queue), Duration::from_millis(1));
         for _ in 0..4 {

@@ -5,6 +5,7 @@
 //! the path at all: the kernel accounts for it per thread, and a snapshot reads it from
 //! `/proc/self/task/<id>/schedstat`, where that exists.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +31,17 @@ pub enum StageKind {
     Egress,
     /// Moves frames between a socket and a queue.
     Socket,
+}
+
+impl StageKind {
+    /// The stages that every replica has, in the order of a message's way.
+    pub const OF_A_REPLICA: [StageKind; 5] = [
+        StageKind::Ingress,
+        StageKind::Verify,
+        StageKind::Order,
+        StageKind::Execute,
+        StageKind::Egress,
+    ];
 }
 
 impl fmt::Display for StageKind {
@@ -69,17 +81,25 @@ impl Work {
     }
 }
 
-/// The counters of one thread; alone on its cache lines, so that no two threads share one.
+/// A thread, as the kernel knows it.
+#[derive(Debug, Default)]
+struct Task {
+    /// `/proc/self/task/<id>/schedstat`, once it runs.
+    schedstat: OnceLock<String>,
+    /// What that file said when the thread ended; it is gone afterwards.
+    last: OnceLock<String>,
+}
+
+/// The counters of one stage on one thread; alone on its cache lines, so that no two threads share
+/// one.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Meter {
     pub(crate) name: String,
     stage: StageKind,
     work: Work,
-    /// `/proc/self/task/<id>/schedstat` of the thread, once it runs.
-    schedstat: OnceLock<String>,
-    /// What that file said when the thread ended; it is gone afterwards.
-    last: OnceLock<String>,
+    /// The thread, which the meters of several stages may share.
+    task: Arc<Task>,
     items: AtomicU64,
     batches: AtomicU64,
     busy_ns: AtomicU64,
@@ -93,12 +113,25 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(name: String, stage: StageKind, work: Work) -> Arc<Meter> {
+        Meter::on(Arc::default(), name, stage, work)
+    }
+
+    /// The meters of the five stages of a replica that one thread does all the work of.
+    pub(crate) fn of_whole(replica: u16) -> Vec<Arc<Meter>> {
+        let task = Arc::<Task>::default();
+        let meter = |stage: StageKind| {
+            let name = format!("r{replica}-{stage}");
+            Meter::on(Arc::clone(&task), name, stage, Work::Replica(replica))
+        };
+        StageKind::OF_A_REPLICA.map(meter).to_vec()
+    }
+
+    fn on(task: Arc<Task>, name: String, stage: StageKind, work: Work) -> Arc<Meter> {
         Arc::new(Meter {
             name,
             stage,
             work,
-            schedstat: OnceLock::new(),
-            last: OnceLock::new(),
+            task,
             items: AtomicU64::new(0),
             batches: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
@@ -116,23 +149,23 @@ impl Meter {
         if let Ok(link) = fs::read_link("/proc/thread-self")
             && let Some(task) = link.file_name().and_then(|name| name.to_str())
         {
-            let _ = self.schedstat.set(format!("/proc/self/task/{task}/schedstat"));
+            let _ = self.task.schedstat.set(format!("/proc/self/task/{task}/schedstat"));
         }
     }
 
     /// Notes what the kernel accounted to the calling thread; its last act.
     pub(crate) fn retire(&self) {
         if let Some(text) = self.scheduled() {
-            let _ = self.last.set(text);
+            let _ = self.task.last.set(text);
         }
     }
 
     fn scheduled(&self) -> Option<String> {
-        self.schedstat.get().and_then(|path| fs::read_to_string(path).ok())
+        self.task.schedstat.get().and_then(|path| fs::read_to_string(path).ok())
     }
 
     fn snapshot(&self) -> ThreadSnapshot {
-        let scheduled = self.last.get().cloned().or_else(|| self.scheduled());
+        let scheduled = self.task.last.get().cloned().or_else(|| self.scheduled());
         let mut numbers = scheduled.iter().flat_map(|text| text.split_ascii_whitespace());
         let mut number = || numbers.next().and_then(|text| text.parse().ok());
         let (cpu_ns, runqueue_ns) = (number(), number());
@@ -151,6 +184,8 @@ impl Meter {
             parks: read(&self.parks),
             cpu_ns,
             runqueue_ns,
+            thread_ns: [cpu_ns, runqueue_ns],
+            shared: Arc::strong_count(&self.task) > 1,
         }
     }
 }
@@ -160,16 +195,41 @@ fn add(counter: &AtomicU64, amount: u64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
 }
 
-/// Splits a thread's time into busy, waiting for input, and blocked on a full output.
+/// Splits a thread's time into busy, waiting for input, and blocked on a full output; and, where a
+/// thread does the work of several stages, among these.
 #[derive(Debug)]
 pub(crate) struct Stopwatch {
+    /// The stage that works now.
     meter: Arc<Meter>,
+    /// Every stage of the thread.
+    stages: Vec<Arc<Meter>>,
     mark: Instant,
 }
 
 impl Stopwatch {
-    pub(crate) fn new(meter: &Arc<Meter>) -> Stopwatch {
-        Stopwatch { meter: Arc::clone(meter), mark: Instant::now() }
+    /// Of a thread with these stages, the first of which begins.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub(crate) fn new(stages: &[Arc<Meter>]) -> Stopwatch {
+        Stopwatch { meter: Arc::clone(&stages[0]), stages: stages.to_vec(), mark: Instant::now() }
+    }
+
+    /// Another stage goes on: the time since the last mark was work of the one before.
+    ///
+    /// # Panics
+    /// When the thread has no such stage.
+    pub(crate) fn enter(&mut self, stage: StageKind) {
+        if self.meter.stage != stage {
+            self.worked(0);
+            let next = self.stages.iter().find(|meter| meter.stage == stage);
+            self.meter = Arc::clone(next.expect("the thread has this stage"));
+        }
+    }
+
+    /// `items` are done, or will be when the stage is left.
+    pub(crate) fn done(&mut self, items: usize) {
+        add(&self.meter.items, items as u64);
     }
 
     fn lap(&mut self) -> u64 {
@@ -238,10 +298,16 @@ pub struct ThreadSnapshot {
     pub depth_max: u64,
     /// Times that it found no input and waited: at most as many wake-ups.
     pub parks: u64,
-    /// CPU nanoseconds, where the kernel tells.
+    /// CPU nanoseconds, where the kernel tells; of a thread with several stages, this stage's part by
+    /// its share of their busy time.
     pub cpu_ns: Option<u64>,
-    /// Nanoseconds in which it could have run and had no processor, where the kernel tells.
+    /// Nanoseconds in which it could have run and had no processor, where the kernel tells; shared
+    /// out as `cpu_ns`.
     pub runqueue_ns: Option<u64>,
+    /// CPU and runqueue nanoseconds of the whole thread.
+    thread_ns: [Option<u64>; 2],
+    /// Whether the thread does the work of other stages of its replica too.
+    shared: bool,
 }
 
 impl ThreadSnapshot {
@@ -250,6 +316,8 @@ impl ThreadSnapshot {
         let between = |now: Option<u64>, then: Option<u64>| {
             now.map(|now| now.saturating_sub(then.unwrap_or_default()))
         };
+        let cpu_ns = between(self.thread_ns[0], earlier.thread_ns[0]);
+        let runqueue_ns = between(self.thread_ns[1], earlier.thread_ns[1]);
         ThreadSnapshot {
             name: self.name.clone(),
             stage: self.stage,
@@ -262,9 +330,26 @@ impl ThreadSnapshot {
             depth_sum: self.depth_sum - earlier.depth_sum,
             depth_max: self.depth_max,
             parks: self.parks - earlier.parks,
-            cpu_ns: between(self.cpu_ns, earlier.cpu_ns),
-            runqueue_ns: between(self.runqueue_ns, earlier.runqueue_ns),
+            cpu_ns,
+            runqueue_ns,
+            thread_ns: [cpu_ns, runqueue_ns],
+            shared: self.shared,
         }
+    }
+}
+
+/// Shares the times of a thread out among its stages, by their busy time.
+fn share_out(threads: &mut [ThreadSnapshot]) {
+    let mut busy = HashMap::new();
+    for thread in threads.iter().filter(|thread| thread.shared) {
+        *busy.entry(thread.replica).or_insert(0) += u128::from(thread.busy_ns);
+    }
+    for thread in threads.iter_mut().filter(|thread| thread.shared) {
+        let all = busy.get(&thread.replica).copied().unwrap_or_default().max(1);
+        let part = |time: Option<u64>| {
+            time.map(|time| (u128::from(time) * u128::from(thread.busy_ns) / all) as u64)
+        };
+        [thread.cpu_ns, thread.runqueue_ns] = thread.thread_ns.map(part);
     }
 }
 
@@ -406,7 +491,8 @@ impl Snapshot {
             let sum = &mut counts[usize::from(meter.work.counted_at())];
             *sum = sum.plus(&meter.counts.snapshot());
         }
-        let threads = meters.iter().map(|meter| meter.snapshot()).collect();
+        let mut threads: Vec<_> = meters.iter().map(|meter| meter.snapshot()).collect();
+        share_out(&mut threads);
         Snapshot { at_ns, threads, replicas: counts }
     }
 
@@ -417,10 +503,12 @@ impl Snapshot {
     pub fn since(&self, earlier: &Snapshot) -> Snapshot {
         assert_eq!(self.threads.len(), earlier.threads.len(), "snapshots of one cluster");
         let threads = self.threads.iter().zip(&earlier.threads);
+        let mut threads: Vec<_> = threads.map(|(now, then)| now.since(then)).collect();
+        share_out(&mut threads);
         let replicas = self.replicas.iter().zip(&earlier.replicas);
         Snapshot {
             at_ns: self.at_ns - earlier.at_ns,
-            threads: threads.map(|(now, then)| now.since(then)).collect(),
+            threads,
             replicas: replicas.map(|(now, then)| now.since(then)).collect(),
         }
     }

@@ -207,7 +207,7 @@ mod tests {
     use crate::metrics::{Meter, StageKind, Work};
 
     fn watch() -> Stopwatch {
-        Stopwatch::new(&Meter::new("test".to_owned(), StageKind::Socket, Work::Replica(0)))
+        Stopwatch::new(&[Meter::new("test".to_owned(), StageKind::Socket, Work::Replica(0))])
     }
 
     fn pair() -> (TcpStream, TcpStream) {

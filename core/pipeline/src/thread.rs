@@ -15,19 +15,22 @@ pub(crate) struct Thread {
 }
 
 impl Thread {
-    /// Starts `body` on a thread named as its meter, on one core when one is given.
+    /// Starts `body` on a thread with these stages, on one core when one is given.
     pub(crate) fn spawn(
-        meter: &Arc<Meter>,
+        name: String,
+        stages: &[Arc<Meter>],
         core: Option<usize>,
         body: impl FnOnce(&mut Stopwatch) + Send + 'static,
     ) -> io::Result<Thread> {
-        let (name, meter) = (meter.name.clone(), Arc::clone(meter));
+        let stages = stages.to_vec();
         let handle = Builder::new().name(name.clone()).spawn(move || {
+            // They share what the kernel says of their thread.
+            let Some(meter) = stages.first() else { return };
             meter.adopt();
             if let Some(id) = core {
                 core_affinity::set_for_current(core_affinity::CoreId { id });
             }
-            body(&mut Stopwatch::new(&meter));
+            body(&mut Stopwatch::new(&stages));
             meter.retire();
         })?;
         Ok(Thread { name, handle })

@@ -12,7 +12,7 @@ use quorumark_consensus::types::ReplicaId;
 use quorumark_primitives::signed::{ClientAuth, Verified, Verifier};
 
 use super::{Cluster, Of};
-use crate::config::{Checked, ClientAuthKind, ClusterConfig, Pinning, Transport};
+use crate::config::{Checked, ClientAuthKind, ClusterConfig, Pinning, Stages, Transport};
 use crate::events::CommitEvent;
 use crate::keys::ClusterKeys;
 use crate::link::{Frames, PeerLink};
@@ -20,7 +20,8 @@ use crate::metrics::{Meter, StageKind, Stopwatch, Work};
 use crate::port::ClientPort;
 use crate::protocol::Protocol;
 use crate::stage::{
-    ClientLink, Clock, Egress, Execute, Ingress, Inputs, Order, Outgoing, Recall, Task, Verify,
+    ClientLink, Clock, Decoder, Egress, Execute, Executor, Gate, Inbox, Ingress, Inputs, Means,
+    Order, Outgoing, Peers, Recall, Task, Verify, Whole, Writer,
 };
 use crate::tcp::{self, Hello, WhenFull};
 use crate::thread::Thread;
@@ -47,12 +48,13 @@ enum WhenStopped {
 pub(super) struct Wires {
     from_replicas: Receiver<Frames>,
     from_clients: Receiver<Frames>,
-    peers: Vec<PeerLink>,
+    /// By replica id; its own place, and that of a peer that was never started, lead nowhere.
+    peers: Vec<Option<Sender<Frames>>>,
     ports: Vec<ClientLink>,
 }
 
 /// One end of a queue of frames, and the other.
-type Inbox = (Sender<Frames>, Receiver<Frames>);
+type Queue = (Sender<Frames>, Receiver<Frames>);
 
 impl<'a, E> Builder<'a, E>
 where
@@ -83,15 +85,26 @@ where
         name: String,
         body: impl FnOnce(&mut Stopwatch) + Send + 'static,
     ) -> io::Result<Thread> {
+        let meters = vec![Meter::new(name.clone(), stage, work)];
+        self.start(name, meters, work, body)
+    }
+
+    /// Starts a thread that has the stages of these meters.
+    fn start(
+        &mut self,
+        name: String,
+        meters: Vec<Arc<Meter>>,
+        work: Work,
+        body: impl FnOnce(&mut Stopwatch) + Send + 'static,
+    ) -> io::Result<Thread> {
         let core = match (&self.config.pinning, work.replica()) {
             (Pinning::ByReplica(cores), Some(replica)) if !cores.is_empty() => {
                 Some(cores[usize::from(replica) % cores.len()])
             }
             _ => None,
         };
-        let meter = Meter::new(name, stage, work);
-        let thread = Thread::spawn(&meter, core, body)?;
-        self.cluster.meters.push(meter);
+        let thread = Thread::spawn(name, &meters, core, body)?;
+        self.cluster.meters.extend(meters);
         Ok(thread)
     }
 
@@ -107,7 +120,7 @@ where
         Ok(())
     }
 
-    fn inbox(&self) -> Inbox {
+    fn inbox(&self) -> Queue {
         bounded(self.config.inbox_capacity_batches)
     }
 
@@ -117,9 +130,9 @@ where
         ports: &[Range<u32>],
     ) -> io::Result<(Vec<Wires>, Vec<ClientPort>)> {
         let started = self.cluster.started;
-        let replicas: Vec<Inbox> = (0..started).map(|_| self.inbox()).collect();
-        let clients: Vec<Inbox> = (0..started).map(|_| self.inbox()).collect();
-        let replies: Vec<Inbox> =
+        let replicas: Vec<Queue> = (0..started).map(|_| self.inbox()).collect();
+        let clients: Vec<Queue> = (0..started).map(|_| self.inbox()).collect();
+        let replies: Vec<Queue> =
             ports.iter().map(|_| bounded(self.config.port_capacity_batches)).collect();
         let listeners = match self.config.transport {
             Transport::Memory => Vec::new(),
@@ -135,7 +148,7 @@ where
                         Some(self.peer_queue(from, to, inbox, listeners.get(to))?)
                     }
                 };
-                peers.push(PeerLink::new(queue, self.config.peer_patience));
+                peers.push(queue);
             }
             let (from_replicas, from_clients) = (replicas[from].1.clone(), clients[from].1.clone());
             wires.push(Wires { from_replicas, from_clients, peers, ports: Vec::new() });
@@ -249,7 +262,7 @@ where
         Ok(())
     }
 
-    /// Starts the stages of one replica, and the queues between them.
+    /// Starts one replica.
     pub(super) fn replica<A: Application + 'static>(
         &mut self,
         id: ReplicaId,
@@ -257,6 +270,71 @@ where
         engine: E,
         application: A,
         events: Option<Sender<Vec<CommitEvent>>>,
+    ) -> io::Result<()> {
+        let executor = Executor {
+            replica: id,
+            application,
+            clock: self.cluster.clock,
+            events,
+            stop: self.stopped[usize::from(id.0)].clone(),
+            untold: Vec::new(),
+        };
+        let writer = Writer {
+            replica: id,
+            sealer: self.keys.sealer(id.0),
+            sessions: self.keys.sessions(id.0),
+            replicas: self.config.replicas,
+            ports: wires.ports,
+            scratch: Vec::new(),
+            replies_max: 0,
+        };
+        let inbox = Inbox {
+            from_replicas: wires.from_replicas,
+            from_clients: wires.from_clients,
+            stop: self.stopped[usize::from(id.0)].clone(),
+        };
+        match self.config.stages {
+            Stages::Separate => self.separate(id, inbox, wires.peers, engine, executor, writer),
+            Stages::Merged => self.merged(id, inbox, wires.peers, engine, executor, writer),
+        }
+    }
+
+    /// One thread for all stages of a replica.
+    fn merged<A: Application + 'static>(
+        &mut self,
+        id: ReplicaId,
+        inbox: Inbox,
+        peers: Vec<Option<Sender<Frames>>>,
+        engine: E,
+        executor: Executor<A>,
+        writer: Writer,
+    ) -> io::Result<()> {
+        let whole = Whole {
+            decoder: self.decoder(id),
+            inbox,
+            gate: Gate::new(self.verifier(id, 0), Recall::new()),
+            batch_max: self.config.verify_batch_max,
+            engine,
+            clock: self.cluster.clock,
+            means: Means { executor, writer, peers: Peers::new(peers, self.config.peer_patience) },
+            report: self.report(),
+        };
+        let (meters, work) = (Meter::of_whole(id.0), Work::Replica(id.0));
+        let name = format!("{id}-whole");
+        let part = self.start(name, meters, work, |watch| whole.run(watch))?;
+        self.cluster.threads.push(Of { replicas: [id, id], part });
+        Ok(())
+    }
+
+    /// Threads for each stage of a replica, and the queues between them.
+    fn separate<A: Application + 'static>(
+        &mut self,
+        id: ReplicaId,
+        inbox: Inbox,
+        peers: Vec<Option<Sender<Frames>>>,
+        engine: E,
+        executor: Executor<A>,
+        writer: Writer,
     ) -> io::Result<()> {
         let capacity = self.config.queue_capacity_batches;
         // See the crate's invariant for the three capacities that are not `capacity`.
@@ -267,24 +345,15 @@ where
         let (results, executed) = bounded(tasks);
         let (to_egress, outgoing) = bounded(capacity);
         let (own_back, own) = bounded(capacity + 2);
-        let clock = self.cluster.clock;
 
-        self.inbound(id, wires.from_replicas, wires.from_clients, &to_order)?;
+        self.inbound(id, inbox, &to_order)?;
         drop(to_order);
         self.order(id, engine, Inputs { verified, own, executed }, to_execute, to_egress)?;
-        let stop = self.stopped[usize::from(id.0)].clone();
-        let execute = Execute { replica: id, application, clock, committed, results, events, stop };
+        let execute = Execute { executor, committed, results };
         self.stage(StageKind::Execute, id, "execute", |watch| execute.run(watch))?;
-        let egress = Egress {
-            replica: id,
-            sealer: self.keys.sealer(id.0),
-            sessions: self.keys.sessions(id.0),
-            outgoing,
-            own: own_back,
-            peers: wires.peers,
-            ports: wires.ports,
-            scratch: Vec::new(),
-        };
+        let patience = self.config.peer_patience;
+        let peers = peers.into_iter().map(|queue| PeerLink::new(queue, patience)).collect();
+        let egress = Egress { writer, outgoing, own: own_back, peers };
         self.stage(StageKind::Egress, id, "egress", |watch| egress.run(watch))
     }
 
@@ -292,17 +361,13 @@ where
     fn inbound(
         &mut self,
         id: ReplicaId,
-        from_replicas: Receiver<Frames>,
-        from_clients: Receiver<Frames>,
+        inbox: Inbox,
         to_order: &Sender<Vec<Verified<E::Message>>>,
     ) -> io::Result<()> {
         let (to_verify, decoded) = bounded(self.config.queue_capacity_batches);
         let ingress = Ingress {
-            replica: id,
-            committee: self.config.engine.committee,
-            from_replicas,
-            from_clients,
-            stop: self.stopped[usize::from(id.0)].clone(),
+            decoder: self.decoder(id),
+            inbox,
             verify: to_verify,
             batch_max: self.config.verify_batch_max,
         };
@@ -310,8 +375,7 @@ where
         let recall = Recall::new();
         for thread in 0..self.config.verify_threads {
             let verify = Verify {
-                verifier: self.verifier(id, thread),
-                recall: recall.clone(),
+                gate: Gate::new(self.verifier(id, thread), recall.clone()),
                 decoded: decoded.clone(),
                 order: to_order.clone(),
                 batch_max: self.config.verify_batch_max,
@@ -331,11 +395,19 @@ where
         execute: Sender<Task>,
         egress: Sender<Vec<Outgoing<E::Message>>>,
     ) -> io::Result<()> {
-        let (report, reported) = bounded(1);
-        self.cluster.reports.push(reported);
-        let clock = self.cluster.clock;
+        let (report, clock) = (self.report(), self.cluster.clock);
         let order = Order { engine, clock, inputs, execute, egress, report };
         self.stage(StageKind::Order, id, "order", |watch| order.run(watch))
+    }
+
+    fn report(&mut self) -> Sender<E::Counters> {
+        let (report, reported) = bounded(1);
+        self.cluster.reports.push(reported);
+        report
+    }
+
+    fn decoder(&self, id: ReplicaId) -> Decoder {
+        Decoder { replica: id, committee: self.config.engine.committee }
     }
 
     fn verifier(&self, id: ReplicaId, thread: usize) -> Verifier {

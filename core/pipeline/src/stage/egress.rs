@@ -37,29 +37,38 @@ pub(crate) struct ClientLink {
 /// Signs for its replica and sends for it.
 #[derive(Debug)]
 pub(crate) struct Egress<M> {
-    pub(crate) replica: ReplicaId,
-    pub(crate) sealer: Sealer,
-    pub(crate) sessions: Arc<ReplicaSessions>,
+    pub(crate) writer: Writer,
     pub(crate) outgoing: Receiver<Vec<Outgoing<M>>>,
     /// Own messages, sealed, on their way back to the engine.
     pub(crate) own: Sender<Vec<Verified<M>>>,
     /// By replica id; its own place leads nowhere.
     pub(crate) peers: Vec<PeerLink>,
+}
+
+/// Seals what a replica says and encodes it, once for all who get it.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) replica: ReplicaId,
+    pub(crate) sealer: Sealer,
+    pub(crate) sessions: Arc<ReplicaSessions>,
+    pub(crate) replicas: usize,
     pub(crate) ports: Vec<ClientLink>,
     /// Where messages are encoded, one after the other.
     pub(crate) scratch: Vec<u8>,
+    /// The most bytes of replies that a flush had for one port: room for the next one's.
+    pub(crate) replies_max: usize,
 }
 
 /// What one flush gathers.
-struct Flush<M> {
-    own: Vec<Verified<M>>,
-    to_peers: Vec<Frames>,
-    to_ports: Vec<Replies>,
+pub(crate) struct Flush<M> {
+    pub(crate) own: Vec<Verified<M>>,
+    pub(crate) to_peers: Vec<Frames>,
+    pub(crate) to_ports: Vec<Replies>,
 }
 
 /// Reply frames for one port, the last still growing.
 #[derive(Default)]
-struct Replies {
+pub(crate) struct Replies {
     full: Frames,
     growing: Vec<u8>,
 }
@@ -71,7 +80,11 @@ const REPLY_FRAME_BYTES: usize = 1 << 20;
 const _: () = assert!(REPLY_FRAME_BYTES + 2 * RESULT_BYTES_MAX <= FRAME_BYTES_MAX);
 
 impl Replies {
-    fn push(&mut self, reply: &Reply, sessions: &ReplicaSessions) -> bool {
+    /// Appends a reply; a frame begins with room for `expected` bytes.
+    fn push(&mut self, reply: &Reply, sessions: &ReplicaSessions, expected: usize) -> bool {
+        if self.growing.is_empty() {
+            self.growing.reserve(expected);
+        }
         let sent = encode_reply(reply, sessions, &mut self.growing);
         if self.growing.len() >= REPLY_FRAME_BYTES {
             self.full.push(Bytes::from(std::mem::take(&mut self.growing)));
@@ -92,18 +105,11 @@ impl<M: Protocol> Egress<M> {
         while let Some(batch) = receive(&self.outgoing, watch) {
             watch.took(self.outgoing.len());
             let items = batch.len();
-            let mut flush = Flush {
-                own: Vec::new(),
-                to_peers: vec![Frames::new(); self.peers.len()],
-                to_ports: self.ports.iter().map(|_| Replies::default()).collect(),
-            };
-            let signed = self.sealer.signatures();
+            let mut flush = self.writer.flush();
             for outgoing in batch {
-                self.prepare(outgoing, &mut flush, watch.counts());
+                self.writer.prepare(outgoing, &mut flush, watch.counts());
             }
-            let made = self.sealer.signatures() - signed;
-            Counts::add(&watch.counts().signatures_made, made);
-            let sent = self.flush(flush, watch);
+            let sent = self.send(flush, watch);
             watch.worked(items);
             if sent == Err(Closed) {
                 return;
@@ -111,10 +117,39 @@ impl<M: Protocol> Egress<M> {
         }
     }
 
-    fn prepare(&mut self, outgoing: Outgoing<M>, flush: &mut Flush<M>, counts: &Counts) {
+    fn send(&mut self, flush: Flush<M>, watch: &mut Stopwatch) -> Result<(), Closed> {
+        let Flush { own, to_peers, to_ports } = flush;
+        let engine = if own.is_empty() { Ok(()) } else { send(&self.own, own, watch) };
+        for (peer, frames) in self.peers.iter_mut().zip(to_peers) {
+            if !frames.is_empty() {
+                peer.send(frames, watch);
+            }
+        }
+        self.writer.reply(to_ports, watch.counts());
+        engine
+    }
+}
+
+impl Writer {
+    pub(crate) fn flush<M>(&self) -> Flush<M> {
+        Flush {
+            own: Vec::new(),
+            to_peers: vec![Frames::new(); self.replicas],
+            to_ports: self.ports.iter().map(|_| Replies::default()).collect(),
+        }
+    }
+
+    pub(crate) fn prepare<M: Protocol>(
+        &mut self,
+        outgoing: Outgoing<M>,
+        flush: &mut Flush<M>,
+        counts: &Counts,
+    ) {
         match outgoing {
             Outgoing::Say { to, message } => {
+                let signed = self.sealer.signatures();
                 let sealed = self.sealer.seal_own(message);
+                Counts::add(&counts.signatures_made, self.sealer.signatures() - signed);
                 self.address(to, sealed.get(), flush, counts);
                 flush.own.push(sealed);
             }
@@ -124,7 +159,13 @@ impl<M: Protocol> Egress<M> {
     }
 
     /// Encodes a message once and shares the bytes among its recipients.
-    fn address(&mut self, to: Recipients, message: &M, flush: &mut Flush<M>, counts: &Counts) {
+    fn address<M: Protocol>(
+        &mut self,
+        to: Recipients,
+        message: &M,
+        flush: &mut Flush<M>,
+        counts: &Counts,
+    ) {
         assert!(to != Recipients::One(self.replica), "an engine sends nothing to itself");
         // Encoded into a buffer that stays, and copied once into a frame of its exact size.
         self.scratch.clear();
@@ -146,34 +187,29 @@ impl<M: Protocol> Egress<M> {
         Counts::add(&counts.bytes_sent, copies * frame.len() as u64);
     }
 
-    fn answer(&self, replies: &[Reply], flush: &mut Flush<M>, counts: &Counts) {
+    fn answer<M>(&self, replies: &[Reply], flush: &mut Flush<M>, counts: &Counts) {
         let mut sent = 0;
         for reply in replies {
             let port = self.ports.iter().position(|port| port.clients.contains(&reply.client.0));
             if let Some(port) = port.and_then(|port| flush.to_ports.get_mut(port)) {
-                sent += u64::from(port.push(reply, &self.sessions));
+                sent += u64::from(port.push(reply, &self.sessions, self.replies_max));
             }
         }
         Counts::add(&counts.replies_sent, sent);
     }
 
-    fn flush(&mut self, flush: Flush<M>, watch: &mut Stopwatch) -> Result<(), Closed> {
-        let engine = if flush.own.is_empty() { Ok(()) } else { send(&self.own, flush.own, watch) };
-        for (peer, frames) in self.peers.iter_mut().zip(flush.to_peers) {
-            if !frames.is_empty() {
-                peer.send(frames, watch);
-            }
-        }
-        for (port, replies) in self.ports.iter().zip(flush.to_ports) {
+    /// Hands replies to the ports. A port that is full is passed over: its clients ask again.
+    pub(crate) fn reply(&mut self, to_ports: Vec<Replies>, counts: &Counts) {
+        for (port, replies) in self.ports.iter().zip(to_ports) {
             let frames = replies.finish();
             if !frames.is_empty() {
                 let bytes = frames.iter().map(Bytes::len).sum::<usize>();
-                Counts::add(&watch.counts().bytes_to_clients, bytes as u64);
+                self.replies_max = self.replies_max.max(bytes).min(REPLY_FRAME_BYTES);
+                Counts::add(&counts.bytes_to_clients, bytes as u64);
                 if port.queue.try_send(frames).is_err() {
-                    Counts::add(&watch.counts().client_flushes_dropped, 1);
+                    Counts::add(&counts.client_flushes_dropped, 1);
                 }
             }
         }
-        engine
     }
 }

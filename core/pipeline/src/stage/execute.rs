@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 use quorumark_application::{Application, run, serve};
-use quorumark_consensus::engine::{Executed, Execution, StateAnswer, StateWork};
+use quorumark_consensus::engine::{Executed, Execution, Input, StateAnswer, StateWork, Vocabulary};
 use quorumark_consensus::types::ReplicaId;
 
 use super::Clock;
@@ -32,17 +32,33 @@ pub(crate) enum Outcome {
     State(StateAnswer),
 }
 
-/// Owns the application. Results go back to the engine first, then the observer hears of them.
+impl<M: Vocabulary> From<Outcome> for Input<M> {
+    fn from(outcome: Outcome) -> Input<M> {
+        match outcome {
+            Outcome::Executed(executed) => Input::Executed(executed),
+            Outcome::State(answer) => Input::State(answer),
+        }
+    }
+}
+
+/// The thread that executes. Results go back to the engine first, then the observer hears of them.
 pub(crate) struct Execute<A> {
+    pub(crate) executor: Executor<A>,
+    pub(crate) committed: Receiver<Task>,
+    pub(crate) results: Sender<Outcome>,
+}
+
+/// Owns the application, and tells the observer what becomes of it.
+pub(crate) struct Executor<A> {
     pub(crate) replica: ReplicaId,
     pub(crate) application: A,
     pub(crate) clock: Clock,
-    pub(crate) committed: Receiver<Task>,
-    pub(crate) results: Sender<Outcome>,
     /// `None` once nobody observes.
     pub(crate) events: Option<Sender<Vec<CommitEvent>>>,
     /// Closed when the replica stops.
     pub(crate) stop: Receiver<()>,
+    /// What the observer was not told yet.
+    pub(crate) untold: Vec<CommitEvent>,
 }
 
 /// Batches executed before their observer hears of them.
@@ -54,49 +70,66 @@ impl<A: Application> Execute<A> {
     pub(crate) fn run(mut self, watch: &mut Stopwatch) {
         while let Some(first) = receive(&self.committed, watch) {
             watch.took(self.committed.len());
-            let mut events = Vec::new();
             let (mut batches, mut items) = (0, 0);
             let mut next = Some(first);
             while let Some(task) = next {
                 batches += 1;
-                match task {
-                    Task::Execute(execution) => {
-                        items += execution.fresh.len();
-                        events.extend(self.execute(&execution, watch));
-                    }
-                    Task::Confirm(execution) => {
-                        events.extend(self.events.is_some().then(|| self.event(&execution)));
-                    }
-                    // Durability is `none` here: what waits for the journal waits for nothing.
-                    Task::State(work) => {
-                        if let Some(answer) = serve(&mut self.application, work) {
-                            let _ = send(&self.results, Outcome::State(answer), watch);
-                        }
-                    }
+                items += task.items();
+                if let Some(outcome) = self.executor.work(task) {
+                    // An engine that is gone has no use for results; an observer still has.
+                    let _ = send(&self.results, outcome, watch);
                 }
                 let more = batches < EVENTS_MAX;
                 next = more.then(|| self.committed.try_recv().ok()).flatten();
             }
-            if !events.is_empty() {
-                self.publish(events, watch);
-            }
+            self.executor.publish(watch);
             watch.worked(items);
         }
     }
+}
 
-    /// Executes a batch; what the observer is told of it, if there is one and it is committed.
-    fn execute(&mut self, execution: &Execution, watch: &mut Stopwatch) -> Option<CommitEvent> {
-        let executed = run(&mut self.application, execution);
-        // An engine that is gone has no use for results; an observer still has.
-        let _ = send(&self.results, Outcome::Executed(executed), watch);
-        let tells = self.events.is_some() && !execution.tentative;
-        tells.then(|| self.event(execution))
+impl Task {
+    /// Requests that it executes.
+    pub(crate) fn items(&self) -> usize {
+        match self {
+            Task::Execute(execution) => execution.fresh.len(),
+            Task::Confirm(_) | Task::State(_) => 0,
+        }
+    }
+}
+
+impl<A: Application> Executor<A> {
+    /// Does what the engine asks; what the engine gets for it.
+    pub(crate) fn work(&mut self, task: Task) -> Option<Outcome> {
+        match task {
+            Task::Execute(execution) => {
+                let executed = run(&mut self.application, &execution);
+                if !execution.tentative {
+                    self.note(&execution);
+                }
+                Some(Outcome::Executed(executed))
+            }
+            Task::Confirm(execution) => {
+                self.note(&execution);
+                None
+            }
+            // Durability is `none` here: what waits for the journal waits for nothing.
+            Task::State(work) => serve(&mut self.application, work).map(Outcome::State),
+        }
+    }
+
+    fn note(&mut self, execution: &Execution) {
+        if self.events.is_some() {
+            let event = self.event(execution);
+            self.untold.push(event);
+        }
     }
 
     /// Tells the observer, and waits for it as long as the cluster runs: it is part of what is
     /// measured. While the cluster stops, an observer that takes nothing is given up.
-    fn publish(&mut self, events: Vec<CommitEvent>, watch: &mut Stopwatch) {
-        let Some(observer) = &self.events else { return };
+    pub(crate) fn publish(&mut self, watch: &mut Stopwatch) {
+        let events = std::mem::take(&mut self.untold);
+        let Some(observer) = self.events.as_ref().filter(|_| !events.is_empty()) else { return };
         let events = match observer.try_send(events) {
             Ok(()) => return,
             Err(TrySendError::Disconnected(_)) => {

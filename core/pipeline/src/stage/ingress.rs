@@ -13,21 +13,34 @@ use crate::protocol::Protocol;
 /// for what is not.
 #[derive(Debug)]
 pub(crate) struct Ingress<M> {
-    pub(crate) replica: ReplicaId,
-    pub(crate) committee: Committee,
-    pub(crate) from_replicas: Receiver<Frames>,
-    pub(crate) from_clients: Receiver<Frames>,
-    /// Closed when the replica stops.
-    pub(crate) stop: Receiver<()>,
+    pub(crate) decoder: Decoder,
+    pub(crate) inbox: Inbox,
     pub(crate) verify: Sender<Vec<M>>,
     /// The most messages that are handed on at once.
     pub(crate) batch_max: usize,
 }
 
+/// What leads into a replica.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) from_replicas: Receiver<Frames>,
+    pub(crate) from_clients: Receiver<Frames>,
+    /// Closed when the replica stops.
+    pub(crate) stop: Receiver<()>,
+}
+
+/// From whom a frame comes, as the connection tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub(crate) enum Side {
     Replicas,
     Clients,
+}
+
+/// Makes messages of the frames that reach one replica.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decoder {
+    pub(crate) replica: ReplicaId,
+    pub(crate) committee: Committee,
 }
 
 impl<M: Protocol> Ingress<M> {
@@ -35,7 +48,7 @@ impl<M: Protocol> Ingress<M> {
     /// there. A stop is heeded before each flush, however many wait.
     pub(crate) fn run(mut self, watch: &mut Stopwatch) {
         let mut batch = Vec::new();
-        while self.stop.try_recv() != Err(TryRecvError::Disconnected) {
+        while !self.inbox.is_stopped() {
             let done = match self.take() {
                 Some((side, frames)) => self.decode(side, frames, &mut batch, watch),
                 None if !batch.is_empty() => self.hand_on(&mut batch, watch),
@@ -54,9 +67,9 @@ impl<M: Protocol> Ingress<M> {
 
     /// What is there, without waiting.
     fn take(&self) -> Option<(Side, Frames)> {
-        let replicas = self.from_replicas.try_recv().map(|frames| (Side::Replicas, frames));
+        let replicas = self.inbox.from_replicas.try_recv().map(|frames| (Side::Replicas, frames));
         replicas
-            .or_else(|_| self.from_clients.try_recv().map(|frames| (Side::Clients, frames)))
+            .or_else(|_| self.inbox.from_clients.try_recv().map(|frames| (Side::Clients, frames)))
             .ok()
     }
 
@@ -65,15 +78,15 @@ impl<M: Protocol> Ingress<M> {
     fn wait(&mut self) -> Option<(Side, Frames)> {
         loop {
             select! {
-                recv(self.from_replicas) -> frames => match frames {
+                recv(self.inbox.from_replicas) -> frames => match frames {
                     Ok(frames) => return Some((Side::Replicas, frames)),
-                    Err(_) => self.from_replicas = never(),
+                    Err(_) => self.inbox.from_replicas = never(),
                 },
-                recv(self.from_clients) -> frames => match frames {
+                recv(self.inbox.from_clients) -> frames => match frames {
                     Ok(frames) => return Some((Side::Clients, frames)),
-                    Err(_) => self.from_clients = never(),
+                    Err(_) => self.inbox.from_clients = never(),
                 },
-                recv(self.stop) -> _ => return None,
+                recv(self.inbox.stop) -> _ => return None,
             }
         }
     }
@@ -87,8 +100,7 @@ impl<M: Protocol> Ingress<M> {
         watch: &mut Stopwatch,
     ) -> Result<(), Closed> {
         for frame in frames {
-            Counts::add(&watch.counts().bytes_received, frame.len() as u64);
-            if let Some(message) = self.decode_one(side, &frame, watch.counts()) {
+            if let Some(message) = self.decoder.decode(side, &frame, watch.counts()) {
                 batch.push(message);
             }
             if batch.len() >= self.batch_max {
@@ -101,14 +113,33 @@ impl<M: Protocol> Ingress<M> {
     fn hand_on(&self, batch: &mut Vec<M>, watch: &mut Stopwatch) -> Result<(), Closed> {
         let items = batch.len();
         assert!((1..=self.batch_max).contains(&items), "a batch of {items} messages");
-        watch.took(self.from_replicas.len() + self.from_clients.len());
+        watch.took(self.inbox.depth());
         let sent = send(&self.verify, std::mem::take(batch), watch);
         watch.worked(items);
         sent
     }
+}
 
+impl Inbox {
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.try_recv() == Err(TryRecvError::Disconnected)
+    }
+
+    /// Flushes that wait.
+    pub(crate) fn depth(&self) -> usize {
+        self.from_replicas.len() + self.from_clients.len()
+    }
+}
+
+impl Decoder {
     /// Cheap checks come before signatures, and drop only what no later state would take.
-    fn decode_one(&self, side: Side, frame: &Bytes, counts: &Counts) -> Option<M> {
+    pub(crate) fn decode<M: Protocol>(
+        &self,
+        side: Side,
+        frame: &Bytes,
+        counts: &Counts,
+    ) -> Option<M> {
+        Counts::add(&counts.bytes_received, frame.len() as u64);
         let Ok(message) = M::from_frame(frame) else {
             Counts::add(&counts.frames_undecodable, 1);
             return None;

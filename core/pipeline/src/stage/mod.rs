@@ -1,4 +1,5 @@
-//! The five stages of a replica. Each is one loop: take what is there, work, hand on.
+//! The five stages of a replica. Each is one loop: take what is there, work, hand on; or one thread
+//! does the work of all five (`whole`).
 
 mod egress;
 mod execute;
@@ -6,13 +7,15 @@ mod ingress;
 mod order;
 mod recall;
 mod verify;
+mod whole;
 
-pub(crate) use egress::{ClientLink, Egress, Outgoing};
-pub(crate) use execute::{Execute, Outcome, Task};
-pub(crate) use ingress::Ingress;
-pub(crate) use order::{Inputs, Order};
+pub(crate) use egress::{ClientLink, Egress, Flush, Outgoing, Writer};
+pub(crate) use execute::{Execute, Executor, Outcome, Task};
+pub(crate) use ingress::{Decoder, Inbox, Ingress, Side};
+pub(crate) use order::{Inputs, Order, Way};
 pub(crate) use recall::Recall;
-pub(crate) use verify::Verify;
+pub(crate) use verify::{Gate, Verify};
+pub(crate) use whole::{Means, Peers, Whole};
 
 use quorumark_consensus::types::Instant;
 

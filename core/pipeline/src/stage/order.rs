@@ -1,7 +1,7 @@
 //! Order: one thread owns the engine; everything else is message passing.
 
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
-use quorumark_consensus::engine::{Engine, Input, Outbox, Output};
+use quorumark_consensus::engine::{Engine, Input, Outbox, Output, Vocabulary};
 use quorumark_consensus::types::Instant;
 use quorumark_primitives::signed::Verified;
 
@@ -114,10 +114,7 @@ impl<E: Engine> Core<E> {
     }
 
     fn came_back(&mut self, outcome: Outcome) {
-        self.handle(match outcome {
-            Outcome::Executed(executed) => Input::Executed(executed),
-            Outcome::State(answer) => Input::State(answer),
-        });
+        self.handle(outcome.into());
     }
 
     fn handle(&mut self, input: Input<E::Message>) {
@@ -128,16 +125,10 @@ impl<E: Engine> Core<E> {
         let mut outgoing = Vec::new();
         let mut out = std::mem::take(&mut self.out);
         for output in out.drain() {
-            match output {
-                // Durability is `none` here: engines keep no journal, and nothing waits for one.
-                Output::Persist { .. } => {}
-                Output::Say { to, message, .. } => outgoing.push(Outgoing::Say { to, message }),
-                Output::Relay { to, message, .. } => outgoing.push(Outgoing::Relay { to, message }),
-                Output::Reply { replies, .. } => outgoing.push(Outgoing::Reply(replies)),
-                Output::Execute(execution) => self.order(Task::Execute(execution), watch)?,
-                Output::Confirm(execution) => self.order(Task::Confirm(execution), watch)?,
-                Output::State(work) => self.order(Task::State(work), watch)?,
-                Output::Evidence(_) => Counts::add(&watch.counts().evidence_found, 1),
+            match Way::of(output, watch.counts()) {
+                Way::Out(said) => outgoing.push(said),
+                Way::Execute(task) => self.order(task, watch)?,
+                Way::Nowhere => {}
             }
         }
         self.out = out;
@@ -180,6 +171,34 @@ impl<E: Engine> Core<E> {
         drop(self.egress);
         inputs.own.iter().for_each(drop);
         self.engine
+    }
+}
+
+/// Where an output of an engine goes.
+pub(crate) enum Way<M> {
+    /// To egress.
+    Out(Outgoing<M>),
+    /// To execution.
+    Execute(Task),
+    Nowhere,
+}
+
+impl<M: Vocabulary> Way<M> {
+    pub(crate) fn of(output: Output<M>, counts: &Counts) -> Way<M> {
+        match output {
+            // Durability is `none` here: engines keep no journal, and nothing waits for one.
+            Output::Persist { .. } => Way::Nowhere,
+            Output::Say { to, message, .. } => Way::Out(Outgoing::Say { to, message }),
+            Output::Relay { to, message, .. } => Way::Out(Outgoing::Relay { to, message }),
+            Output::Reply { replies, .. } => Way::Out(Outgoing::Reply(replies)),
+            Output::Execute(execution) => Way::Execute(Task::Execute(execution)),
+            Output::Confirm(execution) => Way::Execute(Task::Confirm(execution)),
+            Output::State(work) => Way::Execute(Task::State(work)),
+            Output::Evidence(_) => {
+                Counts::add(&counts.evidence_found, 1);
+                Way::Nowhere
+            }
+        }
     }
 }
 

@@ -39,15 +39,16 @@ impl<M: Protocol> Recall<M> {
         Recall { last: Arc::new(Mutex::new(VecDeque::with_capacity(REMEMBERED))) }
     }
 
-    /// Parts a batch into what has to be verified, and repeats of it or of what is remembered.
-    pub(crate) fn part(&self, batch: Vec<M>) -> (Vec<M>, Vec<M>) {
-        let (mut fresh, mut repeats) = (Vec::with_capacity(batch.len()), Vec::new());
-        for message in batch {
-            let repeated = is_proposal(&message)
-                && (fresh.contains(&message) || self.find(&message).is_some());
-            if repeated { &mut repeats } else { &mut fresh }.push(message);
+    /// Takes out of a batch what repeats an earlier part of it, or what is remembered.
+    pub(crate) fn take_repeats(&self, batch: &mut Vec<M>) -> Vec<M> {
+        let mut repeats = Vec::new();
+        let mut at = 0;
+        while let Some(message) = batch.get(at) {
+            let repeated = is_proposal(message)
+                && (batch[..at].contains(message) || self.find(message).is_some());
+            if repeated { repeats.push(batch.remove(at)) } else { at += 1 }
         }
-        (fresh, repeats)
+        repeats
     }
 
     /// The verified value that equals `message`, if it is remembered.

@@ -1,7 +1,7 @@
 //! Verify: all signatures of many messages in one batch.
 
 use crossbeam_channel::{Receiver, Sender};
-use quorumark_primitives::signed::{Refusal, Verified, Verifier};
+use quorumark_primitives::signed::{GateCounters, Refusal, Verified, Verifier};
 
 use super::Recall;
 use crate::link::{Closed, receive, send};
@@ -12,17 +12,24 @@ use crate::protocol::Protocol;
 /// what they pass on may overtake each other, as messages on a network may.
 #[derive(Debug)]
 pub(crate) struct Verify<M> {
-    pub(crate) verifier: Verifier,
-    /// One for all threads of the replica.
-    pub(crate) recall: Recall<M>,
+    pub(crate) gate: Gate<M>,
     pub(crate) decoded: Receiver<Vec<M>>,
     pub(crate) order: Sender<Vec<Verified<M>>>,
     pub(crate) batch_max: usize,
 }
 
+/// What turns messages into verified ones.
+#[derive(Debug)]
+pub(crate) struct Gate<M> {
+    verifier: Verifier,
+    /// One for all threads of the replica.
+    recall: Recall<M>,
+    /// What the verifier had counted at the last batch.
+    counted: GateCounters,
+}
+
 impl<M: Protocol> Verify<M> {
     pub(crate) fn run(mut self, watch: &mut Stopwatch) {
-        let mut gate = self.verifier.counters();
         let mut rest = Vec::new();
         while let Some(mut batch) = self.next(&mut rest, watch) {
             watch.took(self.decoded.len());
@@ -34,10 +41,8 @@ impl<M: Protocol> Verify<M> {
             rest = batch.split_off(batch.len().min(self.batch_max));
             let items = batch.len();
             assert!((1..=self.batch_max).contains(&items), "a batch of {items} messages");
-            let verified = self.verify(batch, watch.counts());
-            let now = self.verifier.counters();
-            watch.counts().add_gate(&now, &gate);
-            gate = now;
+            let mut verified = Vec::with_capacity(items);
+            self.gate.verify(&mut batch, &mut verified, watch.counts());
             let sent =
                 if verified.is_empty() { Ok(()) } else { send(&self.order, verified, watch) };
             watch.worked(items);
@@ -54,12 +59,24 @@ impl<M: Protocol> Verify<M> {
             false => Some(std::mem::take(rest)),
         }
     }
+}
 
-    /// Judges what is new, and then what repeats it: a repeat gets the verdict of the first.
-    fn verify(&mut self, batch: Vec<M>, counts: &Counts) -> Vec<Verified<M>> {
-        let mut verified = Vec::with_capacity(batch.len());
-        let (fresh, repeats) = self.recall.part(batch);
-        self.judge(fresh, &mut verified, counts);
+impl<M: Protocol> Gate<M> {
+    pub(crate) fn new(verifier: Verifier, recall: Recall<M>) -> Gate<M> {
+        let counted = verifier.counters();
+        Gate { verifier, recall, counted }
+    }
+
+    /// Judges what is new, and then what repeats it: a repeat gets the verdict of the first. Empties
+    /// the batch; what passes is appended.
+    pub(crate) fn verify(
+        &mut self,
+        batch: &mut Vec<M>,
+        verified: &mut Vec<Verified<M>>,
+        counts: &Counts,
+    ) {
+        let repeats = self.recall.take_repeats(batch);
+        self.judge(batch, verified, counts);
         let mut unknown = Vec::new();
         for repeat in repeats {
             match self.recall.find(&repeat) {
@@ -71,13 +88,15 @@ impl<M: Protocol> Verify<M> {
                 None => unknown.push(repeat),
             }
         }
-        self.judge(unknown, &mut verified, counts);
-        verified
+        self.judge(&mut unknown, verified, counts);
+        let now = self.verifier.counters();
+        counts.add_gate(&now, &self.counted);
+        self.counted = now;
     }
 
-    fn judge(&mut self, mut batch: Vec<M>, verified: &mut Vec<Verified<M>>, counts: &Counts) {
+    fn judge(&mut self, batch: &mut Vec<M>, verified: &mut Vec<Verified<M>>, counts: &Counts) {
         let recall = &self.recall;
-        self.verifier.verify(&mut batch, |verdict| match verdict {
+        self.verifier.verify(batch, |verdict| match verdict {
             Ok(message) => {
                 Counts::add(&counts.client_proofs_verified, message.client_proofs());
                 recall.remember(&message);
@@ -102,7 +121,6 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use crossbeam_channel::bounded;
     use quorumark_consensus::pbft::{Message, PrePrepare};
     use quorumark_consensus::{
         Batch, ClientId, ClientProof, ReplicaId, Request, Seq, SignedRequest, Timestamp, View,
@@ -120,7 +138,7 @@ mod tests {
     /// A verifying thread of replica 1, driven by hand, and what it counts.
     struct Bench {
         keys: ClusterKeys,
-        verify: Verify<Message>,
+        gate: Gate<Message>,
         watch: Stopwatch,
     }
 
@@ -136,10 +154,9 @@ mod tests {
             };
             let directory = Arc::clone(keys.directory());
             let verifier = Verifier::new(keys.context(), directory, client_auth, [3; 32]);
-            let (decoded, order) = (bounded(1).1, bounded(1).0);
-            let verify = Verify { verifier, recall: Recall::new(), decoded, order, batch_max: 64 };
+            let gate = Gate::new(verifier, Recall::new());
             let meter = Meter::new("test".to_owned(), StageKind::Verify, Work::Replica(1));
-            Bench { keys, verify, watch: Stopwatch::new(&meter) }
+            Bench { keys, gate, watch: Stopwatch::new(&[meter]) }
         }
 
         /// The proposal of a sequence number, `spoil`ed before the primary names it.
@@ -162,7 +179,9 @@ mod tests {
         /// Verifies messages as they arrive, in one batch; returns how many pass.
         fn hear(&mut self, messages: &[&Message]) -> usize {
             let decoded = messages.iter().map(|m| Message::from_frame(&m.to_frame()).unwrap());
-            self.verify.verify(decoded.collect(), self.watch.counts()).len()
+            let (mut batch, mut verified) = (decoded.collect(), Vec::new());
+            self.gate.verify(&mut batch, &mut verified, self.watch.counts());
+            verified.len()
         }
 
         /// Client proofs verified, and proposals recalled.
@@ -179,7 +198,7 @@ mod tests {
         assert_eq!(bench.hear(&[&one, &two, &one]), 3, "in the same batch");
         assert_eq!(bench.hear(&[&two, &one]), 2, "in a later batch");
         assert_eq!(bench.counted(), (2 * REQUESTS, 3));
-        assert_eq!(bench.verify.verifier.counters().signatures.signatures_verified, 12);
+        assert_eq!(bench.gate.verifier.counters().signatures.signatures_verified, 12);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use quorumark_consensus::{ClientId, ReplicaId, Reply, Request, SignedRequest, Ti
 use quorumark_pipeline::port::open_replies;
 use quorumark_pipeline::{
     Checked, ClientKeys, ClientPort, Cluster, ClusterConfig, ClusterKeys, ClusterReport,
-    CommitEvent, Protocol, Snapshot,
+    CommitEvent, Protocol, Snapshot, Stages, Transport,
 };
 use quorumark_primitives::wire::Encode;
 
@@ -21,6 +21,28 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn store(_: ReplicaId) -> KvStore {
     KvStore::new(Limits::default(), Permissions::new(Allowed::ALL))
+}
+
+/// A claim about four replicas, whichever threads do their work and however frames travel.
+pub(crate) fn each_way(claim: impl Fn(ClusterConfig)) {
+    for transport in [Transport::Memory, Transport::Tcp] {
+        each_stages(|config| claim(ClusterConfig { transport, ..config }));
+    }
+}
+
+/// A claim about four replicas, whichever threads do their work.
+pub(crate) fn each_stages(claim: impl Fn(ClusterConfig)) {
+    for stages in [Stages::Separate, Stages::Merged] {
+        claim(ClusterConfig { stages, ..ClusterConfig::new(4).unwrap() });
+    }
+}
+
+/// How the thread of a replica is called that executes.
+pub(crate) fn executing_thread(stages: Stages) -> &'static str {
+    match stages {
+        Stages::Separate => "execute",
+        Stages::Merged => "whole",
+    }
 }
 
 /// A running cluster with one port for all its clients.

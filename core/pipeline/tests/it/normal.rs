@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use quorumark_consensus::pbft::Counters;
 use quorumark_consensus::types::ReplicaId;
-use quorumark_pipeline::{ClientAuthKind, ClusterConfig, ClusterReport, StageKind, Transport};
+use quorumark_pipeline::{
+    ClientAuthKind, ClusterConfig, ClusterReport, StageKind, Stages, Transport,
+};
 
-use crate::driver::Driver;
+use crate::driver::{Driver, each_stages, each_way};
 
 const PER_CLIENT: u64 = 300;
 
-fn run(change: impl FnOnce(&mut ClusterConfig)) {
-    let mut config = ClusterConfig::new(4).unwrap();
+fn run(change: impl Fn(&mut ClusterConfig)) {
+    each_stages(|config| run_so(config, &change));
+}
+
+fn run_so(mut config: ClusterConfig, change: impl Fn(&mut ClusterConfig)) {
     config.engine.batch_size_max = 32;
     // Wider than the run is long: a replica that a busy machine starves would fall a window behind
     // and take over a state in place of executing.
@@ -56,6 +61,11 @@ fn run(change: impl FnOnce(&mut ClusterConfig)) {
     let told = std::path::Path::new("/proc/thread-self/schedstat").exists();
     assert_eq!(span.cpu_ns().is_some(), told, "CPU time is known where the kernel tells it");
     assert!(stage(StageKind::Verify).all(|thread| thread.items > 0 && thread.busy_ns > 0));
+    let cpu = |kind| stage(kind).filter_map(|thread| thread.cpu_ns).sum::<u64>();
+    assert!(
+        !told || StageKind::OF_A_REPLICA.iter().all(|kind| cpu(*kind) > 0),
+        "each has its part"
+    );
     let executed: u64 = stage(StageKind::Execute).map(|thread| thread.items).sum();
     assert!(executed as usize <= requests * replicas);
 }
@@ -116,24 +126,22 @@ fn committees_of_1_and_7() {
 
 #[test]
 fn several_verify_threads_and_the_smallest_queues() {
-    for transport in [Transport::Memory, Transport::Tcp] {
-        let mut config = ClusterConfig::new(4).unwrap();
-        smallest_queues(&mut config, transport);
+    each_way(|mut config| {
+        smallest_queues(&mut config);
         let mut driver = Driver::start(config);
         let requests = driver.closed_loop(PER_CLIENT, 50).len();
         // A replica that falls a window behind takes over the state.
         driver.level(PER_CLIENT + 1);
         assert!(driver.check_common_ledger() > requests);
         driver.stop();
-    }
+    });
 }
 
-fn smallest_queues(config: &mut ClusterConfig, transport: Transport) {
-    config.transport = transport;
+fn smallest_queues(config: &mut ClusterConfig) {
     config.engine.batch_size_max = 32;
     config.engine.window = 16;
     config.engine.checkpoint_interval = 4;
-    config.verify_threads = 3;
+    config.verify_threads = if config.stages == Stages::Separate { 3 } else { 1 };
     config.verify_batch_max = 8;
     config.queue_capacity_batches = 1;
     config.inbox_capacity_batches = 1;

@@ -12,12 +12,12 @@ use quorumark_consensus::{ClientId, ReplicaId, Request, Seq, SignedRequest, Time
 use quorumark_pipeline::port::open_replies;
 use quorumark_pipeline::{
     ClientKeys, ClientPort, Cluster, ClusterConfig, ClusterKeys, ClusterReport, PortError,
-    Protocol, StopError, Transport,
+    Protocol, StopError,
 };
 use quorumark_primitives::Digest;
 use quorumark_primitives::wire::Encode;
 
-use crate::driver::{PATIENCE, store};
+use crate::driver::{PATIENCE, each_stages, each_way, executing_thread, store};
 
 type Stopped = Result<ClusterReport<quorumark_consensus::pbft::Counters>, StopError>;
 
@@ -33,14 +33,6 @@ fn request(keys: &mut ClientKeys, timestamp: u64) -> Bytes {
     let request = Request { client: keys.id(), timestamp: Timestamp(timestamp), operation };
     let proof = keys.prove(&request);
     Message::Request(SignedRequest::new(request, proof)).to_frame()
-}
-
-fn both_transports(claim: impl Fn(ClusterConfig)) {
-    for transport in [Transport::Memory, Transport::Tcp] {
-        let mut config = ClusterConfig::new(4).unwrap();
-        config.transport = transport;
-        claim(config);
-    }
 }
 
 /// Fills the inbox of the replica with the number of the port's first client, and keeps it full.
@@ -61,7 +53,7 @@ fn keep_full(keys: &ClusterKeys, port: ClientPort) -> JoinHandle<()> {
 
 #[test]
 fn a_cluster_stops_while_clients_keep_sending() {
-    both_transports(|config| {
+    each_way(|config| {
         let config = config.check().unwrap();
         let keys = ClusterKeys::new(&config, Message::ID);
         let (cluster, ports) =
@@ -74,7 +66,10 @@ fn a_cluster_stops_while_clients_keep_sending() {
 
 #[test]
 fn an_observer_that_takes_no_events_cannot_keep_a_cluster_from_stopping() {
-    let mut config = ClusterConfig::new(4).unwrap();
+    each_stages(stop_with_a_deaf_observer);
+}
+
+fn stop_with_a_deaf_observer(mut config: ClusterConfig) {
     config.engine.batch_size_max = 4;
     let config = config.check().unwrap();
     let keys = ClusterKeys::new(&config, Message::ID);
@@ -117,7 +112,7 @@ impl Application for Gated {
 
 #[test]
 fn what_was_being_executed_when_the_cluster_stops_is_still_answered() {
-    both_transports(|config| {
+    each_way(|config| {
         let config = config.check().unwrap();
         let keys = ClusterKeys::new(&config, Message::ID);
         let (entered, executing) = bounded(64);
@@ -145,6 +140,10 @@ fn what_was_being_executed_when_the_cluster_stops_is_still_answered() {
 
 #[test]
 fn a_panic_in_one_replica_is_seen_and_the_others_go_on() {
+    each_stages(panic_in_one_replica);
+}
+
+fn panic_in_one_replica(config: ClusterConfig) {
     struct Mortal(ReplicaId, KvStore);
     impl Application for Mortal {
         fn execute<'a>(
@@ -160,7 +159,8 @@ fn a_panic_in_one_replica_is_seen_and_the_others_go_on() {
             self.1.root()
         }
     }
-    let config = ClusterConfig::new(4).unwrap().check().unwrap();
+    let thread = format!("r2-{}", executing_thread(config.stages));
+    let config = config.check().unwrap();
     let keys = ClusterKeys::new(&config, Message::ID);
     let mortal = |id| Mortal(id, store(id));
     let (cluster, ports) = Cluster::start_pbft(&config, &keys, &[0..4], None, mortal).unwrap();
@@ -183,6 +183,6 @@ fn a_panic_in_one_replica_is_seen_and_the_others_go_on() {
         thread::yield_now();
     }
     let error = stop(cluster).unwrap_err();
-    assert_eq!(error.thread, "r2-execute");
+    assert_eq!(error.thread, thread);
     assert!(error.message.contains("replica 2 dies"), "{error}");
 }

@@ -5,18 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorumark_consensus::pbft::Message;
 use quorumark_consensus::{ReplicaId, SignedRequest};
-use quorumark_pipeline::{ClusterConfig, PortError, Transport};
+use quorumark_pipeline::{ClusterConfig, PortError};
 use quorumark_primitives::wire::Encode;
 
-use crate::driver::Driver;
+use crate::driver::{Driver, each_way};
 
-fn each_transport(claim: impl Fn(ClusterConfig)) {
-    for transport in [Transport::Memory, Transport::Tcp] {
-        let mut config = ClusterConfig::new(4).unwrap();
-        config.transport = transport;
+fn impatient(claim: impl Fn(ClusterConfig)) {
+    each_way(|mut config| {
         config.engine.view_timeout = Duration::from_millis(300);
         claim(config);
-    }
+    });
 }
 
 fn stop_one(driver: &mut Driver, replica: u16) {
@@ -36,7 +34,7 @@ fn wave(driver: &mut Driver, timestamps: std::ops::RangeInclusive<u64>) -> Vec<S
 
 #[test]
 fn a_backup_stops_while_its_inbox_is_full_and_its_peers_go_on() {
-    each_transport(|config| {
+    impatient(|config| {
         let mut driver = Driver::start(config);
         driver.closed_loop(5, 5);
         let busy = wave(&mut driver, 6..=200);
@@ -57,7 +55,7 @@ fn a_backup_stops_while_its_inbox_is_full_and_its_peers_go_on() {
 
 #[test]
 fn pbft_4_4_a_primary_that_stops_under_load_is_replaced_and_what_it_knew_is_answered_once() {
-    each_transport(|config| {
+    impatient(|config| {
         let mut driver = Driver::start(config);
         driver.closed_loop(5, 5);
         let in_flight = wave(&mut driver, 6..=60);

@@ -7,7 +7,9 @@ use quorumark_application::kv::{PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN};
 use quorumark_consensus::committee::REPLICAS_MAX;
 use quorumark_consensus::request::BATCH_REQUESTS_MAX;
 use quorumark_consensus::{Committee, Instant};
-use quorumark_pipeline::{Checked, ClientAuthKind, ClusterConfig, ConfigError, Pinning, Transport};
+use quorumark_pipeline::{
+    Checked, ClientAuthKind, ClusterConfig, ConfigError, Pinning, Stages, Transport,
+};
 use quorumark_primitives::signed::VerifyPath;
 use quorumark_report::Warning;
 
@@ -136,6 +138,7 @@ fn stage_parameters() -> Vec<Parameter> {
         Parameter::duration("view_timeout", patience, engine.view_timeout, PATIENCE),
         Parameter::integer("queue_capacity_batches", "batches", 1..=65_536, queued, queue),
         Parameter::integer("inbox_capacity_batches", "flushes", 1..=65_536, inboxed, inbox),
+        Parameter::choice("stages", ["auto", "separate", "merged"], STAGES),
         Parameter::choice("pin", ["auto", "none", "by-replica"], PIN),
     ]
 }
@@ -144,6 +147,8 @@ fn stage_parameters() -> Vec<Parameter> {
 /// 256 in flight one batch then holds them all and none overlap: 2 to 3 % less CPU time a
 /// transaction than with 128, and the same latencies.
 const BATCH_SIZE_MAX: u64 = 256;
+const STAGES: &str =
+    "threads for each stage of a replica, or one for all; auto: one where replicas share cores";
 const PIN: &str =
     "threads of a replica on one core each; auto: where a core has two replicas or more";
 const TO_ALL: &str = "requests go to every replica at once, the mode in which protocols compare";
@@ -319,6 +324,12 @@ fn cluster(parameters: &ParameterSet) -> Result<ClusterConfig, ParameterError> {
     config.queue_capacity_batches = parameters.count("queue_capacity_batches");
     config.inbox_capacity_batches = parameters.count("inbox_capacity_batches");
     let cores = quorumark_pipeline::cores();
+    config.stages = match parameters.choice("stages") {
+        // One thread cannot be several verifying ones: who asks for these asks for stages.
+        "auto" if config.replicas > cores.len() && config.verify_threads == 1 => Stages::Merged,
+        "auto" => Stages::Separate,
+        stages => stages.parse::<Stages>().map_err(conflict)?,
+    };
     let by_replica = match parameters.choice("pin") {
         "auto" => config.replicas >= 2 * cores.len(),
         pin => pin == "by-replica",
