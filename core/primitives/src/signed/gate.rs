@@ -183,7 +183,10 @@ impl Verifier {
     pub fn verify_one<T: Claimed>(&mut self, item: T) -> Result<Verified<T>, (T, Refusal)> {
         let count = self.collect(core::slice::from_ref(&item));
         debug_assert_eq!(count, 1, "one value is listed at once, however many signatures it has");
-        self.batch.verify(&mut self.verdicts);
+        self.verdicts.clear();
+        if self.batch.len() > 0 {
+            self.batch.verify(&mut self.verdicts);
+        }
         let note = self.notes[0];
         self.settle(item, Note::default(), note)
     }

@@ -79,7 +79,7 @@ impl World<'_> {
             return self.drop_frame(from, to, bytes, MessageKind::Other, DropCause::Withheld);
         }
         let verified = match frame.open(&mut node.verifier) {
-            Ok(verified) => verified.clone(),
+            Ok(verified) => verified,
             Err(fault) => return self.drop_frame(from, to, bytes, fault.kind, fault.cause),
         };
         let kind = kind_of(verified.get());
