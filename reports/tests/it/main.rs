@@ -1,5 +1,6 @@
 //! The crate as its readers use it: files, renderings, the published schema.
 
+mod compare;
 mod page;
 mod schema;
 mod store;
