@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Error;
 use quorumark_harness::provenance::DEBUG_BUILD;
 use quorumark_harness::scenario::UnknownScenario;
+use quorumark_harness::sweep::SweepError;
 use quorumark_harness::{ParameterError, RunError};
+use quorumark_report::compare::noise::NoiseError;
 use quorumark_report::table::plain;
 use quorumark_report::{RecordError, Verdict};
 
@@ -23,6 +25,8 @@ pub(crate) enum Exit {
     Failed = 1,
     /// Bad usage, configuration or input file.
     Refused = 2,
+    /// A regression, where that was asked to be an error.
+    Regressed = 3,
     /// The machine was busy, the load was not offered, or nothing was checked.
     Inconclusive = 4,
     /// A known-answer check failed.
@@ -116,7 +120,8 @@ fn exit_of(error: &Error) -> Exit {
 }
 
 fn exit_of_cause(cause: &(dyn core::error::Error + 'static)) -> Option<Exit> {
-    if cause.is::<Refused>() || cause.is::<ParameterError>() || cause.is::<UnknownScenario>() {
+    let refused = cause.is::<Refused>() || cause.is::<NoiseError>() || cause.is::<SweepError>();
+    if refused || cause.is::<ParameterError>() || cause.is::<UnknownScenario>() {
         return Some(Exit::Refused);
     }
     if let Some(error) = cause.downcast_ref::<RunError>() {

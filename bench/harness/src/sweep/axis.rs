@@ -38,7 +38,9 @@ impl Axis {
         let mut values: Vec<String> = Vec::new();
         for part in list.split(',').map(str::trim) {
             let parts = match part.split_once("..").filter(|_| whole) {
-                Some((first, last)) => range(part, first, last, cores)?,
+                Some((first, last)) => {
+                    Range { part, first, last }.values(name, &mut probe, cores)?
+                }
                 None => vec![part.to_owned()],
             };
             for part in parts {
@@ -55,33 +57,51 @@ impl Axis {
 }
 
 /// `first..last` by ones, `first..last*factor` by multiples.
-fn range(part: &str, first: &str, last: &str, cores: u32) -> Result<Vec<String>, SweepError> {
-    let malformed = || SweepError::Range { text: part.to_owned() };
-    let (last, factor) = match last.split_once('*') {
-        Some((last, factor)) => {
-            (last, Some(factor.trim().parse::<u64>().map_err(|_| malformed())?))
+struct Range<'a> {
+    /// All of it.
+    part: &'a str,
+    first: &'a str,
+    last: &'a str,
+}
+
+impl Range<'_> {
+    /// The numbers in it; its ends are values of the parameter `name`.
+    fn values(
+        &self,
+        name: &str,
+        probe: &mut ParameterSet,
+        cores: u32,
+    ) -> Result<Vec<String>, SweepError> {
+        let malformed = || SweepError::Range { text: self.part.to_owned() };
+        let (last, factor) = match self.last.split_once('*') {
+            Some((last, factor)) => {
+                (last, Some(factor.trim().parse::<u64>().map_err(|_| malformed())?))
+            }
+            None => (self.last, None),
+        };
+        let mut end = |text: &str| match text.trim() {
+            "N" => Ok(u64::from(cores)),
+            text => {
+                probe.set(name, text, Origin::Flag("--param".to_owned()))?;
+                Ok::<_, SweepError>(probe.integer(name))
+            }
+        };
+        let (first, last) = (end(self.first)?, end(last)?);
+        let grows = factor.is_none_or(|factor| factor >= 2 && first >= 1);
+        if first > last || !grows {
+            return Err(malformed());
         }
-        None => (last, None),
-    };
-    let end = |text: &str| match text.trim() {
-        "N" => Ok(u64::from(cores)),
-        text => text.parse::<u64>().map_err(|_| malformed()),
-    };
-    let (first, last) = (end(first)?, end(last)?);
-    let grows = factor.is_none_or(|factor| factor >= 2 && first >= 1);
-    if first > last || !grows {
-        return Err(malformed());
+        let next = |value: &u64| match factor {
+            Some(factor) => value.checked_mul(factor),
+            None => value.checked_add(1),
+        };
+        let values = core::iter::successors(Some(first), next).take_while(|value| *value <= last);
+        let values: Vec<String> = values.take(POINTS_MAX + 1).map(|n| n.to_string()).collect();
+        if values.len() > POINTS_MAX {
+            return Err(SweepError::TooMany { points: format!("{} alone has more", self.part) });
+        }
+        Ok(values)
     }
-    let next = |value: &u64| match factor {
-        Some(factor) => value.checked_mul(factor),
-        None => value.checked_add(1),
-    };
-    let values = core::iter::successors(Some(first), next).take_while(|value| *value <= last);
-    let values: Vec<String> = values.take(POINTS_MAX + 1).map(|value| value.to_string()).collect();
-    if values.len() > POINTS_MAX {
-        return Err(SweepError::TooMany { points: format!("{part} alone has more") });
-    }
-    Ok(values)
 }
 
 #[cfg(test)]
@@ -104,7 +124,7 @@ mod tests {
         let cases = [
             ("threads=1,2, 8", vec!["1", "2", "8"]),
             ("threads=1..N", vec!["1", "2", "3", "4"]),
-            ("threads=1..64*4", vec!["1", "4", "16", "64"]),
+            ("threads=1..2^6*4", vec!["1", "4", "16", "64"]),
             ("threads=1..3,2^5", vec!["1", "2", "3", "32"]),
             ("payload=16,1KiB", vec!["16B", "1KiB"]),
             ("auth=mac,signature", vec!["mac", "signature"]),
@@ -119,6 +139,7 @@ mod tests {
         let cases = [
             ("thread=1,2", "thread (--param): no such parameter; did you mean threads?"),
             ("threads=1,65", "threads=65 (--param): is out of range; choose 1 to 64"),
+            ("threads=0..8", "threads=0 (--param): is out of range; choose 1 to 64"),
             ("threads", "\"threads\" (--param): is not a setting; write name=value"),
             ("threads=4..1", "4..1: is no range; write first..last, such as 1..8 or 1..1024*2"),
             ("threads=1..8*1", "1..8*1: is no range; write first..last, such as 1..8 or 1..1024*2"),
