@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Error;
@@ -108,10 +109,11 @@ pub(crate) fn say(line: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Tells loudly that figures of this build mean nothing.
+/// Tells loudly, once, that figures of this build mean nothing.
 pub(crate) fn say_debug_build() {
+    static SAID: Once = Once::new();
     if DEBUG_BUILD {
-        say("DEBUG BUILD: its figures are no measurement; build with --release");
+        SAID.call_once(|| say("DEBUG BUILD: its figures are no measurement; build with --release"));
     }
 }
 

@@ -80,13 +80,12 @@ pub(super) fn doubt(a: Side<'_>, b: Side<'_>) -> Option<String> {
         let which = if debug_a { "A" } else { "B" };
         return Some(format!("{which} is a debug build; build both with --release"));
     }
-    [a, b].into_iter().find_map(|side| {
+    [("A", a), ("B", b)].into_iter().find_map(|(name, side)| {
         let shares = side.record.samples.iter().filter_map(|sample| sample.cpu_share);
         let share = stats::median(shares)?;
         (share < CPU_SHARE_CONCLUSIVE_MIN).then(|| {
             let got = units::share((share * 100.0).round() / 100.0);
-            let label = side.label;
-            format!("other work left {label} {got} of the CPU time that it wanted; close it")
+            format!("other work left {name} {got} of the CPU time that it wanted; close it")
         })
     })
 }
@@ -98,25 +97,25 @@ pub(super) fn warnings(a: Side<'_>, b: Side<'_>) -> Vec<Warning> {
         warnings.push(Warning::new(code, cause, remedy));
     };
     let named = |is: &dyn Fn(&Record) -> bool| -> Option<String> {
-        let labels: Vec<&str> =
-            sides.iter().filter(|side| is(side.record)).map(|side| side.label).collect();
-        (!labels.is_empty()).then(|| labels.join(" and "))
+        let each = sides.iter().zip(["A", "B"]).filter(|(side, _)| is(side.record));
+        let names: Vec<&str> = each.map(|(_, name)| name).collect();
+        (!names.is_empty()).then(|| names.join(" and "))
     };
-    if let Some(labels) = named(&|record| record.provenance.debug_build) {
-        warn(view::DEBUG_BUILD, format!("debug build: {labels}"), "build with --release");
+    if let Some(names) = named(&|record| record.provenance.debug_build) {
+        warn(view::DEBUG_BUILD, format!("debug build: {names}"), "build with --release");
     }
-    if let Some(labels) = named(&|record| record.provenance.dirty == Some(true)) {
+    if let Some(names) = named(&|record| record.provenance.dirty == Some(true)) {
         let remedy = "commit, build and measure again, so that it can be repeated";
-        warn("dirty-sources", format!("sources differed from their commit: {labels}"), remedy);
+        warn("dirty-sources", format!("sources differed from their commit: {names}"), remedy);
     }
     let [host_a, host_b] = sides.map(|side| &side.record.environment.hostname);
     if host_a != host_b && host_a.is_some() && host_b.is_some() {
         let cause = "the machines are of one kind and not the same".to_owned();
         warn("other-machine", cause, "measure both on one machine");
     }
-    for side in sides {
+    for (side, name) in sides.into_iter().zip(["A", "B"]) {
         if let Some(reason) = row::reason(side.record) {
-            let cause = format!("the run of {} is {}: {reason}", side.label, side.record.verdict);
+            let cause = format!("the run of {name} is {}: {reason}", side.record.verdict);
             warn("run-inconclusive", cause, "its samples are compared all the same");
         }
     }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::estimate::{CONFIDENCE, Estimate, Evidence, as_logarithm, as_share};
 use super::permutation::holm;
-use crate::{stats, units};
+use super::render::{signed, unsigned};
+use crate::stats;
 
 /// Fewer pairs than this show nothing: with ten equal signs out of ten the sign-flip test reaches
 /// 0.002, which stands up to being asked of more than one metric.
@@ -181,9 +182,9 @@ fn find(
     if low > -threshold && high < threshold {
         return (Finding::Unchanged, None);
     }
-    let between = format!("between {} and {}", signed_share(low), signed_share(high));
+    let between = format!("between {} and {}", signed(as_share(low)), signed(as_share(high)));
     let reason = if sure && change.abs() > threshold {
-        format!("{between}, but equal sides differ by {} here", units::share(as_share(noise)))
+        format!("{between}, but equal sides differ by {} here", unsigned(as_share(noise)))
     } else if sure {
         format!("{between}: whether that is less than the threshold is open")
     } else {
@@ -200,13 +201,6 @@ fn too_few(pairs: usize, paired: bool) -> String {
         (false, _) => "samples a side".to_owned(),
     };
     format!("{pairs} {what}, at least {PAIRS_MIN} are needed; raise --repeat")
-}
-
-/// A change in logarithms as people read it: `+4.2 %`.
-pub(super) fn signed_share(logarithm: f64) -> String {
-    let share = as_share(logarithm);
-    let sign = if share > 0.0 { "+" } else { "" };
-    format!("{sign}{}", units::share(share))
 }
 
 /// Whether more of a metric is better: rates, shares of a limit, what threads add. All else is a
@@ -251,7 +245,7 @@ mod tests {
         let judged = found("cpu_us_per_tx", 0.1, 0.01, 0.15);
         assert_eq!(judged.finding, Finding::Inconclusive);
         let reason = judged.reason.unwrap();
-        assert!(reason.contains("equal sides differ by 15 % here"), "{reason}");
+        assert!(reason.contains("equal sides differ by 15.0 % here"), "{reason}");
         assert!(judged.noise_floor_share.unwrap() > 0.1499);
     }
 

@@ -245,11 +245,11 @@ fn question(
 
 /// Wall-clock figures of a machine that was busy with other work say nothing.
 fn contended(metric: &str, a: Side<'_>, b: Side<'_>) -> Option<String> {
-    let side = [a, b].into_iter().find(|side| row::mostly_contended(side.record))?;
-    units::is_wall_clock(metric).then(|| {
-        let label = side.label;
+    let contended = |side: Side<'_>| row::mostly_contended(side.record);
+    let name = if contended(a) { "A" } else { "B" };
+    (units::is_wall_clock(metric) && (contended(a) || contended(b))).then(|| {
         format!(
-            "most samples of {label} lost the CPU, and this is wall-clock time; close other work"
+            "most samples of {name} lost the CPU, and this is wall-clock time; close other work"
         )
     })
 }

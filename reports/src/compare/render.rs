@@ -7,10 +7,19 @@ use crate::table::{Table, plain};
 use crate::terminal::{BOLD, GREEN, RED, Style, YELLOW};
 use crate::units::{self, ABSENT};
 
-/// A change as people read it: `+4.2 %`, `-11 %`.
+/// A change as people read it: `+4.2 %`, `-11.0 %`.
 pub(super) fn signed(share: f64) -> String {
-    let text = units::share(share);
-    if share > 0.0 && !text.starts_with("0 ") { format!("+{text}") } else { text }
+    format!("{:+.1} %", tenths(share))
+}
+
+/// A share without a sign: `9.7 %`.
+pub(super) fn unsigned(share: f64) -> String {
+    format!("{:.1} %", tenths(share))
+}
+
+/// Per cent, rounded to what is shown, without a zero below zero.
+fn tenths(share: f64) -> f64 {
+    (share * 1000.0).round() / 10.0 + 0.0
 }
 
 /// For a terminal. The last line is `reproduce: ` and the command.
@@ -109,7 +118,7 @@ fn metrics(comparison: &Comparison) -> Table {
             shown(metric.b),
             or_absent(metric.change_share.map(signed)),
             or_absent(ends.map(|(low, high)| format!("{} to {}", signed(low), signed(high)))),
-            or_absent(metric.noise_floor_share.map(units::share)),
+            or_absent(metric.noise_floor_share.map(unsigned)),
             or_absent(metric.p_value.map(p_value)),
             metric.finding.to_string(),
         ]);

@@ -263,7 +263,7 @@ fn a_comparison_reads_as_a_table_with_its_answer_first() {
     let request = Request { reproduce: "quorumark compare a b".to_owned(), ..in_turn() };
     let text = compare::text(&compared(&steady(1.2), &request).unwrap(), Style::default());
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[..2], ["pbft/pipeline: regressed", "why: cpu_us_per_tx +20 %"], "{text}");
+    assert_eq!(lines[..2], ["pbft/pipeline: regressed", "why: cpu_us_per_tx +20.0 %"], "{text}");
     let row = lines.iter().find(|line| line.starts_with("throughput_tx_per_s")).unwrap();
     assert!(row.contains("-16.7 %") && row.ends_with("regressed"), "{text}");
     assert!(text.contains("10 pairs, measured in turn; a change counts beyond 3 %"), "{text}");

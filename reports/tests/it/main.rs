@@ -3,6 +3,7 @@
 mod compare;
 mod page;
 mod schema;
+mod several;
 mod store;
 mod text;
 

@@ -7,7 +7,7 @@ use crate::program::{Ended, Program, block, text};
 const HASH: &str = "64a50c649fc816baaa2effda230c39cacf1504e4e616a2863685b72aaa7dce05";
 
 /// Exit code 2, nothing on standard output, one line on standard error that says `named`.
-fn refused(ended: &Ended, named: &str) {
+pub(crate) fn refused(ended: &Ended, named: &str) {
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert_eq!(ended.stdout, "", "{ended:?}");
     assert_eq!(ended.stderr.matches('\n').count(), 1, "{ended:?}");

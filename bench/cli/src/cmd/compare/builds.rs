@@ -18,11 +18,12 @@ use crate::refused::Refused;
 
 /// Measures pair by pair into folders below `folder`; the two records hold a sample a pair.
 pub(super) fn run(
-    plan: &Plan<'_>,
+    plan: &Plan,
     folder: &Path,
     progress: &ProgressLine,
 ) -> anyhow::Result<[Record; 2]> {
-    let programs: Vec<PathBuf> = plan.sides.iter().map(program).collect::<Result<_, _>>()?;
+    let this = env::current_exe().context("this program cannot be found on the disk")?;
+    let programs = plan.sides.each_ref().map(|side| side.binary.as_ref().unwrap_or(&this));
     let count = u32::try_from(plan.shared.integer("repeat")).unwrap_or(u32::MAX);
     let seed = plan.shared.integer("seed");
     let mut records: [Vec<Record>; 2] = Default::default();
@@ -32,7 +33,7 @@ pub(super) fn run(
             progress.phase(Phase::Trial { index: 2 * pair + place, of: 2 * count });
             let out = side_folder(folder, ["a", "b"][side]).join(format!("{:03}", pair + 1));
             let trial =
-                Trial { program: &programs[side], out: &out, seed: seed.wrapping_add(pair.into()) };
+                Trial { program: programs[side], out: &out, seed: seed.wrapping_add(pair.into()) };
             match trial.run(plan, &plan.sides[side]) {
                 // Ctrl-C goes to whom we started as well, and to us.
                 _ if interrupt::interrupted() => return whole(records, folder),
@@ -56,16 +57,12 @@ fn whole(records: [Vec<Record>; 2], folder: &Path) -> anyhow::Result<[Record; 2]
     Ok([a, b])
 }
 
-/// The program of a side, which exists.
-fn program(side: &Planned<'_>) -> anyhow::Result<PathBuf> {
-    let Some(path) = side.binary else {
-        return env::current_exe().context("this program cannot be found on the disk");
-    };
-    let whole = fs::canonicalize(path).map_err(|error| {
+/// The program at `path`, which exists: what is wrong with it is told before anything is measured.
+pub(super) fn program(path: &Path) -> Result<PathBuf, Refused> {
+    fs::canonicalize(path).map_err(|error| {
         let problem = format!("cannot be run: {}", input::system_words(&error));
         Refused::new(path.display(), problem, "name a build of quorumark")
-    });
-    Ok(whole?)
+    })
 }
 
 /// One run of one program.
@@ -76,7 +73,7 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    fn run(&self, plan: &Plan<'_>, side: &Planned<'_>) -> anyhow::Result<Record> {
+    fn run(&self, plan: &Plan, side: &Planned) -> anyhow::Result<Record> {
         let name = plan.scenario.spec().name;
         let mut parameters = side.parameters.clone();
         let ours = Origin::Flag("compare".to_owned());

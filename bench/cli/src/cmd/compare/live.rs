@@ -26,19 +26,19 @@ const COMPARISON_FILE: &str = "comparison.json";
 const COMMON: [&str; 1] = ["repeat"];
 
 /// What is measured.
-pub(super) struct Plan<'a> {
+pub(super) struct Plan {
     pub(super) scenario: &'static dyn Scenario,
     /// What both sides have in common; the pairs are counted and ordered by it.
     pub(super) shared: ParameterSet,
-    pub(super) sides: [Planned<'a>; 2],
+    pub(super) sides: [Planned; 2],
 }
 
 /// One side.
-pub(super) struct Planned<'a> {
+pub(super) struct Planned {
     pub(super) label: String,
     pub(super) parameters: ParameterSet,
     /// Another build.
-    pub(super) binary: Option<&'a Path>,
+    pub(super) binary: Option<PathBuf>,
 }
 
 /// Measures `scenario` on both sides and compares.
@@ -82,7 +82,7 @@ pub(super) fn compare(
 /// Judges the records, keeps and prints what was found.
 fn conclude(
     args: &CompareArgs,
-    plan: &Plan<'_>,
+    plan: &Plan,
     records: &[Record; 2],
     floors: NoiseFloors,
     folder: &Path,
@@ -113,7 +113,7 @@ fn conclude(
     Ok(exit)
 }
 
-fn plan<'a>(args: &'a CompareArgs, name: &str) -> anyhow::Result<Plan<'a>> {
+fn plan(args: &CompareArgs, name: &str) -> anyhow::Result<Plan> {
     let scenario = scenario::find(name).map_err(|error| {
         let is_record = Path::new(name).exists();
         match is_record {
@@ -126,7 +126,7 @@ fn plan<'a>(args: &'a CompareArgs, name: &str) -> anyhow::Result<Plan<'a>> {
     let mut shared = args.settings.resolve(scenario)?;
     // Fewer pairs show nothing, so that is what is measured when nothing is said.
     shared.set("repeat", &judge::PAIRS_MIN.to_string(), Origin::Default)?;
-    let side = |flag: &str, own: &[String], binary: &'a Option<PathBuf>| {
+    let side = |flag: &str, own: &[String], binary: Option<&Path>| {
         let mut parameters = shared.clone();
         for assignment in own {
             let name = assignment.split_once('=').map_or("", |(name, _)| name.trim());
@@ -137,10 +137,14 @@ fn plan<'a>(args: &'a CompareArgs, name: &str) -> anyhow::Result<Plan<'a>> {
             parameters.assign(assignment, Origin::Flag(flag.to_owned()))?;
         }
         scenario.check(&parameters)?;
-        let binary = binary.as_deref();
-        Ok::<_, anyhow::Error>(Planned { label: label(own, binary), parameters, binary })
+        let label = label(own, binary);
+        let binary = binary.map(builds::program).transpose()?;
+        Ok::<_, anyhow::Error>(Planned { label, parameters, binary })
     };
-    let sides = [side("--a", &args.a, &args.a_binary)?, side("--b", &args.b, &args.b_binary)?];
+    let sides = [
+        side("--a", &args.a, args.a_binary.as_deref())?,
+        side("--b", &args.b, args.b_binary.as_deref())?,
+    ];
     Ok(Plan { scenario, shared, sides })
 }
 
@@ -152,9 +156,9 @@ fn label(own: &[String], binary: Option<&Path>) -> String {
 }
 
 /// How long it will take at least.
-fn announcement(plan: &Plan<'_>) -> String {
+fn announcement(plan: &Plan) -> String {
     let pairs = plan.shared.integer("repeat");
-    let span = |side: &Planned<'_>| side.parameters.duration("duration");
+    let span = |side: &Planned| side.parameters.duration("duration");
     let measured: Duration = plan.sides.iter().map(span).sum();
     let whole = measured.as_nanos() as f64 * pairs as f64;
     format!(
@@ -164,14 +168,14 @@ fn announcement(plan: &Plan<'_>) -> String {
     )
 }
 
-fn default_folder(plan: &Plan<'_>) -> PathBuf {
+fn default_folder(plan: &Plan) -> PathBuf {
     let stamp = date::file_stamp(SystemTime::now());
     let scenario = plan.scenario.spec().name.replace('/', "-");
     Path::new(RUNS_DIRECTORY).join(format!("{stamp}-compare-{scenario}"))
 }
 
 /// The command that repeats the comparison.
-fn reproduce(args: &CompareArgs, plan: &Plan<'_>) -> String {
+fn reproduce(args: &CompareArgs, plan: &Plan) -> String {
     let shared = run_arguments(plan.scenario.spec().name, &plan.shared);
     let mut command = format!("quorumark compare {}", shared[1..].join(" "));
     for (flag, own) in [("--a", &args.a), ("--b", &args.b)] {

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use quorumark_harness::{Origin, Parameter, ParameterSet};
+use quorumark_report::Verdict;
 use quorumark_report::compare::judge::{Finding, Limits, THRESHOLD_DEFAULT};
 use quorumark_report::compare::noise::{Kind, NoiseFloors};
 use quorumark_report::compare::{self, Comparison, Incomparable, Request, Side};
-use quorumark_report::{Verdict, units};
 
 use crate::baselines;
 use crate::exit::{self, Exit};
@@ -23,9 +23,9 @@ use crate::terminal::Terminal;
 /// What stands below the flags of `compare`.
 const AFTER_HELP: &str = "\
 Two settings or two builds are measured in turn, pair by pair, so that what the machine does from
-minute to minute is in both. Records were measured one after the other: that is judged by another
-test, and sees less. --repeat is the number of pairs: ten are the least, as are ten samples a side of
-records (`run --repeat 10`).
+minute to minute is in both; --repeat is the number of pairs. Records were measured one after the
+other: that is judged by another test, and sees less. Ten pairs, or ten samples a side (`run
+--repeat 10`), are the least.
 
 A change counts when its 95 % interval leaves out zero, the test says that chance alone makes it in
 less than 5 %, and it exceeds both --threshold and what equal sides differ by on this machine. The
@@ -160,8 +160,7 @@ fn learn(
         let file = baselines::noise_file();
         floors.write(&file)?;
         let learned = floors.learned(kind);
-        let told =
-            learned.iter().map(|(metric, share)| format!("{metric} {}", units::share(*share)));
+        let told = learned.iter().map(|(metric, share)| format!("{metric} {:.1} %", share * 100.0));
         let told: Vec<String> = told.collect();
         terminal.note(&format!("noise learned in {}: {}", file.display(), told.join(", ")));
     }

@@ -9,6 +9,7 @@ use quorumark_report::units;
 use super::SweepArgs;
 use super::folder::read_plan;
 use crate::cmd::run::measure;
+use crate::exit;
 use crate::interrupt;
 use crate::progress::ProgressLine;
 use crate::refused::Refused;
@@ -47,6 +48,7 @@ pub(super) fn with(
         axes.extend(read_plan(out)?.axes.into_iter().filter(|axis| axis.name == RATE));
         return Ok(axes);
     }
+    exit::say_debug_build();
     let title = "what the system can do, in a closed loop";
     if !terminal.progress() {
         terminal.note(title);

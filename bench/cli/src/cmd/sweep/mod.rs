@@ -94,13 +94,12 @@ pub(crate) fn sweep(args: &SweepArgs, terminal: &Terminal) -> anyhow::Result<Exi
     let scenario = scenario::find(name)?;
     let shared = args.settings.resolve(scenario)?;
     let axes = axes(args, &shared)?;
+    let shard = args.shard.as_deref().map_or(Ok(Shard::WHOLE), str::parse)?;
     let interrupt = interrupt::listen()?;
-    exit::say_debug_build();
     let axes = match args.rate_ladder {
         Some(_) => ladder::with(args, scenario, &shared, axes, interrupt, terminal)?,
         None => axes,
     };
-    let shard = args.shard.as_deref().map_or(Ok(Shard::WHOLE), str::parse)?;
     let common = run_arguments(scenario.spec().name, &shared);
     let plan = Plan::new(scenario.spec().name, common, axes, shard)?;
     // A value that no other value goes with is told before anything is measured.
@@ -108,6 +107,7 @@ pub(crate) fn sweep(args: &SweepArgs, terminal: &Terminal) -> anyhow::Result<Exi
         scenario.check(&point.parameters(&shared)?)?;
     }
     let folder = SweepFolder::open(args.out.as_deref(), &plan)?;
+    exit::say_debug_build();
     let points = measure_all(scenario, &shared, &plan, &folder, interrupt, terminal)?;
     show(args, &plan, &points, terminal)?;
     terminal.note(&format!("records: {}", folder.path().display()));
