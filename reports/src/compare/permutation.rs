@@ -169,7 +169,9 @@ mod tests {
     fn equal_signs_leave_two_choices() {
         near(sign_flip(&[1.0; 10]), 2.0 / 1024.0);
         near(sign_flip(&[-0.3; 5]), 2.0 / 32.0);
-        assert_eq!([sign_flip(&[]), sign_flip(&[0.0; 12]), sign_flip(&[7.0])], [1.0; 3]);
+        for differences in [&[][..], &[0.0; 12], &[7.0]] {
+            near(sign_flip(differences), 1.0);
+        }
     }
 
     #[test]
@@ -188,7 +190,8 @@ mod tests {
         near(mann_whitney(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]), 0.1);
         // n = 4, m = 4, U = 1: 0.029 on one side (2 of 70).
         near(mann_whitney(&[1.0, 2.0, 3.0, 5.0], &[4.0, 6.0, 7.0, 8.0]), 4.0 / 70.0);
-        assert_eq!([mann_whitney(&[], &[1.0]), mann_whitney(&[1.0; 9], &[1.0; 7])], [1.0; 2]);
+        near(mann_whitney(&[], &[1.0]), 1.0);
+        near(mann_whitney(&[1.0; 9], &[1.0; 7]), 1.0);
     }
 
     #[test]
