@@ -7,14 +7,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod compare;
+pub mod criterion;
 pub mod html;
 pub mod label;
 pub mod markdown;
+pub mod merged;
 pub mod metrics;
 pub mod record;
 pub mod row;
 pub mod stats;
 pub mod store;
+pub mod sweep;
 pub mod table;
 pub mod terminal;
 pub mod units;

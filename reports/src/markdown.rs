@@ -105,7 +105,7 @@ fn command(record: &Record) -> String {
 }
 
 /// Backslashes before what Markdown would act on, and no HTML.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in plain(text).chars() {
         match c {

@@ -128,8 +128,7 @@ pub fn interrupted(record: &Record) -> bool {
 /// samples lost the CPU.
 fn marked(record: &Record, name: &str) -> String {
     let value = record.metrics.get(name);
-    let wall_clock = name.ends_with("_per_s") || units::is_latency_ns(name);
-    let mark = value.is_some() && wall_clock && mostly_contended(record);
+    let mark = value.is_some() && units::is_wall_clock(name) && mostly_contended(record);
     units::metric(name, value) + if mark { CONTENDED_MARK } else { "" }
 }
 

@@ -223,7 +223,8 @@ fn write_lines(path: &Path, points: &[Point]) -> io::Result<()> {
     out.flush()
 }
 
-fn read_bounded(path: &Path) -> Result<String, RecordError> {
+/// The text of a file of at most [`FILE_BYTES_MAX`].
+pub(crate) fn read_bounded(path: &Path) -> Result<String, RecordError> {
     let read = |cause: io::Error| match cause.kind() {
         io::ErrorKind::InvalidData => RecordError::Bytes { path: path.to_owned() },
         _ => RecordError::Read { path: path.to_owned(), cause },

@@ -13,16 +13,26 @@ pub struct Style {
     pub colour: bool,
 }
 
+impl Style {
+    /// `text` in a colour, where colour is on.
+    pub(crate) fn paint(self, text: &str, colour: &str) -> String {
+        match self.colour {
+            true => format!("\u{1b}[{colour}m{text}\u{1b}[0m"),
+            false => text.to_owned(),
+        }
+    }
+}
+
 impl Default for Style {
     fn default() -> Style {
         Style { width: 100, colour: false }
     }
 }
 
-const BOLD: &str = "1";
-const RED: &str = "1;31";
-const GREEN: &str = "1;32";
-const YELLOW: &str = "1;33";
+pub(crate) const BOLD: &str = "1";
+pub(crate) const RED: &str = "1;31";
+pub(crate) const GREEN: &str = "1;32";
+pub(crate) const YELLOW: &str = "1;33";
 
 /// One record. The last line is `reproduce: ` and the command.
 ///
@@ -167,10 +177,7 @@ impl Page {
     }
 
     fn paint(&self, text: &str, colour: &str) -> String {
-        match self.style.colour {
-            true => format!("\u{1b}[{colour}m{text}\u{1b}[0m"),
-            false => text.to_owned(),
-        }
+        self.style.paint(text, colour)
     }
 }
 

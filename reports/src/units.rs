@@ -112,6 +112,12 @@ pub fn is_latency_ns(name: &str) -> bool {
     !name.contains("_per_") && name.split('_').any(|word| word == "ns")
 }
 
+/// Whether a metric is read off the wall clock, so that whoever takes the CPU changes it.
+pub fn is_wall_clock(name: &str) -> bool {
+    let of_threads = ["wall_scaling", "wall_limit_share"].contains(&name);
+    of_threads || name.ends_with("_per_s") || is_latency_ns(name)
+}
+
 enum Unit {
     /// Nanoseconds in one unit.
     Time(f64),

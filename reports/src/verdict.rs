@@ -4,6 +4,10 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// Below this share of the CPU the machine was another's: not even CPU times are trusted, because
+/// every resumed thread begins with cold caches. One competitor as busy as the run leaves it a half.
+pub const CPU_SHARE_CONCLUSIVE_MIN: f64 = 0.4;
+
 /// What a run was found to be.
 ///
 /// The order is from best to worst, so that the verdict of several runs is their maximum: a run

@@ -9,7 +9,8 @@ use quorumark_harness::parameter::suggestion;
 use quorumark_harness::scenario;
 
 use crate::cmd::{
-    check, completions, decode, doctor, list, merkle, mine, report, run, sim, tour, verify,
+    baseline, check, compare, completions, decode, doctor, list, merkle, mine, report, run, sim,
+    sweep, tour, verify,
 };
 use crate::refused::Refused;
 use crate::terminal::TerminalArgs;
@@ -25,6 +26,7 @@ Exit codes:
   0    done; the verdict is as expected
   1    runtime error, or nothing was found
   2    bad usage, configuration or input file
+  3    a regression, with --fail-on-regression
   4    inconclusive: the machine was busy, the load was not offered, or nothing was checked
   6    a known-answer check failed
   10   safety violated
@@ -55,6 +57,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Measure one scenario and leave a record
     Run(run::RunArgs),
+    /// Measure one scenario at every combination of some parameters' values
+    Sweep(sweep::SweepArgs),
+    /// Hold two records, settings or builds against each other, and give a verdict
+    Compare(compare::CompareArgs),
+    /// Records that have a name, for `compare`
+    Baseline(baseline::BaselineArgs),
     /// Show what can be run; of one scenario its parameters, defaults and figures
     List(list::ListArgs),
     /// Check whether figures of this machine can be trusted
@@ -118,8 +126,9 @@ fn refused(error: &clap::Error, words: &[OsString]) -> Refused {
         return unknown_command(&asked(ContextKind::InvalidSubcommand), &command);
     }
     let flag = asked(ContextKind::InvalidArg);
-    if error.kind() == ErrorKind::UnknownArgument && name == "quorumark run" && is_parameter(&flag)
-    {
+    let measures =
+        ["quorumark run", "quorumark sweep", "quorumark compare"].contains(&name.as_str());
+    if error.kind() == ErrorKind::UnknownArgument && measures && is_parameter(&flag) {
         let remedy = format!("write --set {}=VALUE", flag.trim_start_matches('-'));
         return Refused::new(flag, "is a parameter and no flag", remedy);
     }

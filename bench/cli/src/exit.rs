@@ -3,12 +3,15 @@
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Error;
 use quorumark_harness::provenance::DEBUG_BUILD;
 use quorumark_harness::scenario::UnknownScenario;
+use quorumark_harness::sweep::SweepError;
 use quorumark_harness::{ParameterError, RunError};
+use quorumark_report::compare::noise::NoiseError;
 use quorumark_report::table::plain;
 use quorumark_report::{RecordError, Verdict};
 
@@ -23,6 +26,8 @@ pub(crate) enum Exit {
     Failed = 1,
     /// Bad usage, configuration or input file.
     Refused = 2,
+    /// A regression, where that was asked to be an error.
+    Regressed = 3,
     /// The machine was busy, the load was not offered, or nothing was checked.
     Inconclusive = 4,
     /// A known-answer check failed.
@@ -104,10 +109,11 @@ pub(crate) fn say(line: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Tells loudly that figures of this build mean nothing.
+/// Tells loudly, once, that figures of this build mean nothing.
 pub(crate) fn say_debug_build() {
+    static SAID: Once = Once::new();
     if DEBUG_BUILD {
-        say("DEBUG BUILD: its figures are no measurement; build with --release");
+        SAID.call_once(|| say("DEBUG BUILD: its figures are no measurement; build with --release"));
     }
 }
 
@@ -116,7 +122,8 @@ fn exit_of(error: &Error) -> Exit {
 }
 
 fn exit_of_cause(cause: &(dyn core::error::Error + 'static)) -> Option<Exit> {
-    if cause.is::<Refused>() || cause.is::<ParameterError>() || cause.is::<UnknownScenario>() {
+    let refused = cause.is::<Refused>() || cause.is::<NoiseError>() || cause.is::<SweepError>();
+    if refused || cause.is::<ParameterError>() || cause.is::<UnknownScenario>() {
         return Some(Exit::Refused);
     }
     if let Some(error) = cause.downcast_ref::<RunError>() {

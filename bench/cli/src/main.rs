@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod baselines;
 mod cmd;
 mod config_file;
 mod exit;

@@ -80,6 +80,25 @@ impl SettingArgs {
         Ok(parameters)
     }
 
+    /// A flag that was given, if any.
+    pub(crate) fn first_given(&self) -> Option<&'static str> {
+        let of_flags = self.flags().into_iter().find(|(_, value)| value.is_some());
+        let of_flags = of_flags.map(|(flag, _)| flag);
+        of_flags.or_else(|| (!self.set.is_empty()).then_some("--set"))
+    }
+
+    /// The flag that sets the parameter `name`, if one does.
+    pub(crate) fn flag_that_sets(&self, name: &str) -> Option<&'static str> {
+        let own = |(flag, value): &(&str, &Option<String>)| {
+            flag.trim_start_matches('-') == name && value.is_some()
+        };
+        let by_set = |assignment: &String| {
+            assignment.split_once('=').is_some_and(|(set, _)| set.trim() == name)
+        };
+        let own = self.flags().into_iter().find(own).map(|(flag, _)| flag);
+        own.or_else(|| self.set.iter().any(by_set).then_some("--set"))
+    }
+
     /// One parameter by a flag of its own and by `--set` as well: neither can be meant to win.
     fn refuse_twice(&self, assignment: &str) -> Result<(), Refused> {
         let name = assignment.split_once('=').map_or("", |(name, _)| name.trim());

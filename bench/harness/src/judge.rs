@@ -1,14 +1,11 @@
 //! What a run is found to be, and what must be said beside its figures.
 
 use quorumark_report::stats::{LITTLES_LAW_TOLERANCE, littles_law_deviation};
+use quorumark_report::verdict::CPU_SHARE_CONCLUSIVE_MIN;
 use quorumark_report::{Metrics, Verdict, Warning, row};
 
 use crate::provenance::DEBUG_BUILD;
 use crate::scenario::{Objection, Oracle};
-
-/// Below this share of the CPU the machine was another's: not even CPU times are trusted, because
-/// every resumed thread begins with cold caches. One competitor as busy as the run leaves it a half.
-pub const CPU_SHARE_CONCLUSIVE_MIN: f64 = 0.4;
 
 /// The verdict and why it is not ok: a violation fails, a run that checked nothing is void, and of
 /// the objections the worst counts. `interruption` is the reason where there was one: whatever

@@ -6,20 +6,27 @@ use crate::parameter::{Origin, ParameterSet};
 const FLAGS: [&str; 7] =
     ["replicas", "rate", "concurrency", "duration", "warmup", "repeat", "seed"];
 
-/// `quorumark run <scenario>` with everything that was set or differs from its default, and the
-/// seed.
-pub(crate) fn command(scenario: &str, parameters: &ParameterSet) -> String {
-    let mut command = format!("quorumark run {scenario}");
+/// The arguments of `quorumark run` that measure `scenario` with everything that was set or differs
+/// from its default, and the seed.
+pub fn arguments(scenario: &str, parameters: &ParameterSet) -> Vec<String> {
+    let mut arguments = vec!["run".to_owned(), scenario.to_owned()];
     for setting in parameters.iter() {
         let name = setting.parameter.name;
         let set = setting.origin != Origin::Default || setting.value != setting.parameter.default;
         match (FLAGS.contains(&name), set || name == "seed") {
             (_, false) => {}
-            (true, true) => command.push_str(&format!(" --{name} {}", setting.value)),
-            (false, true) => command.push_str(&format!(" --set {name}={}", setting.value)),
+            (true, true) => arguments.extend([format!("--{name}"), setting.value.to_string()]),
+            (false, true) => {
+                arguments.extend(["--set".to_owned(), format!("{name}={}", setting.value)]);
+            }
         }
     }
-    command
+    arguments
+}
+
+/// [`arguments`] as one line, the program's name first.
+pub(crate) fn command(scenario: &str, parameters: &ParameterSet) -> String {
+    format!("quorumark {}", arguments(scenario, parameters).join(" "))
 }
 
 #[cfg(test)]

@@ -104,16 +104,41 @@ pub fn run(
     let mut session = scenario.prepare(parameters)?;
     let mut trials = Trials::begin(scenario.spec(), SystemTime::now());
     measure(session.as_mut(), parameters, &control, &mut trials)?;
+    if !trials.interrupted && !trials.is_empty() {
+        host.progress.phase(Phase::Check(scenario.conclusion()));
+    }
+    conclude(session, trials, &before, parameters, &host)
+}
+
+/// Checks answers after the last trial, and assembles the record.
+pub(crate) fn conclude(
+    mut session: Box<dyn Session>,
+    trials: Trials,
+    before: &Before,
+    parameters: &ParameterSet,
+    host: &Host<'_>,
+) -> Result<Run, RunError> {
     if trials.is_empty() {
         return Err(RunError::Interrupted);
     }
-    if !trials.interrupted {
-        host.progress.phase(Phase::Check(scenario.conclusion()));
-    }
     let mut metrics = trials.medians();
     let closing = session.finish(&mut metrics)?;
-    let environment = environment::capture(&before);
-    Ok(assemble::run(trials, metrics, closing, environment, parameters, &host))
+    let environment = environment::capture(before);
+    Ok(assemble::run(trials, metrics, closing, environment, parameters, host))
+}
+
+/// Load before the first trial, where any is asked for.
+pub(crate) fn warm_up(
+    session: &mut dyn Session,
+    parameters: &ParameterSet,
+    control: &Control<'_>,
+) -> Result<(), RunError> {
+    let warmup = parameters.duration("warmup");
+    if warmup.is_zero() {
+        return Ok(());
+    }
+    control.progress.phase(Phase::WarmUp);
+    session.warm_up(warmup, control)
 }
 
 fn measure(
@@ -122,11 +147,7 @@ fn measure(
     control: &Control<'_>,
     trials: &mut Trials,
 ) -> Result<(), RunError> {
-    let warmup = parameters.duration("warmup");
-    if !warmup.is_zero() {
-        control.progress.phase(Phase::WarmUp);
-        session.warm_up(warmup, control)?;
-    }
+    warm_up(session, parameters, control)?;
     let of = u32::try_from(parameters.integer("repeat")).unwrap_or(u32::MAX);
     for index in 0..of {
         if control.interrupted() {
@@ -147,7 +168,7 @@ fn measure(
 }
 
 /// One trial, and the share of the CPU time that the process wanted during it and got.
-fn one(
+pub(crate) fn one(
     session: &mut dyn Session,
     parameters: &ParameterSet,
     control: &Control<'_>,

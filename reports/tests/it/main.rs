@@ -1,7 +1,9 @@
 //! The crate as its readers use it: files, renderings, the published schema.
 
+mod compare;
 mod page;
 mod schema;
+mod several;
 mod store;
 mod text;
 

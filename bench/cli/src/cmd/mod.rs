@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
+pub(crate) mod baseline;
 pub(crate) mod check;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod decode;
 pub(crate) mod doctor;
@@ -11,6 +13,7 @@ pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod sim;
+pub(crate) mod sweep;
 pub(crate) mod tour;
 pub(crate) mod verify;
 
@@ -35,6 +38,9 @@ pub(crate) fn dispatch(invocation: Invocation) -> anyhow::Result<Exit> {
     match cli.command {
         None => tour::tour(&cli.tour, &terminal),
         Some(Command::Run(args)) => run::run(&args, &terminal),
+        Some(Command::Compare(args)) => compare::compare(&args, &terminal),
+        Some(Command::Sweep(args)) => sweep::sweep(&args, &terminal),
+        Some(Command::Baseline(args)) => baseline::baseline(&args, &terminal),
         Some(Command::List(args)) => list::list(&args, &terminal),
         Some(Command::Doctor(args)) => doctor::doctor(&args, &terminal),
         Some(Command::Verify(args)) => verify::verify(&args, &terminal),

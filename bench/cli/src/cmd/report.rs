@@ -114,7 +114,8 @@ fn folders(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-fn write(file: &Path, text: &str) -> Result<(), Refused> {
+/// Writes a page that was asked for.
+pub(crate) fn write(file: &Path, text: &str) -> Result<(), Refused> {
     fs::write(file, text).map_err(|error| {
         let problem = format!("cannot be written: {}", input::system_words(&error));
         Refused::new(file.display(), problem, "choose another file")

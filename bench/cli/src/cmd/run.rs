@@ -74,13 +74,17 @@ pub(crate) fn measure(
     interrupt: &AtomicBool,
     progress: &ProgressLine,
 ) -> anyhow::Result<Run> {
-    let host = Host {
+    Ok(quorumark_harness::run(scenario, parameters, host(interrupt, progress))?)
+}
+
+/// What this program is, for the harness.
+pub(crate) fn host<'a>(interrupt: &'a AtomicBool, progress: &'a ProgressLine) -> Host<'a> {
+    Host {
         interrupt,
         progress,
         allocator: crate::ALLOCATOR_NAME,
         tool_version: env!("CARGO_PKG_VERSION"),
-    };
-    Ok(quorumark_harness::run(scenario, parameters, host)?)
+    }
 }
 
 /// A violation outweighs the interruption; the interruption every other verdict.

@@ -4,6 +4,7 @@
 
 mod arrows;
 mod check;
+mod compare;
 mod merkle;
 mod mine;
 mod program;
@@ -12,3 +13,4 @@ mod refusals;
 mod run;
 mod sim;
 mod surface;
+mod sweep;

@@ -31,7 +31,9 @@ impl Program {
 
     /// Puts a file into the folder.
     pub(crate) fn file(self, name: &str, content: impl AsRef<[u8]>) -> Program {
-        fs::write(self.path(name), content).unwrap();
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
         self
     }
 

@@ -7,7 +7,7 @@ use crate::program::{Ended, Program, block, text};
 const HASH: &str = "64a50c649fc816baaa2effda230c39cacf1504e4e616a2863685b72aaa7dce05";
 
 /// Exit code 2, nothing on standard output, one line on standard error that says `named`.
-fn refused(ended: &Ended, named: &str) {
+pub(crate) fn refused(ended: &Ended, named: &str) {
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert_eq!(ended.stdout, "", "{ended:?}");
     assert_eq!(ended.stderr.matches('\n').count(), 1, "{ended:?}");
@@ -29,7 +29,7 @@ fn all_refused(cases: &[(&str, &str)]) {
 fn commands_and_flags_that_do_not_exist_or_do_not_go_together() {
     all_refused(&[
         ("rnu", "did you mean run?"),
-        ("frobnicate", "known are run, list,"),
+        ("frobnicate", "known are run, "),
         ("merkle", "requires a subcommand"),
         ("merkle rot", "did you mean root?"),
         ("--bogus", "'--bogus'"),
