@@ -184,7 +184,7 @@ impl Verifier {
         let count = self.collect(core::slice::from_ref(&item));
         debug_assert_eq!(count, 1, "one value is listed at once, however many signatures it has");
         self.verdicts.clear();
-        if self.batch.len() > 0 {
+        if !self.batch.is_empty() {
             self.batch.verify(&mut self.verdicts);
         }
         let note = self.notes[0];
