@@ -21,7 +21,8 @@ const SEEDS: u64 = 1000;
 fn trace(text: &str) -> Vec<Trial> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let trial = |line: &str| {
-        let numbers: Vec<f64> = line.split(' ').map(|word| word.parse().unwrap()).collect();
+        let numbers: Vec<f64> =
+            line.split(' ').map(|word| word.parse().expect("a number")).collect();
         (numbers[0], numbers[1], numbers[2])
     };
     lines.map(trial).collect()
@@ -54,7 +55,7 @@ impl Sampler {
         let request = Request { interleaved: true, ..Request::default() };
         let [a, b] = &self.records;
         let side = |label, record| Side { label, record };
-        compare::compare(side("A", a), side("B", b), &request).unwrap()
+        compare::compare(side("A", a), side("B", b), &request).expect("comparable records")
     }
 
     /// The share of all seeds in which `finding` was the verdict.
