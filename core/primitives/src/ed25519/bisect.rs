@@ -1,9 +1,12 @@
-//! Sums of weighted residues, and the bisection that names the bad ones.
+//! Sums of weighted residues, and how the bad ones are named: a lone one by two more sums (see
+//! `lone`), several by bisection.
 //!
 //! A residue is `z R + [z k] A - [z s] B`: zero, after the cofactor, just when its signature is
 //! valid. Everything about it was computed before the first sum (hash, decompression, products), so
 //! a bisection pays for multiscalar multiplications alone. And it pays for half of them only: of
 //! two halves one is summed, the other is the difference to the sum of both, which is known.
+
+mod lone;
 
 use core::ops::Range;
 use std::sync::OnceLock;
@@ -113,20 +116,44 @@ impl Residues {
     /// The sum of the residues in `range`: one multiscalar multiplication, in which all residues
     /// under one key share its point.
     pub(super) fn sum(&mut self, range: Range<usize>, keys: &[PreparedKey]) -> Extended {
+        self.list_shared(range.clone(), keys, |_, residue| [residue.zs, residue.zk]);
+        self.sum_points.extend_from_slice(&self.points[range.clone()]);
+        self.sum_scalars.extend_from_slice(&self.weights[range]);
+        self.multiscalar.sum(self.kernels, &self.sum_points, &self.sum_scalars)
+    }
+
+    /// The part of a sum that is under the keys and the base point.
+    fn sum_shared(
+        &mut self,
+        range: Range<usize>,
+        keys: &[PreparedKey],
+        scalars: impl Fn(usize, &Residue) -> [Scalar; 2],
+    ) -> Extended {
+        self.list_shared(range, keys, scalars);
+        self.multiscalar.sum(self.kernels, &self.sum_points, &self.sum_scalars)
+    }
+
+    /// Lists the points that residues share, the base point and the keys, with the sums of what
+    /// `scalars` says of each residue, by its place in the range: `s` and `k`, weighted somehow.
+    fn list_shared(
+        &mut self,
+        range: Range<usize>,
+        keys: &[PreparedKey],
+        scalars: impl Fn(usize, &Residue) -> [Scalar; 2],
+    ) {
         let mut base = Scalar::ZERO;
-        for residue in &self.residues[range.clone()] {
-            base -= residue.zs;
+        for (nth, residue) in self.residues[range].iter().enumerate() {
+            let [s, k] = scalars(nth, residue);
+            base -= s;
             let scalar = &mut self.key_scalars[residue.term.key as usize];
             if *scalar == Scalar::ZERO {
                 self.keys_touched.push(residue.term.key);
             }
-            *scalar -= residue.zk;
+            *scalar -= k;
         }
         self.sum_points.clear();
-        self.sum_points.extend_from_slice(&self.points[range.clone()]);
         self.sum_points.extend_from_slice(base_halves());
         self.sum_scalars.clear();
-        self.sum_scalars.extend_from_slice(&self.weights[range]);
         self.sum_scalars.extend(halves(&base));
         for key in self.keys_touched.drain(..) {
             // A scalar that returned to zero in between was noted twice; the second is zero now.
@@ -134,11 +161,10 @@ impl Residues {
             self.sum_points.extend_from_slice(keys[key as usize].halves());
             self.sum_scalars.extend(halves(&scalar));
         }
-        self.multiscalar.sum(self.kernels, &self.sum_points, &self.sum_scalars)
     }
 
     /// Names the bad signatures of a group whose `sum` does not vanish.
-    pub(super) fn bisect(
+    pub(super) fn name_bad(
         &mut self,
         group: Range<usize>,
         sum: Extended,
@@ -146,6 +172,10 @@ impl Residues {
         verdicts: &mut [bool],
         counters: &mut VerifyCounters,
     ) {
+        if let Some(bad) = self.lone(group.clone(), &sum, keys, counters) {
+            self.accept(group.start..bad, verdicts);
+            return self.accept(bad + 1..group.end, verdicts);
+        }
         let budget = BUDGET_GROUPS * group.len();
         self.split(group, sum, &mut Bisection { keys, verdicts, counters, budget });
     }
