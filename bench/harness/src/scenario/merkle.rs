@@ -26,8 +26,8 @@ use crate::trial::RunError;
 const LEAVES_MAX: u64 = 1 << 26;
 /// Leaves that the stock crate hashes beside each pass: enough for its speed, and little time.
 const YARDSTICK_LEAVES: usize = 1 << 13;
-/// One thread alone hashes this part of the leaves beside each pass of several, another one each time:
-/// always the same part would lie in a cache that the whole does not fit into.
+/// One thread alone hashes this part of the leaves beside each pass of several, another one each
+/// time: always the same part would lie in a cache that the whole does not fit into.
 const ALONE_SHARE: usize = 4;
 /// The most proofs that one pass builds and verifies.
 const PASS_PROOFS: usize = 2048;

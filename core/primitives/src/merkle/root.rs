@@ -13,9 +13,9 @@ use crate::sha256::{self, Path};
 /// Levels that are reduced at once.
 const BLOCK_LEVELS: u32 = 11;
 
-/// Nodes that are reduced to one at once: 64 KiB, and 48 KiB of scratch. They are read once, one after
-/// the other, and the kernels want many at a time: the levels of a block of 512 are too short for the
-/// fastest one.
+/// Nodes that are reduced to one at once: 64 KiB, and 48 KiB of scratch. They are read once, one
+/// after the other, and the kernels want many at a time: the levels of a block of 512 are too short
+/// for the fastest one.
 pub(super) const BLOCK: usize = 1 << BLOCK_LEVELS;
 
 /// Nodes that are reduced with a scratch of their own, which is cleared in no time.
@@ -76,6 +76,8 @@ pub(super) struct Reduction<'a> {
     path: Path,
     /// Whether the subtrees are spread over the current rayon pool.
     parallel: bool,
+    /// Levels that are reduced at once, at most [`BLOCK_LEVELS`].
+    block_levels: u32,
     /// Set when two siblings are equal. Relaxed is enough: it is read after every block is done,
     /// and joining them orders the two.
     mutated: Option<&'a AtomicBool>,
@@ -84,7 +86,7 @@ pub(super) struct Reduction<'a> {
 impl<'a> Reduction<'a> {
     /// A reduction on the calling thread.
     pub(super) fn new(rule: Rule, path: Path) -> Reduction<'a> {
-        Reduction { rule, path, parallel: false, mutated: None }
+        Reduction { rule, path, parallel: false, block_levels: BLOCK_LEVELS, mutated: None }
     }
 
     fn root(&self, leaves: &[Digest]) -> Digest {
@@ -103,10 +105,11 @@ impl<'a> Reduction<'a> {
     /// then a block themselves: nothing is allocated, and the stack holds a block for every
     /// [`BLOCK_LEVELS`] levels.
     pub(super) fn top(&self, nodes: &[Digest], levels: u32) -> Digest {
-        if levels <= BLOCK_LEVELS {
+        let at_once = self.block_levels;
+        if levels <= at_once {
             return self.subtree(nodes, levels);
         }
-        let below = (levels - 1) / BLOCK_LEVELS * BLOCK_LEVELS;
+        let below = (levels - 1) / at_once * at_once;
         let size = 1 << below;
         let mut tops = [Digest::ZERO; BLOCK];
         let tops = &mut tops[..nodes.len().div_ceil(size)];
@@ -124,10 +127,12 @@ impl<'a> Reduction<'a> {
     fn subtree(&self, nodes: &[Digest], levels: u32) -> Digest {
         assert!((1..=BLOCK).contains(&nodes.len()), "a block has 1 to {BLOCK} nodes");
         // Most trees of a checkpoint are a few nodes: clearing a block would cost them more.
-        match nodes.len() {
-            ..=SMALL => self.cleared::<{ SMALL / 2 }, { SMALL / 4 }>(nodes, levels),
-            ..=MIDDLE => self.cleared::<{ MIDDLE / 2 }, { MIDDLE / 4 }>(nodes, levels),
-            _ => self.cleared::<{ BLOCK / 2 }, { BLOCK / 4 }>(nodes, levels),
+        if nodes.len() <= SMALL {
+            self.cleared::<{ SMALL / 2 }, { SMALL / 4 }>(nodes, levels)
+        } else if nodes.len() <= MIDDLE {
+            self.cleared::<{ MIDDLE / 2 }, { MIDDLE / 4 }>(nodes, levels)
+        } else {
+            self.cleared::<{ BLOCK / 2 }, { BLOCK / 4 }>(nodes, levels)
         }
     }
 
@@ -171,5 +176,28 @@ impl<'a> Reduction<'a> {
             mutated.store(true, Ordering::Relaxed);
         }
         self.rule.parents(self.path, nodes, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash;
+
+    /// With blocks of a few levels, small trees are blocks of blocks of blocks.
+    #[test]
+    fn no_root_depends_on_the_levels_of_a_block() {
+        let leaves: Vec<Digest> = (0..600u64).map(|i| hash::sha256(&i.to_le_bytes())).collect();
+        for rule in Rule::ALL {
+            for count in (1..=70).chain([511, 512, 513, 600]) {
+                let whole = Reduction::new(rule, sha256::path());
+                let expected = whole.root(&leaves[..count]);
+                for (block_levels, parallel) in [(1, false), (2, true), (3, false), (4, true)] {
+                    let whole = Reduction::new(rule, sha256::path());
+                    let root = Reduction { block_levels, parallel, ..whole }.root(&leaves[..count]);
+                    assert_eq!(root, expected, "{rule}, {count} leaves, {block_levels} levels");
+                }
+            }
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! A lone bad signature is found without halving: by two sums with weights of a few bits.
 //!
 //! Let `E_i = R_i + [k_i] A_i - [s_i] B` be the residues without their weights, the places `i` from
-//! one up. If all but one vanish, at place `b`, then `sum E_i = E_b` and `sum [i] E_i = [b] E_b`, and
-//! walking the multiples of the one to the other finds `b`. A commitment costs two additions in both
-//! sums together, where one with random weights costs one for each of two dozen windows. What the
-//! residues share, the keys and the base point, has long scalars, so this pays where keys are few.
+//! one up. If all but one vanish, at place `b`, then `sum E_i = E_b` and `sum [i] E_i = [b] E_b`,
+//! and walking the multiples of the one to the other finds `b`. A commitment costs two additions in
+//! both sums together, where a sum with random weights has one for each of two dozen windows. What
+//! the residues share, the keys and the base point, has long scalars: this pays where keys are few.
 //!
 //! The place is a guess: bad signatures can be made to add up to what looks like one of them. It is
 //! proven by the sum that failed. Less `[z_b] sum E_i`, it is `sum [z_i - z_b] E_i`: the bad one is
@@ -25,8 +25,8 @@ use super::super::{PreparedKey, VerifyCounters};
 use super::{Residue, Residues, SUM_OVERHEAD_TERMS};
 
 impl Residues {
-    /// The only bad signature of a group whose `sum` does not vanish; `None` when there are several,
-    /// or when halving is as cheap.
+    /// The only bad signature of a group whose `sum` does not vanish; `None` when there are
+    /// several, or when halving is as cheap.
     pub(super) fn lone(
         &mut self,
         group: Range<usize>,

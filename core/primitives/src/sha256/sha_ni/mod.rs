@@ -112,11 +112,13 @@ fn double<const N: usize, M: Message64>(input: &[M], out: &mut [Digest]) {
 /// Double SHA-256 of 64-byte messages: of many in eight streams, of few in four.
 #[target_feature(enable = "sha,avx")]
 fn double_phased<M: Message64>(input: &[M], out: &mut [Digest]) {
-    if input.len() >= phased::MESSAGES_MIN {
-        phased::double(input, out);
-    } else {
-        double::<4, _>(input, out);
+    if input.len() < phased::MESSAGES_MIN {
+        return double::<4, _>(input, out);
     }
+    let (groups, rest) = input.as_chunks::<{ phased::STREAMS }>();
+    let (out, out_rest) = out.as_chunks_mut();
+    phased::double(groups, out);
+    double::<1, _>(rest, out_rest);
 }
 
 #[target_feature(enable = "sha,avx")]
