@@ -320,7 +320,9 @@ impl BatchVerifier {
         if sum.vanishes() {
             self.residues.accept(group, verdicts);
         } else {
-            self.residues.name_bad(group, sum, &self.keys, verdicts, &mut self.counters);
+            let (tables, places, keys) = (&self.tables, &self.places, &self.keys);
+            let table = |key: u32| places[key as usize].map(|place| tables.table(place));
+            self.residues.name_bad(group, sum, keys, table, verdicts, &mut self.counters);
         }
     }
 
@@ -498,6 +500,16 @@ mod tests {
             assert_eq!(paths(&mut verifier), (256, 0));
         }
         assert_eq!(paths(&mut verifier), (0, 1), "it is calm again");
+    }
+
+    #[test]
+    fn a_lone_bad_signature_under_keys_with_tables_makes_no_verifier_wary() {
+        for bad in [0, 130, 255] {
+            let verifier = with_tables(VerifyMethod::Auto, 256, &[bad]);
+            let counters = verifier.counters();
+            assert_eq!((counters.tabled, counters.equations, counters.bisections), (0, 3, 0));
+            assert_eq!(verifier.wary, 0);
+        }
     }
 
     #[test]

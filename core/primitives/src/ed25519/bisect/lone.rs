@@ -21,17 +21,19 @@ use curve25519_dalek::Scalar;
 
 use super::super::lanes::{Quad, Term};
 use super::super::point::{Extended, Niels};
+use super::super::table::Table;
 use super::super::{PreparedKey, VerifyCounters};
 use super::{Residue, Residues, SUM_OVERHEAD_TERMS};
 
 impl Residues {
     /// The only bad signature of a group whose `sum` does not vanish; `None` when there are
     /// several, or when halving is as cheap.
-    pub(super) fn lone(
+    pub(super) fn lone<'t>(
         &mut self,
         group: Range<usize>,
         sum: &Extended,
         keys: &[PreparedKey],
+        table: &impl Fn(u32) -> Option<&'t Table>,
         counters: &mut VerifyCounters,
     ) -> Option<usize> {
         // Two sums over the keys and the base point, in halves, are at most half of the group's.
@@ -41,12 +43,12 @@ impl Residues {
         counters.equations += 2;
         let [once, by_place] = commitments(self, &self.points[group.clone()]);
         let plain = |_, one: &Residue| [one.term.s, one.term.k];
-        let once = once.add(&self.sum_shared(group.clone(), keys, plain));
+        let once = once.add(&self.sum_shared(group.clone(), keys, table, plain));
         let placed = |nth, one: &Residue| {
             let place = Scalar::from(nth as u64 + 1);
             [place * one.term.s, place * one.term.k]
         };
-        let by_place = by_place.add(&self.sum_shared(group.clone(), keys, placed));
+        let by_place = by_place.add(&self.sum_shared(group.clone(), keys, table, placed));
         let bad = group.start + ratio(&once, &by_place, group.len())?;
         let others = sum.add(&times(&once, self.weights[bad]).negated());
         others.vanishes().then_some(bad)
