@@ -63,7 +63,7 @@ impl VerifyMethod {
     ///
     /// Several bad signatures make an equation two or three times dearer and cost their neighbours
     /// nothing where tables decide, so a wary verifier takes tables wherever they are. A lone one
-    /// under few keys makes it three tenths dearer, which is no reason to be wary.
+    /// under few keys makes it a fifth dearer, which is no reason to be wary.
     pub(super) fn plan(self, shape: Shape) -> Plan {
         let Shape { tabled, others, keys, wary } = shape;
         let apart = tabled * TABLED_SIGNATURE + rest(others, keys.min(others));
