@@ -16,6 +16,7 @@
 pub mod fixtures;
 pub mod grid;
 pub mod id;
+pub mod lock;
 
 pub use grid::Extent;
 pub use id::Id;

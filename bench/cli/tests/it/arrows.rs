@@ -76,8 +76,13 @@ fn no_crate_looks_to_its_right() {
     assert_eq!(metadata.workspace_packages().len(), ARROWS.len());
 }
 
+/// The crates that our kernels are held against and that nothing else needs. Not among them are
+/// sha2 and ed25519-dalek: kernels and scenarios use these too.
+const RIVALS: [&str; 6] =
+    ["aws-lc-rs", "bitcoin_hashes", "ed25519-zebra", "merkle-cbt", "ring", "rs_merkle"];
+
 /// Every package that a build of the default members compiles.
-fn default_build(metadata: &Metadata) -> BTreeSet<String> {
+fn default_build(metadata: &Metadata) -> BTreeSet<&PackageId> {
     let resolve = metadata.resolve.as_ref().expect("a resolved dependency graph");
     let nodes: BTreeMap<&PackageId, _> =
         resolve.nodes.iter().map(|node| (&node.id, node)).collect();
@@ -93,13 +98,19 @@ fn default_build(metadata: &Metadata) -> BTreeSet<String> {
             queue.extend(built.map(|dependency| &dependency.pkg));
         }
     }
-    let named = metadata.packages.iter().filter(|package| seen.contains(&package.id));
+    seen
+}
+
+/// The names of [`default_build`]'s packages.
+fn default_names(metadata: &Metadata) -> BTreeSet<String> {
+    let built = default_build(metadata);
+    let named = metadata.packages.iter().filter(|package| built.contains(&package.id));
     named.map(|package| package.name.to_string()).collect()
 }
 
 #[test]
 fn the_default_build_compiles_neither_criterion_nor_libp2p() {
-    let built = default_build(&metadata());
+    let built = default_names(&metadata());
     assert!(built.contains("curve25519-dalek"), "the walk follows dependencies");
     for name in ["criterion", "libp2p", "pprof", "proptest"] {
         assert!(!built.contains(name), "{name} is in the default build");
@@ -107,9 +118,41 @@ fn the_default_build_compiles_neither_criterion_nor_libp2p() {
 }
 
 #[test]
-fn the_default_build_needs_a_c_compiler_for_mimalloc_and_secp256k1_alone() {
+fn the_default_build_compiles_no_rival() {
     let metadata = metadata();
     let built = default_build(&metadata);
+    let micro = metadata.workspace_packages().into_iter().find(|p| p.name == "quorumark-micro");
+    let micro = micro.expect("the rivals' package is a member");
+    let nodes = &metadata.resolve.as_ref().expect("a resolved dependency graph").nodes;
+    let node = nodes.iter().find(|node| node.id == micro.id).expect("a member is resolved");
+    for name in RIVALS {
+        let declared = micro.dependencies.iter().find(|used| used.name == name);
+        let declared = declared.unwrap_or_else(|| panic!("{name} is no rival any more"));
+        // By its identity: the `bitcoin` crate brings a bitcoin_hashes of another version.
+        let resolved = node.deps.iter().find(|used| used.name == name.replace('-', "_"));
+        match resolved {
+            Some(rival) => {
+                assert!(!built.contains(&rival.pkg), "{name} is in the default build");
+            }
+            None => assert!(declared.optional, "{name} is resolved, or asked for by a feature"),
+        }
+    }
+}
+
+#[test]
+fn rivals_belong_to_micro_alone() {
+    for package in metadata().workspace_packages() {
+        if package.name != "quorumark-micro" {
+            let used = package.dependencies.iter().find(|used| RIVALS.contains(&&*used.name));
+            assert!(used.is_none(), "{} uses {used:?}", package.name);
+        }
+    }
+}
+
+#[test]
+fn the_default_build_needs_a_c_compiler_for_mimalloc_and_secp256k1_alone() {
+    let metadata = metadata();
+    let built = default_names(&metadata);
     let compiles_c = |name: &&String| {
         name.ends_with("-sys") && !["libmimalloc-sys", "secp256k1-sys"].contains(&name.as_str())
     };

@@ -50,6 +50,9 @@ pub(super) trait Kernel {
     /// The figures of one trial.
     fn figures(&self, tally: &Tally, metrics: &mut Metrics);
 
+    /// Adds the figures that are taken once, after all trials.
+    fn closing_figures(&mut self, _: &mut Metrics) {}
+
     /// Holds the kernel against its reference, once, after all trials.
     fn check(&mut self, oracle: &mut Oracle);
 
@@ -203,8 +206,9 @@ impl<K: Kernel> Session for KernelSession<K> {
         Ok(measured)
     }
 
-    fn finish(&mut self, _: &mut Metrics) -> Result<Closing, RunError> {
+    fn finish(&mut self, metrics: &mut Metrics) -> Result<Closing, RunError> {
         let mut closing = Closing::default();
+        self.kernel.closing_figures(metrics);
         self.kernel.check(&mut closing.oracle);
         let path = self.kernel.path();
         closing.simd.extend(path.map(|(kernel, path)| (kernel.to_owned(), path)));

@@ -26,7 +26,8 @@ use crate::trial::RunError;
 const LEAVES_MAX: u64 = 1 << 26;
 /// Leaves that the stock crate hashes beside each pass: enough for its speed, and little time.
 const YARDSTICK_LEAVES: usize = 1 << 13;
-/// One thread alone hashes this part of the leaves beside each pass of several.
+/// One thread alone hashes this part of the leaves beside each pass of several, another one each
+/// time: always the same part would lie in a cache that the whole does not fit into.
 const ALONE_SHARE: usize = 4;
 /// The most proofs that one pass builds and verifies.
 const PASS_PROOFS: usize = 2048;
@@ -91,7 +92,8 @@ impl Scenario for MerkleRoot {
         let threads = parameters.count("threads");
         let pool = if threads > 1 { Some(pool(threads, "merkle")?) } else { None };
         let path = parameters.choice("path").parse().unwrap_or(sha256::path());
-        let kernel = Root { rule: rule(parameters), path, leaves, pool, root: Digest::ZERO };
+        let (rule, root) = (rule(parameters), Digest::ZERO);
+        let kernel = Root { rule, path, leaves, pool, root, alone: 0 };
         Ok(Box::new(KernelSession::new(kernel)))
     }
 }
@@ -103,6 +105,8 @@ struct Root {
     /// `None` for one thread, which is then the calling one.
     pool: Option<ThreadPool>,
     root: Digest,
+    /// Times that one thread was alone.
+    alone: usize,
 }
 
 impl Kernel for Root {
@@ -123,7 +127,10 @@ impl Kernel for Root {
         if self.pool.is_none() {
             return 0;
         }
-        let leaves = &self.leaves[..self.leaves.len().div_ceil(ALONE_SHARE)];
+        let mut parts = self.leaves.chunks(self.leaves.len().div_ceil(ALONE_SHARE));
+        // Of fewer leaves than parts, some parts are none.
+        let Some(leaves) = parts.nth(self.alone % parts.len()) else { return 0 };
+        self.alone += 1;
         black_box(root_with(self.path, self.rule, black_box(leaves)));
         leaves.len() as u64
     }

@@ -3,11 +3,14 @@
 use core::hint::black_box;
 use core::ops::RangeInclusive;
 use core::time::Duration;
+use std::thread;
+use std::time::Instant;
 
 use quorumark_chain::miner::{HashRate, Miner, Stop};
 use quorumark_chain::{CompactTarget, Header, Params};
 use quorumark_primitives::sha256::{self, Groups, Path};
 use quorumark_report::Metrics;
+use quorumark_report::stats::median;
 
 use super::hash::stock_sha256d;
 use super::kernel::{ALLOCATIONS, Kernel, KernelSession, Tally};
@@ -27,6 +30,9 @@ const YARDSTICK_HASHES: u32 = 1 << 13;
 const ALONE_SHARE: u32 = 4;
 /// Nonces of the check against the stock crate.
 const CHECKED_HASHES: u32 = 1 << 12;
+/// Searches that are stopped, and how long each has run before.
+const STOPS: usize = 33;
+const STOP_AFTER: Duration = Duration::from_millis(1);
 /// A target that every second hash meets, so that the check sees many hits.
 const EASY: CompactTarget = CompactTarget(0x207f_ffff);
 
@@ -38,6 +44,7 @@ const METRICS: &[MetricSpec] = &[
     metric("wall_scaling", "the same by wall-clock time"),
     metric("sha2_cpu_ns_per_hash", "CPU time of one nonce by the sha2 crate, interleaved"),
     metric("ratio_to_sha2", "our CPU time over the sha2 crate's"),
+    metric("stop_ns", "from a stop to the end of a search by all threads, median of 33"),
     ALLOCATIONS,
 ];
 
@@ -94,6 +101,23 @@ struct Scan {
 }
 
 impl Scan {
+    /// Nanoseconds from a stop to the end of a search that all threads were at; `None` when it had
+    /// ended before.
+    fn stopped(&self) -> Option<f64> {
+        let stop = Stop::new();
+        let (asked, ended) = thread::scope(|scope| {
+            let search = scope.spawn(|| {
+                let rate = self.miner.hash_rate(&self.header, 0..=u32::MAX, &stop).ok()?;
+                (!rate.complete).then(Instant::now)
+            });
+            thread::sleep(STOP_AFTER);
+            let asked = Instant::now();
+            stop.stop();
+            (asked, search.join().ok().flatten())
+        });
+        Some(ended?.saturating_duration_since(asked).as_nanos() as f64)
+    }
+
     fn try_all(&self, header: &Header, nonces: RangeInclusive<u32>) -> Option<HashRate> {
         self.miner.hash_rate(header, nonces, &Stop::new()).ok()
     }
@@ -142,6 +166,10 @@ impl Kernel for Scan {
         metrics.set("wall_scaling", tally.wall_scaling());
         metrics.set("sha2_cpu_ns_per_hash", tally.yardstick_cpu_ns_per_item());
         metrics.set("ratio_to_sha2", tally.ratio());
+    }
+
+    fn closing_figures(&mut self, metrics: &mut Metrics) {
+        metrics.set("stop_ns", median((0..STOPS).filter_map(|_| self.stopped())));
     }
 
     /// Counts the hits of an easy target both ways.

@@ -27,9 +27,10 @@
 //! - A large batch is one multiscalar multiplication per group of [`BATCH_SIGNATURES_MAX`]; beyond
 //!   that size the cost per signature no longer falls.
 //! - Up to three signatures without a table take the single path: a batch of one is never slower.
-//! - A group whose sum does not vanish is bisected, which names the bad ones (see `bisect`).
-//! - For some batches after any refused signature the verifier is wary and takes tables wherever
-//!   they are, because there a bad signature costs its neighbours nothing.
+//! - In a group whose sum does not vanish, a lone bad signature is named by two more sums, where
+//!   keys are few; otherwise the group is bisected, which names all bad ones (see `bisect`).
+//! - For some batches after several bad signatures, or a bisection, the verifier is wary and takes
+//!   tables wherever they are, because there a bad signature costs its neighbours nothing.
 //!
 //! The function that decides stands in `policy`; [`VerifyMethod`] chooses one path for all.
 //!
@@ -69,7 +70,7 @@ pub struct VerifyCounters {
     pub signatures_invalid: u64,
     /// Calls that gave verdicts, whatever the number of signatures.
     pub batches: u64,
-    /// Multiscalar multiplications, those of bisections included.
+    /// Multiscalar multiplications, those that name bad signatures included.
     pub equations: u64,
     /// Signatures that were checked one by one.
     pub singles: u64,
@@ -217,6 +218,7 @@ impl BatchVerifier {
 
     fn verify_by(&mut self, method: VerifyMethod, verdicts: &mut Vec<bool>) {
         self.begin(verdicts);
+        let bisections = self.counters.bisections;
         let (tabled, others) = (self.tabled_terms.len(), self.terms.len());
         let shape = Shape { tabled, others, keys: self.keys.len(), wary: self.wary > 0 };
         self.wary = self.wary.saturating_sub(1);
@@ -231,7 +233,7 @@ impl BatchVerifier {
         } else {
             self.verify_terms_singly(verdicts);
         }
-        self.finish(verdicts);
+        self.finish(verdicts, bisections);
     }
 
     fn slot(&mut self, key: &PublicKey) -> Option<u32> {
@@ -252,12 +254,13 @@ impl BatchVerifier {
         verdicts.resize(self.queued, false);
     }
 
-    fn finish(&mut self, verdicts: &[bool]) {
+    /// Counts the verdicts and forgets the batch; `bisections` is their number before it.
+    fn finish(&mut self, verdicts: &[bool], bisections: u64) {
         assert_eq!(verdicts.len(), self.queued, "one verdict per queued signature");
-        let valid = verdicts.iter().filter(|verdict| **verdict).count();
+        let invalid = verdicts.iter().filter(|verdict| !**verdict).count();
         self.counters.signatures_verified += verdicts.len() as u64;
-        self.counters.signatures_invalid += (verdicts.len() - valid) as u64;
-        if valid < verdicts.len() {
+        self.counters.signatures_invalid += invalid as u64;
+        if invalid > 1 || self.counters.bisections > bisections {
             self.wary = WARY_BATCHES;
         }
         self.counters.batches += u64::from(!verdicts.is_empty());
@@ -317,7 +320,9 @@ impl BatchVerifier {
         if sum.vanishes() {
             self.residues.accept(group, verdicts);
         } else {
-            self.residues.bisect(group, sum, &self.keys, verdicts, &mut self.counters);
+            let (tables, places, keys) = (&self.tables, &self.places, &self.keys);
+            let table = |key: u32| places[key as usize].map(|place| tables.table(place));
+            self.residues.name_bad(group, sum, keys, table, verdicts, &mut self.counters);
         }
     }
 
@@ -364,16 +369,70 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_signature_among_256_is_named() {
-        for bad in [0, 100, 255] {
-            let mut verifier = queued(256, 4, &[bad]);
+    fn a_lone_bad_signature_is_named_by_two_sums_and_no_bisection() {
+        for (count, bad) in [(256, 0), (256, 1), (256, 102), (256, 255), (255, 254), (129, 126)] {
+            let mut verifier = queued(count, 4, &[bad]);
+            let mut verdicts = Vec::new();
+            verifier.verify(&mut verdicts);
+            let named: Vec<usize> = (0..count).filter(|i| !verdicts[*i]).collect();
+            assert_eq!(named, [bad]);
+            let counters = verifier.counters();
+            assert_eq!((counters.equations, counters.bisections, counters.singles), (3, 0, 0));
+            assert_eq!((counters.signatures_invalid, verifier.wary), (1, 0));
+        }
+    }
+
+    #[test]
+    fn several_bad_signatures_are_named_by_bisection() {
+        for bad in [vec![0, 1], vec![7, 255], vec![3, 100, 101, 200]] {
+            let mut verifier = queued(256, 4, &bad);
             let mut verdicts = Vec::new();
             verifier.verify(&mut verdicts);
             let named: Vec<usize> = (0..256).filter(|i| !verdicts[*i]).collect();
-            assert_eq!(named, [bad]);
-            assert_eq!(verifier.counters().bisections, 6, "256 is halved down to four");
-            assert_eq!(verifier.counters().signatures_invalid, 1);
+            assert_eq!(named, bad);
+            assert!(verifier.counters().bisections >= 6, "256 is halved down to four");
+            assert_eq!(verifier.wary, WARY_BATCHES);
         }
+    }
+
+    #[test]
+    fn under_many_keys_one_bad_signature_is_named_by_bisection() {
+        let mut verifier = queued(256, 200, &[77]);
+        let mut verdicts = Vec::new();
+        verifier.verify(&mut verdicts);
+        assert!((0..256).all(|i| verdicts[i] == (i != 77)));
+        assert_eq!(verifier.counters().bisections, 6, "256 is halved down to four");
+    }
+
+    /// Two bad signatures whose residues are known multiples of the base point: they cancel out in
+    /// the plain sum, or both sums together point at a good signature between them (1 and 1: at the
+    /// place 106), or at none. No verdict may depend on it.
+    #[test]
+    fn bad_signatures_that_look_like_one_are_all_refused() {
+        for (first, second) in [(1, -1), (3, -1), (1, 1), (-2, 5)] {
+            let mut verifier = BatchVerifier::new([3; 32]);
+            let secret = SecretKey::from_seed(&[1; 32]);
+            for i in 0..256u64 {
+                let mut signature = secret.sign(&i.to_le_bytes());
+                match i {
+                    10 => shift_response(&mut signature, first),
+                    200 => shift_response(&mut signature, second),
+                    _ => {}
+                }
+                verifier.queue(&secret.public(), &[&i.to_le_bytes()], &signature);
+            }
+            let mut verdicts = Vec::new();
+            verifier.verify(&mut verdicts);
+            assert!((0..256).all(|i| verdicts[i] == (i != 10 && i != 200)), "{first} {second}");
+        }
+    }
+
+    /// Adds a small number to `S`, which adds a known multiple of the base point to the residue.
+    fn shift_response(signature: &mut Signature, by: i64) {
+        let shift = curve25519_dalek::Scalar::from(by.unsigned_abs());
+        let s = response(signature).expect("an honest response is canonical");
+        let shifted = if by < 0 { s - shift } else { s + shift };
+        signature.0[32..].copy_from_slice(shifted.as_bytes());
     }
 
     #[test]
@@ -426,8 +485,8 @@ mod tests {
     }
 
     #[test]
-    fn a_large_batch_shares_an_equation_until_a_bad_signature_makes_the_verifier_wary() {
-        let mut verifier = with_tables(VerifyMethod::Auto, 256, &[7]);
+    fn a_large_batch_shares_an_equation_until_bad_signatures_make_the_verifier_wary() {
+        let mut verifier = with_tables(VerifyMethod::Auto, 256, &[7, 9]);
         let mut verdicts = Vec::new();
         let mut paths = |verifier: &mut BatchVerifier| {
             verifier.counters = VerifyCounters::default();
@@ -436,11 +495,21 @@ mod tests {
             assert!(verdicts.iter().all(|verdict| *verdict));
             (verifier.counters().tabled, verifier.counters().equations)
         };
-        assert!(verifier.counters().bisections > 0, "the bad one was found in an equation");
+        assert!(verifier.counters().bisections > 0, "the bad ones were found in an equation");
         for _ in 0..WARY_BATCHES {
             assert_eq!(paths(&mut verifier), (256, 0));
         }
         assert_eq!(paths(&mut verifier), (0, 1), "it is calm again");
+    }
+
+    #[test]
+    fn a_lone_bad_signature_under_keys_with_tables_makes_no_verifier_wary() {
+        for bad in [0, 130, 255] {
+            let verifier = with_tables(VerifyMethod::Auto, 256, &[bad]);
+            let counters = verifier.counters();
+            assert_eq!((counters.tabled, counters.equations, counters.bisections), (0, 3, 0));
+            assert_eq!(verifier.wary, 0);
+        }
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! Sums of weighted residues, and the bisection that names the bad ones.
+//! Sums of weighted residues, and how the bad ones are named: a lone one by two more sums (see
+//! `lone`), several by bisection.
 //!
 //! A residue is `z R + [z k] A - [z s] B`: zero, after the cofactor, just when its signature is
 //! valid. Everything about it was computed before the first sum (hash, decompression, products), so
 //! a bisection pays for multiscalar multiplications alone. And it pays for half of them only: of
 //! two halves one is summed, the other is the difference to the sum of both, which is known.
+
+mod lone;
 
 use core::ops::Range;
 use std::sync::OnceLock;
@@ -18,6 +21,8 @@ use super::multiscalar::Multiscalar;
 use super::point::{Affine, Extended, Niels};
 use super::policy::SINGLES_MAX;
 use super::prepared::halves_of;
+use super::table::Table;
+use super::tabled::sum_of;
 use super::{PreparedKey, VerifyCounters};
 
 /// Terms that one bisection may sum, in sizes of its group. Finding one bad signature takes one
@@ -113,39 +118,86 @@ impl Residues {
     /// The sum of the residues in `range`: one multiscalar multiplication, in which all residues
     /// under one key share its point.
     pub(super) fn sum(&mut self, range: Range<usize>, keys: &[PreparedKey]) -> Extended {
+        let base = self.gather(range.clone(), |_, residue| [residue.zs, residue.zk]);
+        self.list_shared(&base, keys);
+        self.sum_points.extend_from_slice(&self.points[range.clone()]);
+        self.sum_scalars.extend_from_slice(&self.weights[range]);
+        self.multiscalar.sum(self.kernels, &self.sum_points, &self.sum_scalars)
+    }
+
+    /// The part of a sum that is under the keys and the base point; by the keys' tables where all
+    /// have one.
+    fn sum_shared<'t>(
+        &mut self,
+        range: Range<usize>,
+        keys: &[PreparedKey],
+        table: &impl Fn(u32) -> Option<&'t Table>,
+        scalars: impl Fn(usize, &Residue) -> [Scalar; 2],
+    ) -> Extended {
+        let base = self.gather(range, scalars);
+        if !self.keys_touched.iter().all(|key| table(*key).is_some()) {
+            self.list_shared(&base, keys);
+            return self.multiscalar.sum(self.kernels, &self.sum_points, &self.sum_scalars);
+        }
+        let scalars = &mut self.key_scalars;
+        let under_keys = self.keys_touched.drain(..).filter_map(|key| {
+            let scalar = core::mem::take(&mut scalars[key as usize]);
+            Some((scalar, table(key)?))
+        });
+        let parts = core::iter::once((base, Table::base())).chain(under_keys);
+        sum_of(self.kernels, parts)
+    }
+
+    /// Adds up what `scalars` says of each residue, by its place in the range: `s` and `k`, weighted
+    /// somehow. Returns the base point's scalar; those of the keys stand at the keys touched.
+    fn gather(
+        &mut self,
+        range: Range<usize>,
+        scalars: impl Fn(usize, &Residue) -> [Scalar; 2],
+    ) -> Scalar {
         let mut base = Scalar::ZERO;
-        for residue in &self.residues[range.clone()] {
-            base -= residue.zs;
+        for (nth, residue) in self.residues[range].iter().enumerate() {
+            let [s, k] = scalars(nth, residue);
+            base -= s;
             let scalar = &mut self.key_scalars[residue.term.key as usize];
             if *scalar == Scalar::ZERO {
                 self.keys_touched.push(residue.term.key);
             }
-            *scalar -= residue.zk;
+            *scalar -= k;
         }
+        base
+    }
+
+    /// Lists the points that residues share, the base point and the keys, with their scalars.
+    fn list_shared(&mut self, base: &Scalar, keys: &[PreparedKey]) {
         self.sum_points.clear();
-        self.sum_points.extend_from_slice(&self.points[range.clone()]);
         self.sum_points.extend_from_slice(base_halves());
         self.sum_scalars.clear();
-        self.sum_scalars.extend_from_slice(&self.weights[range]);
-        self.sum_scalars.extend(halves(&base));
+        self.sum_scalars.extend(halves(base));
         for key in self.keys_touched.drain(..) {
             // A scalar that returned to zero in between was noted twice; the second is zero now.
             let scalar = core::mem::take(&mut self.key_scalars[key as usize]);
             self.sum_points.extend_from_slice(keys[key as usize].halves());
             self.sum_scalars.extend(halves(&scalar));
         }
-        self.multiscalar.sum(self.kernels, &self.sum_points, &self.sum_scalars)
     }
 
     /// Names the bad signatures of a group whose `sum` does not vanish.
-    pub(super) fn bisect(
+    ///
+    /// `table` is the table of a key, where it has one.
+    pub(super) fn name_bad<'t>(
         &mut self,
         group: Range<usize>,
         sum: Extended,
         keys: &[PreparedKey],
+        table: impl Fn(u32) -> Option<&'t Table>,
         verdicts: &mut [bool],
         counters: &mut VerifyCounters,
     ) {
+        if let Some(bad) = self.lone(group.clone(), &sum, keys, &table, counters) {
+            self.accept(group.start..bad, verdicts);
+            return self.accept(bad + 1..group.end, verdicts);
+        }
         let budget = BUDGET_GROUPS * group.len();
         self.split(group, sum, &mut Bisection { keys, verdicts, counters, budget });
     }

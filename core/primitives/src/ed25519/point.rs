@@ -65,11 +65,21 @@ impl Extended {
         Extended { x: self.x.negated(), t: self.t.negated(), ..*self }
     }
 
-    /// Whether the point is zero but for its small-order component: the cofactor 8 brings it to
-    /// zero.
+    /// The point times the cofactor 8, which brings its small-order component to zero.
+    pub(super) fn eightfold(&self) -> Extended {
+        self.doubled().doubled().doubled()
+    }
+
+    /// Whether the point is zero but for its small-order component.
     pub(super) fn vanishes(&self) -> bool {
-        let eightfold = self.doubled().doubled().doubled();
+        let eightfold = self.eightfold();
         eightfold.x.is_zero() && eightfold.y.equals(&eightfold.z)
+    }
+
+    /// Whether the two stand for one point.
+    pub(super) fn equals(&self, other: &Extended) -> bool {
+        self.x.mul(&other.z).equals(&other.x.mul(&self.z))
+            && self.y.mul(&other.z).equals(&other.y.mul(&self.z))
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Shape {
     pub(super) others: usize,
     /// Distinct keys of all of them.
     pub(super) keys: usize,
-    /// Whether bad signatures are to be expected: they came in one of the last batches.
+    /// Whether bad signatures are to be expected: several came in one of the last batches.
     pub(super) wary: bool,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Plan {
 /// The most signatures that are cheaper one by one, at 33 us each, than in one equation.
 pub(super) const SINGLES_MAX: usize = 3;
 
-/// Batches that a verifier stays wary for after a bad signature.
+/// Batches that a verifier stays wary for after several bad signatures, or a bisection.
 pub(super) const WARY_BATCHES: u32 = 64;
 
 // The costs of the policy, in tenths of a microsecond (Zen 3 with AVX2; only their ratios count),
@@ -61,8 +61,9 @@ impl VerifyMethod {
     /// equation pays from about a hundred signatures on. What has no table shares an equation from
     /// four signatures on.
     ///
-    /// One bad signature makes an equation several times dearer and costs its neighbours nothing
-    /// where tables decide, so a wary verifier takes tables wherever they are.
+    /// Several bad signatures make an equation two or three times dearer and cost their neighbours
+    /// nothing where tables decide, so a wary verifier takes tables wherever they are. A lone one
+    /// under few keys makes it a fifth dearer, which is no reason to be wary.
     pub(super) fn plan(self, shape: Shape) -> Plan {
         let Shape { tabled, others, keys, wary } = shape;
         let apart = tabled * TABLED_SIGNATURE + rest(others, keys.min(others));

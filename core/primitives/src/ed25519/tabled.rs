@@ -10,6 +10,8 @@
 //! check, four square roots at a time. A bad signature costs one third more than a good one, and
 //! nothing to its neighbours.
 
+use curve25519_dalek::Scalar;
+
 use super::bisect::Term as Signed;
 use super::field::Fe;
 use super::lanes::{Kernels, Quad, Term};
@@ -93,6 +95,25 @@ fn sum_one(kernels: &Kernels, one: &Signed, table: &Table) -> Extended {
     }
     let mut sums = Quad::IDENTITY;
     (kernels.accumulate)(&mut sums, &steps);
+    sums.sum()
+}
+
+/// The sum of points, each times a scalar, by their tables.
+pub(super) fn sum_of<'a>(
+    kernels: &Kernels,
+    parts: impl Iterator<Item = (Scalar, &'a Table)>,
+) -> Extended {
+    let mut sums = Quad::IDENTITY;
+    for (scalar, table) in parts {
+        let mut steps = [[Term::NOTHING; 4]; TERMS / 4];
+        let mut count = 0;
+        for (place, term) in steps.as_flattened_mut().iter_mut().zip(table.terms(scalar.as_bytes()))
+        {
+            *place = term;
+            count += 1;
+        }
+        (kernels.accumulate)(&mut sums, &steps[..usize::div_ceil(count, 4)]);
+    }
     sums.sum()
 }
 

@@ -1,4 +1,4 @@
-//! Roots without the tree: level by level in blocks that stay in the first-level cache.
+//! Roots without the tree: level by level in blocks that stay in the nearest caches.
 
 use core::mem;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -11,13 +11,18 @@ use crate::Digest;
 use crate::sha256::{self, Path};
 
 /// Levels that are reduced at once.
-const BLOCK_LEVELS: u32 = 9;
+const BLOCK_LEVELS: u32 = 11;
 
-/// Nodes that are reduced to one at once: 16 KiB, and 12 KiB of scratch.
+/// Nodes that are reduced to one at once: 64 KiB, and 48 KiB of scratch. They are read once, one
+/// after the other, and the kernels want many at a time: the levels of a block of 512 are too short
+/// for the fastest one.
 pub(super) const BLOCK: usize = 1 << BLOCK_LEVELS;
 
 /// Nodes that are reduced with a scratch of their own, which is cleared in no time.
 const SMALL: usize = 16;
+
+/// The same, in little time.
+const MIDDLE: usize = 256;
 
 /// The root of the tree over `leaves`, which are leaf hashes; without any,
 /// [`Rule::empty_root`].
@@ -71,6 +76,8 @@ pub(super) struct Reduction<'a> {
     path: Path,
     /// Whether the subtrees are spread over the current rayon pool.
     parallel: bool,
+    /// Levels that are reduced at once, at most [`BLOCK_LEVELS`].
+    block_levels: u32,
     /// Set when two siblings are equal. Relaxed is enough: it is read after every block is done,
     /// and joining them orders the two.
     mutated: Option<&'a AtomicBool>,
@@ -79,7 +86,7 @@ pub(super) struct Reduction<'a> {
 impl<'a> Reduction<'a> {
     /// A reduction on the calling thread.
     pub(super) fn new(rule: Rule, path: Path) -> Reduction<'a> {
-        Reduction { rule, path, parallel: false, mutated: None }
+        Reduction { rule, path, parallel: false, block_levels: BLOCK_LEVELS, mutated: None }
     }
 
     fn root(&self, leaves: &[Digest]) -> Digest {
@@ -98,10 +105,11 @@ impl<'a> Reduction<'a> {
     /// then a block themselves: nothing is allocated, and the stack holds a block for every
     /// [`BLOCK_LEVELS`] levels.
     pub(super) fn top(&self, nodes: &[Digest], levels: u32) -> Digest {
-        if levels <= BLOCK_LEVELS {
+        let at_once = self.block_levels;
+        if levels <= at_once {
             return self.subtree(nodes, levels);
         }
-        let below = (levels - 1) / BLOCK_LEVELS * BLOCK_LEVELS;
+        let below = (levels - 1) / at_once * at_once;
         let size = 1 << below;
         let mut tops = [Digest::ZERO; BLOCK];
         let tops = &mut tops[..nodes.len().div_ceil(size)];
@@ -118,12 +126,23 @@ impl<'a> Reduction<'a> {
 
     fn subtree(&self, nodes: &[Digest], levels: u32) -> Digest {
         assert!((1..=BLOCK).contains(&nodes.len()), "a block has 1 to {BLOCK} nodes");
+        // Most trees of a checkpoint are a few nodes: clearing a block would cost them more.
         if nodes.len() <= SMALL {
-            // Most trees of a checkpoint are a few nodes: clearing a block would cost them more.
-            let mut scratch = ([Digest::ZERO; SMALL / 2], [Digest::ZERO; SMALL / 4]);
-            return self.reduce(nodes, levels, &mut scratch.0, &mut scratch.1);
+            self.cleared::<{ SMALL / 2 }, { SMALL / 4 }>(nodes, levels)
+        } else if nodes.len() <= MIDDLE {
+            self.cleared::<{ MIDDLE / 2 }, { MIDDLE / 4 }>(nodes, levels)
+        } else {
+            self.cleared::<{ BLOCK / 2 }, { BLOCK / 4 }>(nodes, levels)
         }
-        let mut scratch = ([Digest::ZERO; BLOCK / 2], [Digest::ZERO; BLOCK / 4]);
+    }
+
+    /// [`Reduction::subtree`] with a scratch for so many nodes of the first level and the second.
+    fn cleared<const HALF: usize, const QUARTER: usize>(
+        &self,
+        nodes: &[Digest],
+        levels: u32,
+    ) -> Digest {
+        let mut scratch = ([Digest::ZERO; HALF], [Digest::ZERO; QUARTER]);
         self.reduce(nodes, levels, &mut scratch.0, &mut scratch.1)
     }
 
@@ -157,5 +176,28 @@ impl<'a> Reduction<'a> {
             mutated.store(true, Ordering::Relaxed);
         }
         self.rule.parents(self.path, nodes, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash;
+
+    /// With blocks of a few levels, small trees are blocks of blocks of blocks.
+    #[test]
+    fn no_root_depends_on_the_levels_of_a_block() {
+        let leaves: Vec<Digest> = (0..600u64).map(|i| hash::sha256(&i.to_le_bytes())).collect();
+        for rule in Rule::ALL {
+            for count in (1..=70).chain([511, 512, 513, 600]) {
+                let whole = Reduction::new(rule, sha256::path());
+                let expected = whole.root(&leaves[..count]);
+                for (block_levels, parallel) in [(1, false), (2, true), (3, false), (4, true)] {
+                    let whole = Reduction::new(rule, sha256::path());
+                    let root = Reduction { block_levels, parallel, ..whole }.root(&leaves[..count]);
+                    assert_eq!(root, expected, "{rule}, {count} leaves, {block_levels} levels");
+                }
+            }
+        }
     }
 }

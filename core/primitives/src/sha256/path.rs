@@ -49,6 +49,8 @@ pub(super) const LANES_MAX: usize = 8;
 /// Every path that this build holds, the fastest first.
 static ALL: &[&Kernels] = &[
     #[cfg(target_arch = "x86_64")]
+    &super::sha_ni::EIGHT,
+    #[cfg(target_arch = "x86_64")]
     &super::sha_ni::FOUR,
     #[cfg(target_arch = "x86_64")]
     &super::sha_ni::THREE,
@@ -64,7 +66,7 @@ static ALL: &[&Kernels] = &[
 /// A way to compute SHA-256 that this machine can run.
 ///
 /// A value exists only for a path whose instructions were detected: that is what makes the kernels
-/// safe to call. It prints and parses as its name, `sha-ni-x4`, `avx2-x8` or
+/// safe to call. It prints and parses as its name, `sha-ni-x8`, `avx2-x8` or
 /// `portable`.
 #[derive(Clone, Copy)]
 pub struct Path(&'static Kernels);

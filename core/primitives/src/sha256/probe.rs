@@ -34,7 +34,9 @@ impl Group {
 
 /// The groups of four rounds that a hash by the kernels of the SHA unit consists of. Left out are
 /// the words of the schedule that are made outside of an [`Group::Extended`], loads, byte swaps and
-/// the additions between blocks: the sum is a bound that is not reached.
+/// the additions between blocks: the sum is a bound that is not reached by streams in step. Groups of
+/// different kinds side by side keep more of the unit busy than each kind alone, so eight streams in
+/// phases can come closer to it, and in principle below.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Groups {
     /// Of the kind [`Group::Rounds`].

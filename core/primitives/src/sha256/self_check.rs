@@ -8,8 +8,9 @@ use crate::Digest;
 use crate::check::Check;
 use crate::hash::{sha256, sha256d};
 
-/// Inputs of each check: an odd number, so that every path has streams left over.
-const INPUTS: usize = 67;
+/// Inputs of each check: an odd number, so that every path has streams left over, and so many that
+/// every path hashes them as it hashes thousands.
+const INPUTS: usize = 131;
 
 /// Nonces of the scan's check.
 const NONCES: u32 = 4099;

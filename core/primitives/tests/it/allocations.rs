@@ -55,16 +55,16 @@ fn allocations() -> u64 {
     ALLOCATIONS.with(Cell::get)
 }
 
-/// 32 signatures by 4 signers, one of them spoiled.
+/// 128 signatures by 4 signers, one of them spoiled.
 fn signed() -> Vec<(PublicKey, [u8; 8], Signature)> {
     let secrets: Vec<SecretKey> = (1..5).map(|i| SecretKey::from_seed(&[i; 32])).collect();
     let sign = |i: usize| {
         let (secret, message) = (&secrets[i % 4], (i as u64).to_le_bytes());
         let mut signature = secret.sign(&message);
-        signature.0[0] ^= u8::from(i == 9);
+        signature.0[32] ^= u8::from(i == 9);
         (secret.public(), message, signature)
     };
-    (0..32).map(sign).collect()
+    (0..128).map(sign).collect()
 }
 
 #[test]
@@ -82,9 +82,9 @@ fn verification_allocates_nothing_once_its_buffers_have_grown() {
                 verifier.verify(&mut verdicts);
                 assert!((0..size).all(|i| verdicts[i] == (i != 9)));
             };
-            (0..=TABLE_BATCHES).for_each(|_| verify(32));
+            (0..=TABLE_BATCHES).for_each(|_| [128, 32].into_iter().for_each(&mut verify));
             let before = allocations();
-            [1, 7, 16, 32].into_iter().for_each(&mut verify);
+            [1, 7, 16, 128].into_iter().for_each(&mut verify);
             assert_eq!(allocations() - before, 0, "{backend} {method:?}");
         }
     }
@@ -92,16 +92,16 @@ fn verification_allocates_nothing_once_its_buffers_have_grown() {
 
 #[test]
 fn hashing_allocates_nothing_on_any_path() {
-    let digests: Vec<Digest> = (0..74u64).map(|i| sha256(&i.to_le_bytes())).collect();
+    let digests: Vec<Digest> = (0..202u64).map(|i| sha256(&i.to_le_bytes())).collect();
     let pairs = digests.as_chunks::<2>().0;
     let messages: Vec<&[u8]> = digests.iter().map(|digest| &digest.0[..]).collect();
     let mut out = vec![Digest::ZERO; digests.len()];
     let (header, mut hits) = ([7; 80], Vec::with_capacity(64));
     for path in Path::available() {
         let before = allocations();
-        sha256d_64_with(path, &[[3; 64]; 37], &mut out[..37]);
-        sha256d_pairs_with(path, pairs, &mut out[..37]);
-        tagged_pairs_with(path, 1, pairs, &mut out[..37]);
+        sha256d_64_with(path, &[[3; 64]; 101], &mut out[..101]);
+        sha256d_pairs_with(path, pairs, &mut out[..101]);
+        tagged_pairs_with(path, 1, pairs, &mut out[..101]);
         sha256_each_with(path, &messages, &mut out);
         out[0] = sha256_with(path, &header);
         hits.clear();
@@ -117,7 +117,7 @@ fn a_root_allocates_nothing_whatever_the_number_of_leaves() {
     for rule in Rule::ALL {
         let mut frontier = Frontier::new(rule);
         let before = allocations();
-        let roots = [1, 512, 513, 5000].map(|count| root(rule, &leaves[..count]));
+        let roots = [1, 513, 2049, 5000].map(|count| root(rule, &leaves[..count]));
         frontier.extend(&leaves);
         assert_eq!(roots[3], frontier.root());
         assert_eq!(allocations() - before, 0, "{rule}");

@@ -165,13 +165,31 @@ fn any_number_of_messages_from_0_to_40_is_hashed_to_the_last() {
 }
 
 #[test]
+fn as_many_double_hashes_as_fill_every_path_and_one_more_or_fewer_are_those_of_the_reference() {
+    let input: Vec<[u8; 64]> = (0..130u8).map(|i| [i; 64]).collect();
+    let expected: Vec<Digest> = input.iter().map(|m| reference_double(m)).collect();
+    for path in Path::available() {
+        for count in 60..=input.len() {
+            let mut out = vec![Digest::ZERO; count];
+            sha256d_64_with(path, &input[..count], &mut out);
+            assert!(out == expected[..count], "{path}, {count} messages");
+        }
+    }
+}
+
+#[test]
 fn one_digest_for_each_message_is_demanded() {
     let hash = || sha256_each_with(Path::PORTABLE, &[b"one", b"two"], &mut [Digest::ZERO]);
     assert!(std::panic::catch_unwind(hash).is_err());
 }
 
 fn messages() -> impl Strategy<Value = Vec<[u8; 64]>> {
-    proptest::collection::vec(proptest::array::uniform::<_, 64>(any::<u8>()), 0..=40)
+    let message = || proptest::array::uniform::<_, 64>(any::<u8>());
+    // Few, and so many that every path takes them as it takes thousands.
+    prop_oneof![
+        3 => proptest::collection::vec(message(), 0..=40),
+        1 => proptest::collection::vec(message(), 60..=140),
+    ]
 }
 
 proptest! {

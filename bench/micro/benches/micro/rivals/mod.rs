@@ -10,8 +10,9 @@
 //! cycles against the best round, since a neighbour can only add to it.
 //!
 //! Every contender gets the same messages, keys and signatures, parsed as its interface wants them,
-//! and its answer is compared with ours before it is timed. ed25519-dalek, ring and aws-lc-rs accept
-//! by another rule than ZIP-215; on honest signatures all agree.
+//! and its answer is compared with ours before it is timed. Its version is that of the lock file.
+//! ed25519-dalek, ring and aws-lc-rs accept by another rule than ZIP-215; on honest signatures all
+//! agree.
 
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use quorumark_harness::clock::{Cost, Scope};
 use quorumark_harness::{environment, provenance};
+use quorumark_micro::lock;
 use quorumark_report::stats::median;
 use quorumark_report::units::thousands;
 
@@ -230,7 +232,8 @@ impl Contest {
         for (contender, took) in self.contenders[1..].iter().zip(theirs) {
             let ratios = Ratios::of(ours, took);
             owed.extend(self.owed_beside(contender.name, ratios.median));
-            let (beside, theirs) = (contender.name, self.shown(took));
+            let beside = lock::with_version(contender.name, lock::LOCK);
+            let theirs = self.shown(took);
             let (first, owed) =
                 (mem::take(&mut first).join(" | "), mem::take(&mut owed).join(", "));
             writeln!(out, "| {first} | {beside} | {theirs} | {ratios} | {owed} |")?;

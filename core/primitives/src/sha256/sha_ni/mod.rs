@@ -11,6 +11,7 @@
 //! forms of the other instructions write to a third register: a move less for most of them is 1 to
 //! 4 % of the time, and a tenth where another thread shares the core.
 
+mod phased;
 mod probe;
 mod rounds;
 mod scan;
@@ -27,9 +28,9 @@ use super::Message64;
 use super::path::{Kernels, Probes};
 use crate::Digest;
 
-/// The kernels with a given number of streams.
+/// The kernels with a given number of streams; double hashes of 64 bytes by `$double`.
 macro_rules! kernels {
-    ($name:ident, $text:literal, $streams:literal) => {
+    ($name:ident, $text:literal, $streams:literal, $double:path) => {
         pub(super) static $name: Kernels = Kernels {
             name: $text,
             lanes: $streams,
@@ -37,11 +38,11 @@ macro_rules! kernels {
             sha256d_64: |input, out| {
                 // SAFETY: needs sha and avx. These kernels are reached through a `Path` alone,
                 // and a `Path` to them is made only after `supported` found both.
-                unsafe { double::<$streams, _>(input, out) }
+                unsafe { $double(input, out) }
             },
             sha256d_pairs: |input, out| {
                 // SAFETY: as above.
-                unsafe { double::<$streams, _>(input, out) }
+                unsafe { $double(input, out) }
             },
             tagged_pairs: |tag, input, out| {
                 // SAFETY: as above.
@@ -63,10 +64,11 @@ macro_rules! kernels {
     };
 }
 
-kernels!(ONE, "sha-ni-x1", 1);
-kernels!(TWO, "sha-ni-x2", 2);
-kernels!(THREE, "sha-ni-x3", 3);
-kernels!(FOUR, "sha-ni-x4", 4);
+kernels!(ONE, "sha-ni-x1", 1, double::<1, _>);
+kernels!(TWO, "sha-ni-x2", 2, double::<2, _>);
+kernels!(THREE, "sha-ni-x3", 3, double::<3, _>);
+kernels!(FOUR, "sha-ni-x4", 4, double::<4, _>);
+kernels!(EIGHT, "sha-ni-x8", 4, double_phased);
 
 /// What the unit can do, see `crate::limits`.
 pub(super) static PROBES: Probes = Probes {
@@ -107,11 +109,23 @@ fn double<const N: usize, M: Message64>(input: &[M], out: &mut [Digest]) {
     }
 }
 
+/// Double SHA-256 of 64-byte messages: of many in eight streams, of few in four.
+#[target_feature(enable = "sha,avx")]
+fn double_phased<M: Message64>(input: &[M], out: &mut [Digest]) {
+    if input.len() < phased::MESSAGES_MIN {
+        return double::<4, _>(input, out);
+    }
+    let (groups, rest) = input.as_chunks::<{ phased::STREAMS }>();
+    let (out, out_rest) = out.as_chunks_mut();
+    phased::double(groups, out);
+    double::<1, _>(rest, out_rest);
+}
+
 #[target_feature(enable = "sha,avx")]
 #[inline]
 fn double_group<const N: usize, M: Message64>(messages: &[M; N], out: &mut [Digest; N]) {
     let mut s = [initial(); N];
-    compress!(s, array::from_fn(|n| messages[n].quarters().map(|q| swap_bytes(load(q)))));
+    compress!(s, array::from_fn(|n| load_words(&messages[n])));
     compress_padding_64!(s);
     let (mut s, mut w) = again32!(s);
     extended16!(s, w, 2);
@@ -120,6 +134,13 @@ fn double_group<const N: usize, M: Message64>(messages: &[M; N], out: &mut [Dige
     for n in 0..N {
         store(s[n], &mut out[n]);
     }
+}
+
+/// The words of a message.
+#[target_feature(enable = "sha,avx")]
+#[inline]
+fn load_words(message: &impl Message64) -> Words {
+    message.quarters().map(|quarter| swap_bytes(load(quarter)))
 }
 
 /// SHA-256 of a tag byte and 64 bytes, `N` at a time and the rest singly.
@@ -179,7 +200,7 @@ fn each_block<const N: usize>(states: &mut [[u32; 8]], blocks: &[&[u8; 64]]) {
 #[inline]
 fn block_group<const N: usize>(states: &mut [[u32; 8]; N], blocks: &[&[u8; 64]; N]) {
     let mut s: [State; N] = array::from_fn(|n| pack(&states[n]));
-    compress!(s, array::from_fn(|n| blocks[n].quarters().map(|q| swap_bytes(load(q)))));
+    compress!(s, array::from_fn(|n| load_words(blocks[n])));
     for n in 0..N {
         states[n] = unpack(s[n]);
     }
@@ -191,7 +212,7 @@ fn long(state: &mut [u32; 8], blocks: &[[u8; 64]]) {
     const N: usize = 1;
     let mut s = [pack(state)];
     for block in blocks {
-        compress!(s, [block.quarters().map(|q| swap_bytes(load(q)))]);
+        compress!(s, [load_words(block)]);
     }
     *state = unpack(s[0]);
 }
