@@ -214,16 +214,8 @@ fn phase_messages(counts: &ReplicaCounts) -> u64 {
 
 /// Stage by stage, summed over the replicas, and the generator.
 fn stages(outcome: &Outcome) -> Vec<Stage> {
-    let kinds = [
-        StageKind::Ingress,
-        StageKind::Verify,
-        StageKind::Order,
-        StageKind::Execute,
-        StageKind::Egress,
-        StageKind::Socket,
-    ];
-    let mut stages: Vec<Stage> =
-        kinds.into_iter().filter_map(|kind| stage(kind, &outcome.window)).collect();
+    let kinds = StageKind::OF_A_REPLICA.into_iter().chain([StageKind::Socket]);
+    let mut stages: Vec<Stage> = kinds.filter_map(|kind| stage(kind, &outcome.window)).collect();
     let load = &outcome.load;
     let busy_ns = load.cpu.as_nanos() as u64;
     stages.push(Stage {
