@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod flame;
 pub mod html;
 pub mod label;
 pub mod markdown;
@@ -21,6 +22,7 @@ pub mod units;
 pub mod verdict;
 pub mod view;
 
+pub use flame::Folded;
 pub use metrics::Metrics;
 pub use record::{Check, Environment, Point, Provenance, Record, Sample, Spectrum, Stage, Warning};
 pub use stats::Interval;

@@ -9,7 +9,7 @@ use quorumark_harness::parameter::suggestion;
 use quorumark_harness::scenario;
 
 use crate::cmd::{
-    check, completions, decode, doctor, list, merkle, mine, report, run, sim, tour, verify,
+    check, completions, decode, doctor, list, merkle, mine, profile, report, run, sim, tour, verify,
 };
 use crate::refused::Refused;
 use crate::terminal::TerminalArgs;
@@ -55,6 +55,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Measure one scenario and leave a record
     Run(run::RunArgs),
+    /// Run one scenario once and show where its CPU time goes
+    Profile(profile::ProfileArgs),
     /// Show what can be run; of one scenario its parameters, defaults and figures
     List(list::ListArgs),
     /// Check whether figures of this machine can be trusted

@@ -24,6 +24,7 @@ pub mod load;
 pub mod oracle;
 pub mod pace;
 pub mod parameter;
+pub mod profile;
 pub mod progress;
 pub mod provenance;
 pub mod scenario;

@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod list;
 pub(crate) mod merkle;
 pub(crate) mod mine;
+pub(crate) mod profile;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;
@@ -35,6 +36,7 @@ pub(crate) fn dispatch(invocation: Invocation) -> anyhow::Result<Exit> {
     match cli.command {
         None => tour::tour(&cli.tour, &terminal),
         Some(Command::Run(args)) => run::run(&args, &terminal),
+        Some(Command::Profile(args)) => profile::profile(&args, &terminal),
         Some(Command::List(args)) => list::list(&args, &terminal),
         Some(Command::Doctor(args)) => doctor::doctor(&args, &terminal),
         Some(Command::Verify(args)) => verify::verify(&args, &terminal),

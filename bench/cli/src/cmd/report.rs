@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use quorumark_harness::LATENCY_FILE;
-use quorumark_report::{Point, Record, html, markdown, store, terminal as rendering};
+use quorumark_report::{
+    Folded, Point, Record, RecordError, html, markdown, store, terminal as rendering,
+};
 
 use super::tour::PAGE_FILE;
 use crate::exit::Exit;
@@ -31,13 +33,31 @@ pub(crate) struct ReportArgs {
     markdown: Option<PathBuf>,
 }
 
-/// A record and its time series.
-type Stored = (Record, Vec<Point>);
+/// A record with what stands beside it in its folder.
+pub(crate) struct Stored {
+    /// The record.
+    pub(crate) record: Record,
+    /// Its time series.
+    pub(crate) series: Vec<Point>,
+    /// Where it was found on a core, when it was sampled.
+    pub(crate) stacks: Option<Folded>,
+}
+
+impl Stored {
+    fn as_run(&self) -> html::Run<'_> {
+        html::Run { record: &self.record, series: &self.series, stacks: self.stacks.as_ref() }
+    }
+
+    fn read(folder: &Path) -> Result<Stored, RecordError> {
+        let record = Record::read(folder)?;
+        Ok(Stored { record, series: store::read_series(folder)?, stacks: Folded::read(folder)? })
+    }
+}
 
 /// Writes the pages that were asked for; without any, prints a table.
 pub(crate) fn report(args: &ReportArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
     let stored = read_all(&args.runs, terminal)?;
-    let records: Vec<&Record> = stored.iter().map(|(record, _)| record).collect();
+    let records: Vec<&Record> = stored.iter().map(|stored| &stored.record).collect();
     if let Some(file) = &args.html {
         write(file, &page(&stored))?;
         terminal.note(&format!("page: {}", file.display()));
@@ -61,9 +81,7 @@ pub(crate) fn report(args: &ReportArgs, terminal: &Terminal) -> anyhow::Result<E
 
 /// The HTML page of stored runs.
 pub(crate) fn page(stored: &[Stored]) -> String {
-    let runs: Vec<html::Run<'_>> =
-        stored.iter().map(|(record, series)| html::Run { record, series }).collect();
-    html::page(&runs)
+    html::page(&stored.iter().map(Stored::as_run).collect::<Vec<_>>())
 }
 
 fn read_all(paths: &[PathBuf], terminal: &Terminal) -> anyhow::Result<Vec<Stored>> {
@@ -84,7 +102,7 @@ fn read_all(paths: &[PathBuf], terminal: &Terminal) -> anyhow::Result<Vec<Stored
                 let problem = format!("there are more than {RECORDS_MAX} records");
                 return Err(Refused::new(path.display(), problem, "name fewer folders").into());
             }
-            stored.push((Record::read(&folder)?, store::read_series(&folder)?));
+            stored.push(Stored::read(&folder)?);
         }
     }
     Ok(stored)
@@ -95,7 +113,8 @@ const NO_RECORD: &str = "stands beside a record and is none";
 
 /// Whether `path` is a file that runs and tours leave beside records.
 fn is_beside(path: &Path) -> bool {
-    let names = [store::SERIES_FILE, LATENCY_FILE, PAGE_FILE];
+    let names =
+        [store::SERIES_FILE, store::FLAMEGRAPH_FILE, store::FOLDED_FILE, LATENCY_FILE, PAGE_FILE];
     let name = path.file_name();
     path.is_file() && names.iter().any(|known| name.is_some_and(|name| name == *known))
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use quorumark_harness::{Host, ParameterSet, Run, Scenario, default_directory, scenario};
+use quorumark_harness::{Host, ParameterSet, Progress, Run, Scenario, default_directory, scenario};
 use quorumark_report::{Verdict, terminal as rendering};
 
 use crate::exit::{self, Exit};
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
 }
 
 /// Writes the run into its folder, a new one where none was named; returns the record's path.
-fn keep(run: &Run, named: Option<OutFolder>) -> anyhow::Result<PathBuf> {
+pub(super) fn keep(run: &Run, named: Option<OutFolder>) -> anyhow::Result<PathBuf> {
     let folder = match named {
         Some(folder) => folder,
         None => OutFolder::numbered(&default_directory(run))?,
@@ -72,7 +72,7 @@ pub(crate) fn measure(
     scenario: &dyn Scenario,
     parameters: &ParameterSet,
     interrupt: &AtomicBool,
-    progress: &ProgressLine,
+    progress: &dyn Progress,
 ) -> anyhow::Result<Run> {
     let host = Host {
         interrupt,
@@ -84,7 +84,7 @@ pub(crate) fn measure(
 }
 
 /// A violation outweighs the interruption; the interruption every other verdict.
-fn exit_of(run: &Run) -> Exit {
+pub(super) fn exit_of(run: &Run) -> Exit {
     match run.record.verdict {
         Verdict::Fail => Exit::Unsafe,
         _ if run.interrupted => Exit::Interrupted,

@@ -6,6 +6,7 @@ mod arrows;
 mod check;
 mod merkle;
 mod mine;
+mod profile;
 mod program;
 mod readme;
 mod refusals;

@@ -41,6 +41,8 @@ fn commands_and_flags_that_do_not_exist_or_do_not_go_together() {
         ("run pow/miner --seed 1 --seed 2", "'--seed <N>'"),
         ("run pow/miner --set", "'--set <NAME=VALUE>'"),
         ("run pow/miner --color sometimes", "[possible values: auto, always, never]"),
+        ("profile", "<SCENARIO>"),
+        ("profile hash/sha256 --backend gprof", "[possible values: auto, perf, pprof]"),
         ("mine", "--header <HEX>|--puzzle <TEXT>"),
         ("mine --puzzle x", "--difficulty"),
         ("mine --puzzle x --difficulty 1 --header ab", "--header"),
