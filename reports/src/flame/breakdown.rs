@@ -2,10 +2,13 @@
 
 use indexmap::IndexMap;
 
-use super::Folded;
+use super::{Folded, shortened};
 use crate::table::Table;
 use crate::units::{self, ABSENT};
 use crate::{Record, Stage};
+
+/// Letters of a function's name that a table shows.
+const FUNCTION_LETTERS: usize = 72;
 
 /// What the columns of [`breakdown`] say, for who reads the table alone.
 pub const BREAKDOWN_NOTE: &str = "samples: share of all samples, found on a core; CPU: share of the \
@@ -55,11 +58,12 @@ pub fn hottest(folded: &Folded, rows_max: usize) -> Table {
         *stages.entry(stage).or_default() += count;
     }
     alone.sort_by(|a, (seen, _), b, (more, _)| more.cmp(seen).then(a.cmp(b)));
-    let mut table = Table::new(&["function"], &["samples"]);
-    table.columns.extend(Table::new(&["mostly in"], &[]).columns);
+    let mut table = Table::new(&[], &["samples"]);
+    table.columns.extend(Table::new(&["mostly in", "function"], &[]).columns);
     for (function, (seen, stages)) in alone.iter().take(rows_max) {
         let mostly = stages.iter().max_by_key(|(_, count)| **count).map_or("", |(name, _)| name);
-        table.push([(*function).to_owned(), share(*seen, folded.total()), mostly.to_owned()]);
+        let share = share(*seen, folded.total());
+        table.push([share, mostly.to_owned(), shortened(function, FUNCTION_LETTERS)]);
     }
     table
 }

@@ -20,6 +20,7 @@
       f.text.setAttribute("x", (x + 3).toFixed(1));
       var room = Math.floor((w - 6) / LETTER);
       f.text.textContent = f.name.length <= room ? f.name
+        : f.row < 3 ? f.name.slice(0, Math.max(room, 0))
         : room < 3 ? "" : "\u2026" + f.name.slice(f.name.length + 1 - room);
     });
   }

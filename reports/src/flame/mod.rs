@@ -113,6 +113,16 @@ impl Folded {
     }
 }
 
+/// As much of the name as `letters` allow; the end of a path tells more than its beginning.
+fn shortened(name: &str, letters: usize) -> String {
+    let all = name.chars().count();
+    match letters {
+        _ if all <= letters => name.to_owned(),
+        0..=2 => String::new(),
+        _ => core::iter::once('…').chain(name.chars().skip(all + 1 - letters)).collect(),
+    }
+}
+
 /// A frame that can end neither its stack nor its line.
 fn plain(frame: &str) -> String {
     let frame = frame.trim();
@@ -146,6 +156,13 @@ mod tests {
         assert_eq!(folded.to_text(), text);
         assert_eq!(Folded::parse(text), Ok(folded.clone()));
         assert_eq!(folded.total(), 5);
+    }
+
+    #[test]
+    fn a_name_without_room_keeps_its_end() {
+        assert_eq!(shortened("a::b::verify", 100), "a::b::verify");
+        assert_eq!(shortened("a::b::verify", 8), "…:verify");
+        assert_eq!(shortened("a::b::verify", 2), "");
     }
 
     #[test]

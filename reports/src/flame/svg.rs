@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::{Folded, KERNEL_MARK};
+use super::{Folded, KERNEL_MARK, shortened};
 use crate::units;
 
 const SCRIPT: &str = include_str!("flame.js");
@@ -23,7 +23,7 @@ const ROW: f64 = 18.0;
 /// Room for the title above the rows.
 const HEAD: f64 = 26.0;
 /// A frame that is narrower than this share of the picture is not drawn: nobody could see it.
-const SHARE_MIN: f64 = 0.0005;
+const SHARE_MIN: f64 = 0.001;
 /// The width of one letter.
 const LETTER: f64 = 6.7;
 
@@ -113,19 +113,17 @@ fn one(name: &str, samples: u64, place: Place) -> Markup {
             title { (told) }
             rect x=(format!("{x:.1}")) y=(y) width=(format!("{:.1}", (width - 0.5).max(0.3)))
                 height=(ROW - 1.0) rx="2" fill=(colour(name, place.row)) {}
-            text x=(format!("{:.1}", x + 3.0)) y=(y + 12.5) { (shortened(name, width)) }
+            text x=(format!("{:.1}", x + 3.0)) y=(y + 12.5) { (label(name, place.row, width)) }
         }
     }
 }
 
-/// As much of the name as there is room for; the end of a path tells more than its beginning.
-fn shortened(name: &str, width: f64) -> String {
-    let room = ((width - 6.0) / LETTER).max(0.0) as usize;
-    let letters = name.chars().count();
-    match room {
-        _ if letters <= room => name.to_owned(),
-        0..=2 => String::new(),
-        _ => core::iter::once('…').chain(name.chars().skip(letters + 1 - room)).collect(),
+/// What the frame shows of its name: of stages and threads the beginning, of functions the end.
+fn label(name: &str, row: usize, width: f64) -> String {
+    let letters = ((width - 6.0) / LETTER).max(0.0) as usize;
+    match row {
+        0..=2 => name.chars().take(letters).collect(),
+        _ => shortened(name, letters),
     }
 }
 
@@ -141,17 +139,5 @@ fn colour(name: &str, row: usize) -> String {
             let sum = name.bytes().fold(7_u32, |sum, b| sum.wrapping_mul(31) ^ u32::from(b));
             format!("hsl({} 78% {}%)", 28 + sum % 30, 66 + (sum >> 8) % 14)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_without_room_keeps_its_end() {
-        assert_eq!(shortened("a::b::verify", 1000.0), "a::b::verify");
-        assert_eq!(shortened("a::b::verify", 6.0 + 8.0 * LETTER), "…:verify");
-        assert_eq!(shortened("a::b::verify", 10.0), "");
     }
 }
