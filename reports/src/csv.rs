@@ -98,9 +98,6 @@ mod tests {
     #[test]
     fn a_cell_cannot_break_its_line() {
         let cells = ["a,b", "say \"x\"", "two\nlines", "plain"].map(str::to_owned);
-        assert_eq!(
-            line(cells.into_iter()),
-            "\"a,b\",\"say \"\"x\"\"\",\"two\nlines\",plain\r\n"
-        );
+        assert_eq!(line(cells.into_iter()), "\"a,b\",\"say \"\"x\"\"\",\"two\nlines\",plain\r\n");
     }
 }

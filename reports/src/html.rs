@@ -8,7 +8,7 @@ use crate::flame::{self, Folded};
 use crate::record::{Point, Record};
 use crate::row::{self, Row};
 use crate::table::{Column, Table};
-use crate::{Verdict, store, units, view};
+use crate::{Verdict, index, store, units, view};
 use chart::Chart;
 
 const CSS: &str = include_str!("html/page.css");
@@ -152,7 +152,7 @@ fn tiles(record: &Record, row: &Row) -> Vec<(String, String)> {
 fn overview(records: &[&Record]) -> Markup {
     let count = |verdict| records.iter().filter(|record| record.verdict == verdict).count();
     let ok = count(Verdict::Ok);
-    let table = Row::table(records);
+    let table = index::table(records, &[]);
     html! {
         p.soft { "quorumark" }
         h1 { (ok) " of " (records.len()) " runs ok" }

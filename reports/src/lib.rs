@@ -7,8 +7,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod csv;
+pub mod export;
 pub mod flame;
 pub mod html;
+pub mod index;
 pub mod label;
 pub mod markdown;
 pub mod metrics;
