@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, Subcommand};
-use quorumark_harness::{Origin, RUNS_DIRECTORY, Setting, scenario};
+use quorumark_harness::parameter::Setting;
+use quorumark_harness::{Origin, RUNS_DIRECTORY, scenario};
 use quorumark_report::table::Table;
 use serde_json::{Value, json};
 

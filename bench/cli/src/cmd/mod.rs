@@ -2,9 +2,11 @@
 
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod decode;
 pub(crate) mod doctor;
 pub(crate) mod list;
+pub(crate) mod man;
 pub(crate) mod merkle;
 pub(crate) mod mine;
 pub(crate) mod profile;
@@ -46,7 +48,9 @@ pub(crate) fn dispatch(invocation: Invocation) -> anyhow::Result<Exit> {
         Some(Command::Report(args)) => report::report(&args, &terminal),
         Some(Command::Sim(args)) => sim::sim(&args, &terminal),
         Some(Command::Decode(args)) => decode::decode(&args, &terminal),
+        Some(Command::Config(args)) => config::config(&args, &terminal),
         Some(Command::Schema) => schema::schema(&terminal),
+        Some(Command::Man(args)) => man::man(&args, &terminal),
         Some(Command::Completions(args)) => completions::completions(&args, &terminal),
     }
 }

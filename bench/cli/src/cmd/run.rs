@@ -16,6 +16,11 @@ use crate::terminal::Terminal;
 
 /// What stands below the flags of `run`.
 const AFTER_HELP: &str = "\
+Examples:
+  quorumark run pbft/pipeline --replicas 7 --duration 10s --repeat 5
+  quorumark run pbft/pipeline --rate 2k                     open loop
+  quorumark run signature/batch-verify --set size=256 --json
+
 A run takes longer than its trials. Each trial of a pipeline is a fresh cluster: with auth=signature
 its requests are signed beforehand, as many as the machine could ever answer within --warmup and
 --duration, and the floor is measured before the first trial and after the last, 1.4 s each. Other

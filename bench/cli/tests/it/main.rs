@@ -4,6 +4,7 @@
 
 mod arrows;
 mod check;
+mod config;
 mod merkle;
 mod mine;
 mod profile;

@@ -29,7 +29,7 @@ fn all_refused(cases: &[(&str, &str)]) {
 fn commands_and_flags_that_do_not_exist_or_do_not_go_together() {
     all_refused(&[
         ("rnu", "did you mean run?"),
-        ("frobnicate", "known are run, list,"),
+        ("frobnicate", "known are run, "),
         ("merkle", "requires a subcommand"),
         ("merkle rot", "did you mean root?"),
         ("--bogus", "'--bogus'"),
@@ -55,6 +55,11 @@ fn commands_and_flags_that_do_not_exist_or_do_not_go_together() {
         ("check --history h --max-steps many", "not a whole number"),
         ("report", "quorumark-runs: is not here; name a run's folder"),
         ("report . --export csv", "[possible values: bmf, github-action-benchmark,"),
+        ("config", "requires a subcommand"),
+        ("config show pbft/pipelin", "did you mean pbft/pipeline?"),
+        ("config show --set seed=1", "--set: sets a parameter of a scenario; name one"),
+        ("config show pow/miner --set thread=1", "did you mean threads?"),
+        ("man rnu", "did you mean run?"),
         ("list pow/minr", "did you mean pow/miner?"),
         ("list pow", "did you mean pow/miner?"),
         ("run tour", "the tour is `quorumark` without a command"),
@@ -285,6 +290,7 @@ fn configurations_and_variables_that_are_wrong() {
     for (content, named) in files {
         let program = Program::new().file("quorumark.toml", content);
         refused(&program.run(&["run", "hash/sha256"]), named);
+        refused(&program.run(&["config", "show", "hash/sha256"]), named);
     }
     let variables = [
         ("QUORUMARK_SEDE", "1", "did you mean QUORUMARK_SEED?"),
