@@ -4,6 +4,7 @@
 //! the limit, allocations and memory. A run that is not `ok` is not: its figures are not to be quoted,
 //! and a service would raise an alarm about the neighbours.
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use crate::{Record, Verdict, label};
@@ -80,11 +81,17 @@ pub fn github_action_benchmark(records: &[&Record], direction: Better) -> Value 
     list.into()
 }
 
-/// The records that are exported, with labels that tell them apart.
+/// The records that are exported, by labels that do not depend on what else is exported: a service
+/// knows a figure by its name. Of several with one label the latest counts.
 fn exported<'a>(records: &[&'a Record]) -> impl Iterator<Item = (&'a Record, String)> {
-    let chosen: Vec<&Record> = records.iter().copied().filter(|r| is_exported(r)).collect();
-    let labels = label::of_all(&chosen);
-    chosen.into_iter().zip(labels)
+    let mut latest: IndexMap<String, &Record> = IndexMap::new();
+    for record in records.iter().copied().filter(|record| is_exported(record)) {
+        let known = latest.entry(label::of(record)).or_insert(record);
+        if record.started_at > known.started_at {
+            *known = record;
+        }
+    }
+    latest.into_iter().map(|(label, record)| (record, label))
 }
 
 fn figures(record: &Record) -> impl Iterator<Item = (&str, f64, Better)> {

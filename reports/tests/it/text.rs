@@ -408,6 +408,16 @@ fn exports_have_figures_with_a_direction_and_runs_that_are_ok() {
     let document = export::bmf(&[&ok, &shaken]);
     assert_eq!(document.as_object().unwrap().len(), 1, "{document}");
     let measures = document.as_object().unwrap().values().next().unwrap();
+    let mut later = golden();
+    later.started_at = "2027-01-01T00:00:00Z".to_owned();
+    later.metrics.set("throughput_tx_per_s", 5.0);
+    for both in [[&later, &ok], [&ok, &later]] {
+        let exported = export::bmf(&both);
+        let names: Vec<&String> = exported.as_object().unwrap().keys().collect();
+        let alone: Vec<&String> = document.as_object().unwrap().keys().collect();
+        assert_eq!(names, alone, "a name does not depend on what else is exported");
+        assert_eq!(exported[names[0]]["throughput_tx_per_s"]["value"], 5.0, "the latest counts");
+    }
     let value = &measures["throughput_tx_per_s"]["value"];
     assert_eq!(value.as_f64(), ok.metrics.get("throughput_tx_per_s"));
     assert!(measures.get("completed").is_none(), "a count has no direction: {document}");
