@@ -74,7 +74,7 @@ pub(crate) enum Command {
     Decode(decode::DecodeArgs),
     /// Check whether a history of key-value clients is linearizable
     Check(check::CheckArgs),
-    /// Render records: a table, an HTML page, Markdown
+    /// List or render records: a table, an HTML page, Markdown, CSV; or export them
     Report(report::ReportArgs),
     /// Show what a run would use, and where each value comes from
     Config(config::ConfigArgs),

@@ -29,6 +29,7 @@ Names that do not exist are refused wherever they stand.";
 
 /// Arguments of `config`.
 #[derive(Debug, Args)]
+#[command(arg_required_else_help = false)]
 #[command(after_help = "Examples:\n  quorumark config show merkle/root --origin")]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]

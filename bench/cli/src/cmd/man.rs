@@ -44,12 +44,13 @@ pub(crate) fn man(args: &ManArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Names every command below as its page is called: `quorumark-merkle-root`.
+/// Names every command below as it is typed, `quorumark merkle root`, and as its page is called,
+/// `quorumark-merkle-root`.
 fn named(command: Command) -> Command {
-    let above = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
+    let above = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
     command.disable_help_subcommand(true).mut_subcommands(|inner| {
-        let name = format!("{above}-{}", inner.get_name());
-        named(inner.display_name(name))
+        let typed = format!("{above} {}", inner.get_name());
+        named(inner.display_name(typed.replace(' ', "-")).bin_name(typed))
     })
 }
 

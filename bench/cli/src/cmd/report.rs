@@ -30,9 +30,10 @@ Examples:
   quorumark report quorumark-runs --csv runs.csv --markdown runs.md
   quorumark report quorumark-runs --export bmf            for bencher run --adapter json
 
-github-action-benchmark has one direction a file: `--export github-action-benchmark` is what its tool
-customSmallerIsBetter takes, `--export github-action-benchmark-bigger` is customBiggerIsBetter's. Runs
-that are not ok are left out of every export; where none is left, the exit code is 4.")]
+github-action-benchmark has one direction a file: the export of that name is for its tool
+customSmallerIsBetter, github-action-benchmark-bigger for customBiggerIsBetter. Runs that are not ok
+are left out of every export; where none is left, the exit code is 4. Of runs with one label the
+latest is exported.")]
 pub(crate) struct ReportArgs {
     /// A run's folder, its record.json, or a folder of such folders [default: quorumark-runs].
     #[arg(value_name = "RUN")]
@@ -124,8 +125,9 @@ fn listed(records: &[&Record], places: &[&str], terminal: &Terminal) -> String {
 
 /// Prints the export; what is not `ok` is left out, and that is said.
 fn print_export(format: Format, records: &[&Record], terminal: &Terminal) -> anyhow::Result<Exit> {
-    for (record, label) in records.iter().zip(label::of_all(records)) {
+    for record in records {
         if !export::is_exported(record) {
+            let label = label::of(record);
             terminal.note(&format!("{label}: is {}; left out", record.verdict));
         }
     }

@@ -185,6 +185,7 @@ fn every_command_has_a_manual_page() {
     assert!(main.contains(".TH quorumark 1") && main.contains("quorumark\\-merkle(1)"), "{main}");
     let root = program.run(&["man", "merkle", "root"]).done().stdout;
     assert!(root.contains(".TH quorumark-merkle-root 1"), "{root}");
+    assert!(root.contains("\\fBquorumark merkle root\\fR ["), "as it is typed: {root}");
     assert!(root.contains("\\-\\-leaves") && root.contains("Examples"), "{root}");
     let told = program.run(&["man", "--out", "m/man1"]).done();
     let written: Vec<_> = std::fs::read_dir(program.path("m/man1")).unwrap().collect();
