@@ -4,10 +4,11 @@ mod chart;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::flame::{self, Folded};
 use crate::record::{Point, Record};
 use crate::row::{self, Row};
 use crate::table::{Column, Table};
-use crate::{Verdict, units, view};
+use crate::{Verdict, index, store, units, view};
 use chart::Chart;
 
 const CSS: &str = include_str!("html/page.css");
@@ -34,6 +35,8 @@ pub struct Run<'a> {
     pub record: &'a Record,
     /// Its time series, as [`crate::store::read_series`] returns it.
     pub series: &'a [Point],
+    /// The stacks of a sampled run, as [`Folded::read`] returns them.
+    pub stacks: Option<&'a Folded>,
 }
 
 /// The page of one or more runs, about 5 MB, nearly all of it the charting script.
@@ -59,8 +62,8 @@ pub fn page(runs: &[Run<'_>]) -> String {
                     [one] => (answer(one, true)),
                     several => (overview(several)),
                 }
-                @for (place, (record, charts)) in records.iter().zip(&charts).enumerate() {
-                    (details(record, charts, place, records.len() > 1))
+                @for (place, (run, charts)) in runs.iter().zip(&charts).enumerate() {
+                    (details(run, charts, place, records.len() > 1))
                 }
                 @if records.len() > DETAILS_MAX {
                     p.soft { "Charts of the first " (DETAILS_MAX) " runs are shown." }
@@ -149,7 +152,7 @@ fn tiles(record: &Record, row: &Row) -> Vec<(String, String)> {
 fn overview(records: &[&Record]) -> Markup {
     let count = |verdict| records.iter().filter(|record| record.verdict == verdict).count();
     let ok = count(Verdict::Ok);
-    let table = Row::table(records);
+    let table = index::table(records, &[]);
     html! {
         p.soft { "quorumark" }
         h1 { (ok) " of " (records.len()) " runs ok" }
@@ -194,7 +197,9 @@ fn cell_class<'a>(column: &Column, cell: &'a str) -> &'a str {
     }
 }
 
-fn details(record: &Record, charts: &[Chart], place: usize, several: bool) -> Markup {
+fn details(run: &Run<'_>, charts: &[Chart], place: usize, several: bool) -> Markup {
+    let record = run.record;
+    let stacks = run.stacks.filter(|stacks| record.verdict.has_result() && !stacks.is_empty());
     html! {
         section.run[several] id=(format!("run-{place}")) {
             @if several { (answer(record, false)) }
@@ -207,6 +212,7 @@ fn details(record: &Record, charts: &[Chart], place: usize, several: bool) -> Ma
                     (table(&chart.table))
                 }
             }
+            @if let Some(stacks) = stacks { (flamegraph(record, stacks)) }
             h3 { "Figures" }
             (table(&view::metrics(record)))
             @if !record.oracle.is_empty() {
@@ -221,6 +227,26 @@ fn details(record: &Record, charts: &[Chart], place: usize, several: bool) -> Ma
             h3 { "Reproduce" }
             pre { code { (record.reproduce) } }
         }
+    }
+}
+
+/// The most functions that a page names.
+const FUNCTIONS_MAX: usize = 20;
+
+/// Where a sampled run was found, as a picture and two tables.
+fn flamegraph(record: &Record, stacks: &Folded) -> Markup {
+    html! {
+        h3 { "Flamegraph" }
+        p.soft {
+            "The share of the samples in which a stage, a thread of it, or a function was found on a "
+            "core; called functions stand below their callers. Hover for names, click to enlarge, "
+            "click the first row for the whole. The run's folder holds it as "
+            code { (store::FLAMEGRAPH_FILE) } " and its stacks as " code { (store::FOLDED_FILE) } "."
+        }
+        div.scroll { div.wide { (PreEscaped(flame::inline(stacks, &record.scenario))) } }
+        (table(&flame::breakdown(record, stacks)))
+        p.soft { (flame::BREAKDOWN_NOTE) }
+        (table(&flame::hottest(stacks, FUNCTIONS_MAX)))
     }
 }
 

@@ -9,7 +9,11 @@
 
 pub mod compare;
 pub mod criterion;
+pub mod csv;
+pub mod export;
+pub mod flame;
 pub mod html;
+pub mod index;
 pub mod label;
 pub mod markdown;
 pub mod merged;
@@ -25,6 +29,7 @@ pub mod units;
 pub mod verdict;
 pub mod view;
 
+pub use flame::Folded;
 pub use metrics::Metrics;
 pub use record::{Check, Environment, Point, Provenance, Record, Sample, Spectrum, Stage, Warning};
 pub use stats::Interval;

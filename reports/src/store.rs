@@ -17,6 +17,12 @@ pub const RECORD_FILE: &str = "record.json";
 /// The name of the file that holds the time series, inside a run's directory.
 pub const SERIES_FILE: &str = "samples.jsonl";
 
+/// The name of the file that holds the picture of a sampled run, inside its directory.
+pub const FLAMEGRAPH_FILE: &str = "flamegraph.svg";
+
+/// The name of the file that holds the stacks of a sampled run, inside its directory.
+pub const FOLDED_FILE: &str = "stacks.folded";
+
 /// The largest file that is read: 64 MiB. Records are tens of kilobytes.
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
 
@@ -91,6 +97,14 @@ pub enum RecordError {
         line: usize,
         /// What was expected.
         cause: serde_json::Error,
+    },
+    /// A line of sampled stacks is none.
+    #[error("{path}:{line}: is not a stack and its count, such as `a;b 3`; delete the line")]
+    Stack {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
     },
 }
 
@@ -196,8 +210,7 @@ pub fn write_series(dir: &Path, points: &[Point]) -> Result<PathBuf, RecordError
 /// # Errors
 /// [`RecordError`], which names the file and the line.
 pub fn read_series(path: &Path) -> Result<Vec<Point>, RecordError> {
-    let dir = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
-    let path = dir.join(SERIES_FILE);
+    let path = run_folder(path).join(SERIES_FILE);
     if !path.exists() {
         return Ok(Vec::new());
     }
@@ -221,6 +234,11 @@ fn write_lines(path: &Path, points: &[Point]) -> io::Result<()> {
         out.write_all(b"\n")?;
     }
     out.flush()
+}
+
+/// The folder that holds the record at `path`, which may be the folder itself.
+pub(crate) fn run_folder(path: &Path) -> &Path {
+    if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) }
 }
 
 /// The text of a file of at most [`FILE_BYTES_MAX`].

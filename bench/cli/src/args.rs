@@ -9,8 +9,8 @@ use quorumark_harness::parameter::suggestion;
 use quorumark_harness::scenario;
 
 use crate::cmd::{
-    baseline, check, compare, completions, decode, doctor, list, merkle, mine, report, run, sim,
-    sweep, tour, verify,
+    baseline, check, compare, completions, config, decode, doctor, list, man, merkle, mine,
+    profile, report, run, sim, sweep, tour, verify,
 };
 use crate::refused::Refused;
 use crate::terminal::TerminalArgs;
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Compare(compare::CompareArgs),
     /// Records that have a name, for `compare`
     Baseline(baseline::BaselineArgs),
+    /// Run one scenario once and show where its CPU time goes
+    Profile(profile::ProfileArgs),
     /// Show what can be run; of one scenario its parameters, defaults and figures
     List(list::ListArgs),
     /// Check whether figures of this machine can be trusted
@@ -79,10 +81,15 @@ pub(crate) enum Command {
     Decode(decode::DecodeArgs),
     /// Check whether a history of key-value clients is linearizable
     Check(check::CheckArgs),
-    /// Render records: a table, an HTML page, Markdown
+    /// List or render records: a table, an HTML page, Markdown, CSV; or export them
     Report(report::ReportArgs),
+    /// Show what a run would use, and where each value comes from
+    Config(config::ConfigArgs),
     /// Print the JSON schema of a record
+    #[command(after_help = "Examples:\n  quorumark schema")]
     Schema,
+    /// Print or write manual pages
+    Man(man::ManArgs),
     /// Print a shell's completion script
     Completions(completions::CompletionArgs),
 }
@@ -221,6 +228,41 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Every command below `command`, with the words that lead to it.
+    fn commands(command: &clap::Command, words: &[String]) -> Vec<(Vec<String>, clap::Command)> {
+        let mut all = vec![(words.to_vec(), command.clone())];
+        for inner in command.get_subcommands() {
+            let words = [words, &[inner.get_name().to_owned()]].concat();
+            all.extend(commands(inner, &words));
+        }
+        all
+    }
+
+    /// The lines below `Examples:`, each without what is said of it behind three blanks.
+    fn examples(help: &str) -> Vec<&str> {
+        let below = help.split("Examples:\n").nth(1).unwrap_or_default();
+        let lines = below.lines().take_while(|line| line.starts_with("  "));
+        lines.filter_map(|line| line.trim().split("   ").next()).collect()
+    }
+
+    #[test]
+    fn every_command_s_help_has_examples_whose_arguments_parse() {
+        let all = commands(&Cli::command(), &["quorumark".to_owned()]);
+        assert!(all.len() > 18, "the walk goes below the first commands");
+        for (words, command) in all {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples = examples(&help);
+            assert!(!examples.is_empty(), "{words:?} has no example in its help");
+            for example in examples {
+                let given: Vec<&str> = example.split(' ').collect();
+                let own = given.iter().zip(&words).filter(|(given, word)| *given == word).count();
+                assert_eq!(own, words.len(), "{example} is no example of {words:?}");
+                let parsed = Cli::try_parse_from(&given);
+                assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
+            }
+        }
     }
 
     #[test]

@@ -99,6 +99,18 @@ impl SettingArgs {
         own.or_else(|| self.set.iter().any(by_set).then_some("--set"))
     }
 
+    /// Checks that the file and the environment name nothing that no scenario has.
+    ///
+    /// # Errors
+    /// [`Refused`] for the first name that does not exist.
+    pub(crate) fn check_names(&self) -> anyhow::Result<()> {
+        let specs: Vec<Spec> = scenario::all().iter().map(|known| known.spec()).collect();
+        if let Some(file) = self.config_file() {
+            ConfigFile::read(&file, &specs)?;
+        }
+        set_from_environment(env::vars_os(), &specs, &mut ParameterSet::new(Vec::new()))
+    }
+
     /// One parameter by a flag of its own and by `--set` as well: neither can be meant to win.
     fn refuse_twice(&self, assignment: &str) -> Result<(), Refused> {
         let name = assignment.split_once('=').map_or("", |(name, _)| name.trim());
@@ -114,7 +126,8 @@ impl SettingArgs {
         }
     }
 
-    fn config_file(&self) -> Option<PathBuf> {
+    /// The file that is read, if any.
+    pub(crate) fn config_file(&self) -> Option<PathBuf> {
         let default = || Path::new(DEFAULT_FILE).exists().then(|| DEFAULT_FILE.into());
         self.config.clone().or_else(default)
     }

@@ -25,6 +25,7 @@ pub mod oracle;
 pub mod pace;
 pub mod pairs;
 pub mod parameter;
+pub mod profile;
 pub mod progress;
 pub mod provenance;
 pub mod scenario;

@@ -32,6 +32,10 @@ pub trait Progress: Sync {
     fn advance(&self, done: f64) {
         let _ = done;
     }
+    /// The span of a trial that is measured begins: what it needs is made, and has warmed up.
+    fn span_begins(&self) {}
+    /// That span is over; its threads are still there.
+    fn span_ends(&self) {}
 }
 
 /// Hears nothing.

@@ -1,5 +1,6 @@
 //! The HTML page: what it holds, that it loads nothing, and that text stays text.
 
+use quorumark_report::flame::{self, Folded};
 use quorumark_report::html::{Run, page};
 use quorumark_report::{Check, Metrics, Point, Record, Stage, Verdict, Warning};
 use serde_json::Value;
@@ -22,7 +23,7 @@ fn charts(html: &str) -> Vec<Value> {
 }
 
 fn one(record: &Record, series: &[Point]) -> String {
-    page(&[Run { record, series }])
+    page(&[Run { record, series, stacks: None }])
 }
 
 fn series() -> Vec<Point> {
@@ -124,8 +125,8 @@ fn the_yardstick_is_drawn_as_no_limit() {
 #[test]
 fn nothing_is_fetched() {
     let html = own_parts(&page(&[
-        Run { record: &golden(), series: &series() },
-        Run { record: &golden(), series: &[] },
+        Run { record: &golden(), series: &series(), stacks: None },
+        Run { record: &golden(), series: &[], stacks: None },
     ]));
     for loader in
         ["src=", "<link", "<img", "<iframe", "@import", "url(", "http:", "https:", "//cdn"]
@@ -140,11 +141,80 @@ fn nothing_is_fetched() {
 
 #[test]
 fn the_charting_script_is_embedded_once() {
-    let run = Run { record: &golden(), series: &[] };
+    let run = Run { record: &golden(), series: &[], stacks: None };
     let html = page(&[run, run, run]);
     assert_eq!(html.matches("* plotly.js v").count(), 1);
     assert!(!html.contains("MathJax.loader"), "the mathematics library is not needed");
     assert!(html.len() < 6_000_000, "{} bytes", html.len());
+}
+
+/// Stacks of a sampled run.
+fn stacks() -> Folded {
+    let text = "verify;r0-verify-0;a::run;b::check 6\nverify;r0-verify-0;a::run;copy_[k] 1\n\
+        order;r0-order;c::step 3\n";
+    Folded::parse(text).expect("three stacks")
+}
+
+#[test]
+fn a_sampled_run_shows_who_used_the_cpu_and_fetches_nothing() {
+    let (record, stacks) = (golden(), stacks());
+    let run = Run { record: &record, series: &[], stacks: Some(&stacks) };
+    let html = own_parts(&page(&[run]));
+    let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text} is missing"));
+    assert!(
+        place("Flamegraph") < place("<svg class=\"flame\"") && place("</svg>") < place("Figures")
+    );
+    for told in ["verify: 7 samples, 70 %", "r0-order: 3 samples", "b::check: 6 samples, 60 %"] {
+        assert!(html.contains(&format!("<title>{told}")), "{told}");
+    }
+    for loader in ["src=", "http:", "https:", "url(", "<link"] {
+        assert!(!html.contains(loader), "{loader} stands in the page");
+    }
+    let unsampled = own_parts(&page(&[Run { stacks: None, ..run }]));
+    assert!(!unsampled.contains("Flamegraph") && !unsampled.contains("<svg"));
+}
+
+#[test]
+fn the_picture_of_stacks_is_one_file_of_xml_in_which_text_stays_text() {
+    let mut stacks = stacks();
+    stacks.add(["order", "r0-order", "<A as B<\"x\">>::c & ]]> <script>"], 5);
+    let picture = flame::svg(&stacks, "</svg><script>alert(1)");
+    assert!(picture.starts_with("<svg class=\"flame\" xmlns="), "{picture}");
+    assert_eq!(picture.matches("<svg").count(), 1);
+    assert_eq!(picture.matches("<script").count(), 1, "its own alone");
+    let script = &picture[picture.find("<script>").unwrap()..];
+    assert!(script.starts_with("<script><![CDATA[\n") && script.contains("]]></script></svg>"));
+}
+
+#[test]
+fn of_each_stage_the_samples_and_its_own_clocks_are_told() {
+    let mut record = golden();
+    record.stages = ["verify", "verify", "order"]
+        .map(|name| Stage {
+            name: name.to_owned(),
+            threads: 2,
+            busy_ns: 600,
+            wait_ns: 300,
+            blocked_ns: 100,
+            cpu_ns: 500,
+            ..Stage::default()
+        })
+        .to_vec();
+    let mut stacks = stacks();
+    stacks.add(["oracle", "oracle"], 10);
+    let table = flame::breakdown(&record, &stacks);
+    let rows: Vec<String> = table.rows.iter().map(|row| row.join(" | ")).collect();
+    assert_eq!(
+        rows,
+        [
+            "verify | 4 | 35 % | 66.7 % | 60 % | 30 % | 10 %",
+            "order | 2 | 15 % | 33.3 % | 60 % | 30 % | 10 %",
+            "oracle | 1 | 50 % | n/a | n/a | n/a | n/a",
+        ]
+    );
+    let hottest = flame::hottest(&stacks, 2);
+    let rows: Vec<String> = hottest.rows.iter().map(|row| row.join(" | ")).collect();
+    assert_eq!(rows, ["30 % | verify | b::check", "15 % | order | c::step"]);
 }
 
 #[test]
@@ -166,11 +236,14 @@ fn hostile_text_stays_text() {
     let values = [(format!("{evil}_per_s"), 1.0), (format!("{evil}_ns"), 1.0)];
     let point = Point { sample: 0, t_ns: 1, values: values.into_iter().collect() };
     for runs in [1, 2] {
-        let html =
-            own_parts(&page(&vec![
-                Run { record: &record, series: std::slice::from_ref(&point) };
-                runs
-            ]));
+        let html = own_parts(&page(&vec![
+            Run {
+                record: &record,
+                series: std::slice::from_ref(&point),
+                stacks: None
+            };
+            runs
+        ]));
         assert!(!html.contains("<img") && !html.contains("<script>alert"));
         assert_eq!(html.matches("<script").count(), 2, "the data and the few lines that draw");
         // plotly reads a subset of HTML in labels: there the text is escaped once more.
@@ -203,8 +276,8 @@ fn several_runs_begin_with_one_table_that_leads_to_each() {
     let mut void = golden();
     void.verdict = Verdict::Void;
     let html = own_parts(&page(&[
-        Run { record: &golden(), series: &[] },
-        Run { record: &void, series: &[] },
+        Run { record: &golden(), series: &[], stacks: None },
+        Run { record: &void, series: &[], stacks: None },
     ]));
     assert!(html.contains("<h1>1 of 2 runs ok</h1>"));
     for place in ["run-0", "run-1"] {

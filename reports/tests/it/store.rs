@@ -7,12 +7,25 @@ use std::path::Path;
 use quorumark_report::store::{
     FILE_BYTES_MAX, RECORD_FILE, SERIES_FILE, read_series, write_series,
 };
-use quorumark_report::{Metrics, Point, Record, Spectrum};
+use quorumark_report::{Folded, Metrics, Point, Record, Spectrum};
 
 use crate::{GOLDEN, golden};
 
 fn read_error(text: &str) -> String {
     Record::from_json(text, Path::new("some/record.json")).expect_err("no record").to_string()
+}
+
+#[test]
+fn sampled_stacks_are_written_beside_the_record_and_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Folded::read(dir.path()).unwrap(), None);
+    let stacks = Folded::parse("order;r0-order;a::b 3\n").unwrap();
+    let [picture, folded] = stacks.write(dir.path(), "a run").unwrap();
+    assert!(fs::read_to_string(picture).unwrap().contains("a run, 3 samples"));
+    assert_eq!(Folded::read(&dir.path().join("record.json")).unwrap(), Some(stacks));
+    fs::write(&folded, "order;r0-order 3\nno count\n").unwrap();
+    let error = Folded::read(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("stacks.folded:2: is not a stack and its count"), "{error}");
 }
 
 #[test]

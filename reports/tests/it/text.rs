@@ -1,8 +1,9 @@
 //! Terminal and Markdown: what is shown, and what must never be.
 
+use quorumark_report::export::{self, Better};
 use quorumark_report::row::Row;
 use quorumark_report::terminal::{self, Style};
-use quorumark_report::{Check, Record, Verdict, Warning, markdown};
+use quorumark_report::{Check, Record, Verdict, Warning, csv, index, markdown};
 
 use crate::golden;
 
@@ -377,4 +378,73 @@ fn cpu_time_beyond_the_busy_time_of_a_stage_is_explained() {
     record.stages[0].cpu_ns = record.stages[0].busy_ns + 1;
     assert!(terminal::record(&record, Style::default()).contains(explained));
     assert!(markdown::record(&record).contains(explained));
+}
+
+#[test]
+fn csv_has_every_parameter_and_figure_and_nothing_of_a_run_without_a_result_but_counts() {
+    let (ok, mut void) = (golden(), golden());
+    void.verdict = Verdict::Void;
+    void.config.insert("note".to_owned(), "a,\"b\"".into());
+    let text = csv::records(&[("runs/a", &ok), ("runs/b", &void)]);
+    let lines: Vec<&str> = text.split("\r\n").collect();
+    assert_eq!((lines.len(), lines[3]), (3 + 1, ""), "{text}");
+    let titles: Vec<&str> = lines[0].split(',').collect();
+    let cell = |line: &str, title: &str| {
+        let place = titles.iter().position(|known| *known == title).expect("the column");
+        line.split(',').nth(place).unwrap_or_default().to_owned()
+    };
+    assert_eq!(cell(lines[1], "run"), "runs/a");
+    assert_eq!(cell(lines[1], "config.replicas"), ok.config["replicas"].to_string());
+    let throughput = ok.metrics.get("throughput_tx_per_s").unwrap().to_string();
+    assert_eq!(cell(lines[1], "throughput_tx_per_s"), throughput);
+    assert!(!lines[2].contains(&throughput) && lines[2].contains(",void,"), "{text}");
+    assert!(lines[2].contains("\"a,\"\"b\"\"\""), "{text}");
+}
+
+#[test]
+fn exports_have_figures_with_a_direction_and_runs_that_are_ok() {
+    let (ok, mut shaken) = (golden(), golden());
+    shaken.verdict = Verdict::Inconclusive;
+    let document = export::bmf(&[&ok, &shaken]);
+    assert_eq!(document.as_object().unwrap().len(), 1, "{document}");
+    let measures = document.as_object().unwrap().values().next().unwrap();
+    let mut later = golden();
+    later.started_at = "2027-01-01T00:00:00Z".to_owned();
+    later.metrics.set("throughput_tx_per_s", 5.0);
+    for both in [[&later, &ok], [&ok, &later]] {
+        let exported = export::bmf(&both);
+        let names: Vec<&String> = exported.as_object().unwrap().keys().collect();
+        let alone: Vec<&String> = document.as_object().unwrap().keys().collect();
+        assert_eq!(names, alone, "a name does not depend on what else is exported");
+        assert_eq!(exported[names[0]]["throughput_tx_per_s"]["value"], 5.0, "the latest counts");
+    }
+    let value = &measures["throughput_tx_per_s"]["value"];
+    assert_eq!(value.as_f64(), ok.metrics.get("throughput_tx_per_s"));
+    assert!(measures.get("completed").is_none(), "a count has no direction: {document}");
+
+    let of = |better| export::github_action_benchmark(&[&shaken, &ok], better);
+    let names = |list: &serde_json::Value| -> Vec<String> {
+        let entries = list.as_array().unwrap().iter();
+        entries.map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let (smaller, bigger) = (names(&of(Better::Smaller)), names(&of(Better::Bigger)));
+    let has = |names: &[String], end: &str| names.iter().any(|name| name.ends_with(end));
+    assert!(has(&smaller, ": cpu_us_per_tx") && has(&bigger, ": throughput_tx_per_s"));
+    assert!(!has(&smaller, "_per_s") && !has(&bigger, ": cpu_us_per_tx"));
+    assert_eq!(of(Better::Smaller)[0]["unit"].as_str().map(str::is_empty), Some(false));
+}
+
+#[test]
+fn an_index_tells_of_each_run_when_it_was_by_which_build_and_where_it_lies() {
+    let record = golden();
+    let table = index::table(&[&record], &["quorumark-runs/a"]);
+    let titles: Vec<&str> = table.columns.iter().map(|column| column.title.as_str()).collect();
+    assert_eq!((titles[0], titles[titles.len() - 1]), ("started", "run"));
+    let row = table.rows[0].join(" | ");
+    let commit = record.provenance.commit.as_deref().unwrap();
+    for told in [&commit[..12], "27.1k tx/s", "ok", "quorumark-runs/a"] {
+        assert!(row.contains(told), "{told}: {row}");
+    }
+    let unplaced = index::table(&[&record], &[]);
+    assert!(unplaced.columns.iter().all(|column| column.title != "run"), "no place, no column");
 }

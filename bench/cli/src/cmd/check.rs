@@ -17,6 +17,10 @@ use crate::terminal::Terminal;
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  quorumark check --history history.jsonl
+  quorumark check --history history.jsonl --max-steps 1000000 --json
+
 A history has one JSON object a line, one line an operation, in any order:
   {\"client\":0,\"id\":1,\"invoke_ns\":10,\"return_ns\":20,
    \"operation\":{\"put\":{\"key\":\"a\",\"value\":\"1\"}},\"result\":\"done\"}

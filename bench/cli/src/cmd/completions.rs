@@ -9,6 +9,11 @@ use crate::terminal::Terminal;
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  quorumark completions bash      into ~/.local/share/bash-completion/completions/quorumark
+  quorumark completions zsh       into a folder of $fpath, as _quorumark
+  quorumark completions fish      into ~/.config/fish/completions/quorumark.fish")]
 pub(crate) struct CompletionArgs {
     /// The shell.
     shell: Shell,

@@ -23,6 +23,9 @@ const INPUT_BYTES_MAX: u64 = 256 << 20;
 /// Arguments of `decode`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  quorumark decode --surface message --json
+
 Reads standard input. Rejected bytes end with exit code 13 and the reason; a peak is the growth of
 the process's resident memory, so it comes in steps of pages.")]
 pub(crate) struct DecodeArgs {

@@ -13,9 +13,12 @@ use crate::terminal::Terminal;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit code 0: figures can be trusted; 4: they cannot, for the reason shown."
-)]
+#[command(after_help = "\
+Examples:
+  quorumark doctor
+  quorumark doctor --limits --json
+
+Exit code 0: figures can be trusted; 4: they cannot, for the reason shown.")]
 pub(crate) struct DoctorArgs {
     /// Print one JSON document.
     #[arg(long)]

@@ -11,6 +11,11 @@ use crate::terminal::Terminal;
 
 /// Arguments of `list`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  quorumark list                    every scenario
+  quorumark list pbft/pipeline      one's parameters with default, range and effect, and its figures
+  quorumark list --json")]
 pub(crate) struct ListArgs {
     /// Show this scenario's parameters, and what it measures.
     scenario: Option<String>,
@@ -106,6 +111,7 @@ fn to_json(spec: &Spec) -> Value {
             "name": parameter.name,
             "default": parameter.default.to_json(),
             "allowed": parameter.allowed(),
+            "kind": parameter.kind.as_str(),
             "unit": parameter.unit,
             "effect": parameter.effect,
             "environment": parameter.environment_name(),

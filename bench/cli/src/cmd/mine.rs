@@ -26,6 +26,10 @@ const PUZZLE_SLICE: u64 = 1 << 23;
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("work").required(true).args(["header", "puzzle"])))]
 #[command(after_help = "\
+Examples:
+  quorumark mine --puzzle hello --difficulty 5
+  quorumark mine --puzzle hello --difficulty 5 --start-nonce 1000000 --threads 2 --json
+
 The answer is the lowest nonce from --start-nonce on, whatever the number of threads.
 A header's own nonce is ignored. When no nonce is left, the exit code is 1.
 A header is hashed by the kernel that pow/miner measures, from the state after its first 64 bytes.

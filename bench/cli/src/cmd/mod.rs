@@ -4,11 +4,14 @@ pub(crate) mod baseline;
 pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod decode;
 pub(crate) mod doctor;
 pub(crate) mod list;
+pub(crate) mod man;
 pub(crate) mod merkle;
 pub(crate) mod mine;
+pub(crate) mod profile;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;
@@ -41,6 +44,7 @@ pub(crate) fn dispatch(invocation: Invocation) -> anyhow::Result<Exit> {
         Some(Command::Compare(args)) => compare::compare(&args, &terminal),
         Some(Command::Sweep(args)) => sweep::sweep(&args, &terminal),
         Some(Command::Baseline(args)) => baseline::baseline(&args, &terminal),
+        Some(Command::Profile(args)) => profile::profile(&args, &terminal),
         Some(Command::List(args)) => list::list(&args, &terminal),
         Some(Command::Doctor(args)) => doctor::doctor(&args, &terminal),
         Some(Command::Verify(args)) => verify::verify(&args, &terminal),
@@ -50,7 +54,9 @@ pub(crate) fn dispatch(invocation: Invocation) -> anyhow::Result<Exit> {
         Some(Command::Report(args)) => report::report(&args, &terminal),
         Some(Command::Sim(args)) => sim::sim(&args, &terminal),
         Some(Command::Decode(args)) => decode::decode(&args, &terminal),
+        Some(Command::Config(args)) => config::config(&args, &terminal),
         Some(Command::Schema) => schema::schema(&terminal),
+        Some(Command::Man(args)) => man::man(&args, &terminal),
         Some(Command::Completions(args)) => completions::completions(&args, &terminal),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use quorumark_harness::{Host, ParameterSet, Run, Scenario, default_directory, scenario};
+use quorumark_harness::{Host, ParameterSet, Progress, Run, Scenario, default_directory, scenario};
 use quorumark_report::{Verdict, terminal as rendering};
 
 use crate::exit::{self, Exit};
@@ -16,6 +16,11 @@ use crate::terminal::Terminal;
 
 /// What stands below the flags of `run`.
 const AFTER_HELP: &str = "\
+Examples:
+  quorumark run pbft/pipeline --replicas 7 --duration 10s --repeat 5
+  quorumark run pbft/pipeline --rate 2k                     open loop
+  quorumark run signature/batch-verify --set size=256 --json
+
 A run takes longer than its trials. Each trial of a pipeline is a fresh cluster: with auth=signature
 its requests are signed beforehand, as many as the machine could ever answer within --warmup and
 --duration, and the floor is measured before the first trial and after the last, 1.4 s each. Other
@@ -59,7 +64,7 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
 }
 
 /// Writes the run into its folder, a new one where none was named; returns the record's path.
-fn keep(run: &Run, named: Option<OutFolder>) -> anyhow::Result<PathBuf> {
+pub(super) fn keep(run: &Run, named: Option<OutFolder>) -> anyhow::Result<PathBuf> {
     let folder = match named {
         Some(folder) => folder,
         None => OutFolder::numbered(&default_directory(run))?,
@@ -72,13 +77,13 @@ pub(crate) fn measure(
     scenario: &dyn Scenario,
     parameters: &ParameterSet,
     interrupt: &AtomicBool,
-    progress: &ProgressLine,
+    progress: &dyn Progress,
 ) -> anyhow::Result<Run> {
     Ok(quorumark_harness::run(scenario, parameters, host(interrupt, progress))?)
 }
 
 /// What this program is, for the harness.
-pub(crate) fn host<'a>(interrupt: &'a AtomicBool, progress: &'a ProgressLine) -> Host<'a> {
+pub(crate) fn host<'a>(interrupt: &'a AtomicBool, progress: &'a dyn Progress) -> Host<'a> {
     Host {
         interrupt,
         progress,
@@ -88,7 +93,7 @@ pub(crate) fn host<'a>(interrupt: &'a AtomicBool, progress: &'a ProgressLine) ->
 }
 
 /// A violation outweighs the interruption; the interruption every other verdict.
-fn exit_of(run: &Run) -> Exit {
+pub(super) fn exit_of(run: &Run) -> Exit {
     match run.record.verdict {
         Verdict::Fail => Exit::Unsafe,
         _ if run.interrupted => Exit::Interrupted,

@@ -32,6 +32,10 @@ const SEEDS_MAX: u64 = 1 << 24;
 /// Arguments of `sim`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  quorumark sim --scenario core/sim/scenarios/leader-isolated-while-prepared.toml --seeds 0..100
+  quorumark sim --list-faults
+
 Exit codes: 0 the verdict is as expected; 4 inconclusive; 10 safety and 11 liveness violated;
 12 panic; 14 a pass where a violation was expected, or too few operations.
 130 interrupted: the seeds that were finished are told.

@@ -158,7 +158,12 @@ fn write_all(folder: &Path, runs: &[Run]) -> anyhow::Result<PathBuf> {
         let name = format!("{number}-{}", run.record.scenario.replace('/', "-"));
         run.write(&folder.join(name))?;
     }
-    let stored: Vec<_> = runs.iter().map(|run| (run.record.clone(), run.series.clone())).collect();
+    let stored = |run: &Run| report::Stored {
+        record: run.record.clone(),
+        series: run.series.clone(),
+        stacks: None,
+    };
+    let stored: Vec<report::Stored> = runs.iter().map(stored).collect();
     let page = folder.join(PAGE_FILE);
     fs::write(&page, report::page(&stored)).with_context(|| page.display().to_string())?;
     Ok(page)

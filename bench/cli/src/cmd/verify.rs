@@ -10,6 +10,7 @@ use crate::terminal::Terminal;
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  quorumark verify\n  quorumark verify --json")]
 pub(crate) struct VerifyArgs {
     /// Print one JSON document.
     #[arg(long)]

@@ -5,8 +5,10 @@
 mod arrows;
 mod check;
 mod compare;
+mod config;
 mod merkle;
 mod mine;
+mod profile;
 mod program;
 mod readme;
 mod refusals;

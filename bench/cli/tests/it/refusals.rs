@@ -41,6 +41,8 @@ fn commands_and_flags_that_do_not_exist_or_do_not_go_together() {
         ("run pow/miner --seed 1 --seed 2", "'--seed <N>'"),
         ("run pow/miner --set", "'--set <NAME=VALUE>'"),
         ("run pow/miner --color sometimes", "[possible values: auto, always, never]"),
+        ("profile", "<SCENARIO>"),
+        ("profile hash/sha256 --backend gprof", "[possible values: auto, perf, pprof]"),
         ("mine", "--header <HEX>|--puzzle <TEXT>"),
         ("mine --puzzle x", "--difficulty"),
         ("mine --puzzle x --difficulty 1 --header ab", "--header"),
@@ -51,7 +53,13 @@ fn commands_and_flags_that_do_not_exist_or_do_not_go_together() {
         ("completions tcsh", "[possible values: bash,"),
         ("check", "--history <FILE>"),
         ("check --history h --max-steps many", "not a whole number"),
-        ("report", "<RUN>"),
+        ("report", "quorumark-runs: is not here; name a run's folder"),
+        ("report . --export csv", "[possible values: bmf, github-action-benchmark,"),
+        ("config", "requires a subcommand"),
+        ("config show pbft/pipelin", "did you mean pbft/pipeline?"),
+        ("config show --set seed=1", "--set: sets a parameter of a scenario; name one"),
+        ("config show pow/miner --set thread=1", "did you mean threads?"),
+        ("man rnu", "did you mean run?"),
         ("list pow/minr", "did you mean pow/miner?"),
         ("list pow", "did you mean pow/miner?"),
         ("run tour", "the tour is `quorumark` without a command"),
@@ -282,6 +290,7 @@ fn configurations_and_variables_that_are_wrong() {
     for (content, named) in files {
         let program = Program::new().file("quorumark.toml", content);
         refused(&program.run(&["run", "hash/sha256"]), named);
+        refused(&program.run(&["config", "show", "hash/sha256"]), named);
     }
     let variables = [
         ("QUORUMARK_SEDE", "1", "did you mean QUORUMARK_SEED?"),

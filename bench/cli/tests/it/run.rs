@@ -163,3 +163,63 @@ fn an_interrupted_run_ends_with_130_and_keeps_what_was_measured() {
         assert_eq!(record, Record::read(&program.path("o")).unwrap());
     }
 }
+
+#[test]
+fn without_a_name_the_report_lists_all_runs_the_latest_first() {
+    let program = Program::new();
+    let none = program.run(&["report"]);
+    assert_eq!(none.code, Some(2), "{none:?}");
+    assert!(
+        none.stderr.starts_with("error: quorumark-runs: is not here; name a run's"),
+        "{none:?}"
+    );
+    for (folder, seed) in [("quorumark-runs/a", "1"), ("quorumark-runs/tour/1-hash", "2")] {
+        let ended = tiny(&program, &["--out", folder, "--seed", seed, "--json"]);
+        let mut record = record(&ended);
+        record.started_at = format!("2026-01-0{seed}T00:00:00Z");
+        record.write(&program.path(folder)).unwrap();
+    }
+    let list = program.run(&["report"]).done().stdout;
+    let place = |text: &str| list.find(text).unwrap_or_else(|| panic!("{text}: {list}"));
+    assert!(place("2026-01-02 00:00:00") < place("2026-01-01 00:00:00"));
+    assert!(list.contains("quorumark-runs/tour/1-hash") && list.contains("seed=2"), "{list}");
+    program.run(&["report", "--html", "all.html", "--quiet"]).done();
+    let page = std::fs::read_to_string(program.path("all.html")).unwrap();
+    assert!(page.contains("2026-01-02 00:00:00") && page.contains("href=\"#run-1\""));
+}
+
+#[test]
+fn records_become_csv_and_what_benchmarking_services_take() {
+    let program = Program::new();
+    let ended = tiny(&program, &["--out", "runs/a", "--json"]);
+    let mut record = record(&ended);
+    record.verdict = quorumark_report::Verdict::Ok;
+    record.write(&program.path("runs/a")).unwrap();
+    record.verdict = quorumark_report::Verdict::Inconclusive;
+    record.write(&program.path("runs/b")).unwrap();
+
+    let csv = program.run(&["report", "runs", "--csv", "-"]).done().stdout;
+    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines.len(), 3, "{csv}");
+    assert!(lines[0].contains(&"config.size") && lines[0].contains(&"cpu_share"), "{csv}");
+    assert_eq!(lines[1][0], "runs/a");
+    let both = ["report", "runs", "--csv", "all.csv", "--markdown", "all.md", "--quiet"];
+    assert_eq!(program.run(&both).done().stdout, "");
+    assert_eq!(std::fs::read_to_string(program.path("all.csv")).unwrap(), csv);
+    assert!(program.path("all.md").exists());
+
+    let ended = program.run(&["report", "runs", "--export", "bmf"]).done();
+    assert!(ended.stderr.contains("is inconclusive; left out"), "{ended:?}");
+    let document = ended.json();
+    let (_, measures) = document.as_object().unwrap().iter().next().unwrap();
+    let rate = &measures["bytes_per_s"];
+    assert!(rate["value"].is_number() && rate["lower_value"].is_number(), "{document}");
+    let smaller = ["report", "runs/a", "--export", "github-action-benchmark"];
+    let list = program.run(&smaller).done().json();
+    for entry in list.as_array().unwrap() {
+        assert!(entry["name"].is_string() && entry["value"].is_number(), "{entry}");
+        assert!(!entry["name"].as_str().unwrap().ends_with("_per_s"), "a rate is no cost: {entry}");
+    }
+    let nothing = program.run(&["report", "runs/b", "--export", "bmf"]);
+    assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(4), "{}\n"), "{nothing:?}");
+}

@@ -155,3 +155,40 @@ fn a_closed_standard_output_is_no_success() {
     assert_eq!(shell("> /dev/null").code, Some(0), "a null device that was asked for is open");
     assert_eq!(shell("<> /dev/null >&0").code, Some(0), "however it was opened");
 }
+
+#[test]
+fn every_parameter_is_listed_with_its_unit_default_range_and_effect() {
+    let document = Program::new().run(&["list", "--json"]).done().json();
+    for scenario in document["scenarios"].as_array().unwrap() {
+        for parameter in scenario["parameters"].as_array().unwrap() {
+            let text = |key: &str| parameter[key].as_str().unwrap_or_default();
+            assert!(!text("effect").is_empty() && !text("allowed").is_empty(), "{parameter}");
+            assert!(!parameter["default"].is_null(), "{parameter}");
+            // A seed counts nothing; words and flags have no unit.
+            let bare = ["choice", "flag"].contains(&text("kind")) || parameter["name"] == "seed";
+            assert_eq!(text("unit").is_empty(), bare, "{}: {parameter}", scenario["name"]);
+        }
+        let name = scenario["name"].as_str().unwrap();
+        let shown = Program::new().run(&["list", name]).done().stdout;
+        for parameter in scenario["parameters"].as_array().unwrap() {
+            for key in ["name", "effect", "allowed"] {
+                assert!(shown.contains(parameter[key].as_str().unwrap()), "{name}: {parameter}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let program = Program::new();
+    let main = program.run(&["man"]).done().stdout;
+    assert!(main.contains(".TH quorumark 1") && main.contains("quorumark\\-merkle(1)"), "{main}");
+    let root = program.run(&["man", "merkle", "root"]).done().stdout;
+    assert!(root.contains(".TH quorumark-merkle-root 1"), "{root}");
+    assert!(root.contains("\\fBquorumark merkle root\\fR ["), "as it is typed: {root}");
+    assert!(root.contains("\\-\\-leaves") && root.contains("Examples"), "{root}");
+    let told = program.run(&["man", "--out", "m/man1"]).done();
+    let written: Vec<_> = std::fs::read_dir(program.path("m/man1")).unwrap().collect();
+    assert!(told.stderr.starts_with(&format!("{} pages: ", written.len())), "{told:?}");
+    assert!(program.path("m/man1/quorumark-run.1").exists() && written.len() > 18);
+}

@@ -234,6 +234,21 @@ impl Parameter {
     }
 }
 
+impl Kind {
+    /// One word for it: `integer`, `size`, `duration`, `rate`, `share`, `choice` or `flag`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Kind::Integer { .. } => "integer",
+            Kind::Size { .. } => "size",
+            Kind::Duration { .. } => "duration",
+            Kind::Rate { .. } => "rate",
+            Kind::Share => "share",
+            Kind::Choice(_) => "choice",
+            Kind::Flag => "flag",
+        }
+    }
+}
+
 impl Value {
     /// The value as a record's configuration holds it: numbers and flags as such, sizes, durations
     /// and words as text.

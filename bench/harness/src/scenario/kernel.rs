@@ -179,6 +179,7 @@ impl<K: Kernel> Session for KernelSession<K> {
         let mut measured = Measured::default();
         let mut tally = Tally::default();
         let mut floors = Vec::new();
+        control.progress.span_begins();
         let started = Instant::now();
         loop {
             if started.elapsed() >= LOOK_INTERVAL * floors.len() as u32 {
@@ -194,6 +195,7 @@ impl<K: Kernel> Session for KernelSession<K> {
             }
             control.progress.advance(elapsed.as_secs_f64() / span.as_secs_f64());
         }
+        control.progress.span_ends();
         assert!(tally.passes > 0 && tally.items > 0, "a trial has at least one pass");
         measured.span = tally.cost.wall;
         kernel.figures(&tally, &mut measured.metrics);

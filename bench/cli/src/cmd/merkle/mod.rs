@@ -24,6 +24,10 @@ const BLOCK_FILE_BYTES_MAX: u64 = 16 << 20;
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = false)]
 #[command(after_help = "\
+Examples:
+  quorumark merkle root --block core/testdata/bitcoin/block413567.raw
+  quorumark merkle proof --block core/testdata/bitcoin/block413567.raw --index 5
+
 A block is a file with its bytes, raw or as hex text, with or without the network's magic before
 it. Under the bitcoin rule digests are written last byte first, as explorers show txids and roots;
 under the other rules in the order of the hash function.")]

@@ -19,6 +19,10 @@ use crate::terminal::Terminal;
 
 /// Arguments of `merkle proof`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  quorumark merkle proof --block core/testdata/bitcoin/block413567.raw --index 5
+  quorumark merkle proof --block core/testdata/bitcoin/block413567.raw --index 5 --out proof.json")]
 #[command(group(ArgGroup::new("transaction").required(true).args(["tx", "index"])))]
 pub(crate) struct ProofArgs {
     /// The block.

@@ -19,6 +19,10 @@ const LEAVES_BYTES_MAX: u64 = 256 << 20;
 
 /// Arguments of `merkle root`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  quorumark merkle root --block core/testdata/bitcoin/block413567.raw
+  quorumark merkle root --leaves leaves.txt --rule rfc6962")]
 #[command(group(ArgGroup::new("input").required(true).args(["block", "leaves"])))]
 pub(crate) struct RootArgs {
     /// A block: its root is computed from the transactions and held against the header.

@@ -13,6 +13,9 @@ use crate::terminal::Terminal;
 /// Arguments of `merkle verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  quorumark merkle verify --proof proof.json --root 64a50c649fc816baaa2effda230c39cacf1504e4e616a2863685b72aaa7dce05
+
 The root must come from somewhere that you trust, such as a header that you checked: a forged
 proof brings a root of its own. Exit code 0: it verifies; 13: it does not; 2: it is no proof.")]
 pub(crate) struct VerifyArgs {

@@ -233,6 +233,7 @@ fn watch(
     control: &Control<'_>,
 ) -> Result<Watch, RunError> {
     wait(cluster, window.start, control);
+    control.progress.span_begins();
     let pace = PaceThread::start(settings.seed).map_err(|error| failed("pace", &error))?;
     let (before, contention) = (cluster.snapshot(), Contention::now());
     let allocated = allocations::count();
@@ -248,6 +249,7 @@ fn watch(
     let spent = cluster.snapshot().since(&before);
     let cpu_share = contention.cpu_share_since();
     let allocations = allocations::count().zip(allocated).map(|(now, then)| now - then);
+    control.progress.span_ends();
     Ok(Watch { spent, cpu_share, pace_us: pace.finish(), allocations, change })
 }
 
