@@ -19,9 +19,10 @@ Baselines stand in quorumark-baselines, below the working directory, one folder 
 each. Commit the folder, or keep it where your CI keeps caches; `quorumark report` renders it.
 
 Examples:
-  quorumark run pbft/pipeline --repeat 10 --out before
-  quorumark baseline save main before
-  quorumark compare main quorumark-runs/after --fail-on-regression";
+  quorumark baseline save main before      what `quorumark run pbft/pipeline --repeat 10 --out before` left
+  quorumark baseline list
+
+`quorumark compare main quorumark-runs/after --fail-on-regression` then holds a run against it.";
 
 /// Arguments of `baseline`.
 #[derive(Debug, Args)]
@@ -35,6 +36,7 @@ pub(crate) struct BaselineArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Keep a record under a name
+    #[command(after_help = "Examples:\n  quorumark baseline save main quorumark-runs/before")]
     Save {
         /// The name: letters, digits, dots, dashes and underscores.
         name: String,
@@ -45,12 +47,14 @@ enum What {
         replace: bool,
     },
     /// Show all baselines
+    #[command(after_help = "Examples:\n  quorumark baseline list --json")]
     List {
         /// Print them as one JSON document.
         #[arg(long)]
         json: bool,
     },
     /// Remove a baseline
+    #[command(after_help = "Examples:\n  quorumark baseline rm main")]
     Rm {
         /// Its name.
         name: String,
