@@ -48,8 +48,15 @@ fn a_profile_leaves_a_picture_the_stacks_a_page_and_the_record() {
 
 #[test]
 fn a_pipeline_s_samples_stand_below_its_stages_and_threads() {
+    for (stages, thread) in [("separate", "r0-order"), ("merged", "r0-whole")] {
+        pipeline_s_samples(&format!("stages={stages}"), thread);
+    }
+}
+
+fn pipeline_s_samples(stages: &str, thread: &str) {
     let program = Program::new();
-    let (ended, looked) = profiled(&program, &["pbft/pipeline", "--set", "auth=none"]);
+    let arguments = ["pbft/pipeline", "--set", "auth=none", "--set", stages];
+    let (ended, looked) = profiled(&program, &arguments);
     if !looked {
         return;
     }
@@ -58,7 +65,7 @@ fn a_pipeline_s_samples_stand_below_its_stages_and_threads() {
         .iter()
         .filter_map(|(mut frames, _)| Some((frames.next()?.to_owned(), frames.next()?.to_owned())))
         .collect();
-    for (stage, thread) in [("order", "r0-order"), ("generator", "load")] {
+    for (stage, thread) in [("order", thread), ("generator", "load")] {
         let found = ends.iter().any(|end| *end == (stage.to_owned(), thread.to_owned()));
         assert!(found, "{stage};{thread} is missing: {ends:?}");
     }

@@ -25,6 +25,35 @@ pub(super) fn stage_of(thread: &str) -> &str {
     }
 }
 
+/// The functions of a thread that does the work of all stages of a replica, with the stage of each.
+const WHOLE: [(&str, &str); 7] = [
+    ("take", "ingress"),
+    ("wait", "ingress"),
+    ("verify", "verify"),
+    ("handle", "order"),
+    ("execute", "execute"),
+    ("say", "egress"),
+    ("send", "egress"),
+];
+
+/// The stage that a sample of a thread belongs to, told by its frames, outermost first, where the
+/// thread has several.
+pub(super) fn stage_at<'a>(thread: &'a str, mut frames: impl Iterator<Item = &'a str>) -> &'a str {
+    let stage = stage_of(thread);
+    if stage != "whole" {
+        return stage;
+    }
+    let of_frame = |frame: &str| {
+        if frame.contains("stage::execute::") {
+            return Some("execute"); // Its observer is told.
+        }
+        let function = frame.rsplit("::").next().filter(|_| frame.contains("stage::whole"))?;
+        WHOLE.iter().find(|(name, _)| *name == function).map(|(_, stage)| *stage)
+    };
+    // What the thread does between the stages is the order of a turn.
+    frames.find_map(of_frame).unwrap_or("order")
+}
+
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -61,6 +90,25 @@ mod tests {
         ];
         for (thread, stage) in cases {
             assert_eq!(stage_of(thread), stage, "{thread}");
+        }
+    }
+
+    #[test]
+    fn a_thread_with_all_stages_tells_them_by_its_functions() {
+        let run = "quorumark_pipeline::stage::whole::Whole<E,A>::run";
+        let turn = "quorumark_pipeline::stage::whole::Core<E>::turn";
+        let cases = [
+            (vec![run], "order"),
+            (vec![run, "quorumark_pipeline::stage::whole::<impl a::Inbox>::take"], "ingress"),
+            (vec![run, "quorumark_pipeline::stage::whole::verify", "x::handle"], "verify"),
+            (vec![run, turn, "quorumark_pipeline::stage::whole::Core<E>::handle"], "order"),
+            (vec![run, turn, "quorumark_pipeline::stage::whole::Core<E>::execute"], "execute"),
+            (vec![run, "quorumark_pipeline::stage::execute::Executor<A>::publish"], "execute"),
+            (vec![run, turn, "quorumark_pipeline::stage::whole::Core<E>::say"], "egress"),
+        ];
+        for (frames, stage) in cases {
+            assert_eq!(stage_at("r2-whole", frames.iter().copied()), stage, "{frames:?}");
+            assert_eq!(stage_at("r2-order", frames.into_iter()), "order");
         }
     }
 

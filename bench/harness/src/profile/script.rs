@@ -6,7 +6,7 @@ use std::io::{self, BufRead};
 use quorumark_report::Folded;
 use quorumark_report::flame::KERNEL_MARK;
 
-use super::names::stage_of;
+use super::names::stage_at;
 
 /// Where kernel addresses begin on 64-bit machines.
 const KERNEL: u64 = 1 << 63;
@@ -59,9 +59,9 @@ pub(super) fn add(folded: &mut Folded, thread: &str, mut innermost_first: Vec<St
     while innermost_first.len() > 1 && innermost_first.last().is_some_and(|frame| is_base(frame)) {
         innermost_first.pop();
     }
-    let above = [stage_of(thread), thread];
-    let called = innermost_first.iter().rev().map(String::as_str);
-    folded.add(above.into_iter().chain(called), 1);
+    let called = || innermost_first.iter().rev().map(String::as_str);
+    let above = [stage_at(thread, called()), thread];
+    folded.add(above.into_iter().chain(called()), 1);
 }
 
 fn is_base(frame: &str) -> bool {

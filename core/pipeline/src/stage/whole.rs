@@ -6,6 +6,8 @@
 //! application. Nothing is shared that would not be between threads: the engine hears its own messages
 //! sealed, and its results, as it does there.
 //!
+//! The functions that are never inlined are how a profile tells the stages of the thread apart.
+//!
 //! Invariant: it never waits for a peer. What a full inbox does not take is kept, within
 //! [`FRAMES_KEPT_MAX`] and the patience, and meanwhile clients are not heard: so two replicas whose
 //! inboxes are full both go on emptying them.
@@ -99,6 +101,7 @@ where
 }
 
 /// Verifies what arrived, in batches that are no larger than they may be, and empties it.
+#[inline(never)]
 fn verify<M: Protocol>(
     gate: &mut Gate<M>,
     messages: &mut Vec<M>,
@@ -161,11 +164,11 @@ where
             self.hear_own(watch);
         }
         watch.enter(StageKind::Egress);
-        means.peers.send(&mut flush.to_peers, watch.counts());
-        means.writer.reply(flush.to_ports, watch.counts());
+        means.send(flush, watch.counts());
     }
 
     /// Seals what the engine says and encodes it; the engine hears its own messages.
+    #[inline(never)]
     fn say<A>(
         &mut self,
         said: Vec<Outgoing<E::Message>>,
@@ -185,6 +188,7 @@ where
         self.own.extend(flush.own.drain(..));
     }
 
+    #[inline(never)]
     fn execute<A: Application>(
         &mut self,
         tasks: Vec<Task>,
@@ -210,6 +214,7 @@ where
         }
     }
 
+    #[inline(never)]
     fn handle(&mut self, input: Input<E::Message>) {
         self.engine.handle(self.now, input, &mut self.out);
     }
@@ -228,8 +233,18 @@ where
     }
 }
 
+impl<A> Means<A> {
+    /// Sends what a turn gathered: to the peers, then to the clients.
+    #[inline(never)]
+    fn send<M>(&mut self, mut flush: Flush<M>, counts: &Counts) {
+        self.peers.send(&mut flush.to_peers, counts);
+        self.writer.reply(flush.to_ports, counts);
+    }
+}
+
 impl Inbox {
     /// What has arrived, decoded: flushes of replicas first, until a batch is full.
+    #[inline(never)]
     fn take<M: Protocol>(
         &mut self,
         decoder: Decoder,
@@ -272,6 +287,7 @@ impl Inbox {
 
     /// Waits until there is input, a peer takes what is kept for it, the time is over, or the
     /// replica stops.
+    #[inline(never)]
     fn wait(&self, peers: &Peers, patience: Option<Duration>) {
         let mut select = Select::new();
         select.recv(&self.stop);
