@@ -55,8 +55,8 @@ pub(crate) struct Writer {
     pub(crate) ports: Vec<ClientLink>,
     /// Where messages are encoded, one after the other.
     pub(crate) scratch: Vec<u8>,
-    /// The most bytes of replies that a flush had for one port: room for the next one's.
-    pub(crate) replies_max: usize,
+    /// Bytes of replies that the last flush had for a port: room for the next one's.
+    pub(crate) replies_before: usize,
 }
 
 /// What one flush gathers.
@@ -87,17 +87,26 @@ impl Replies {
         }
         let sent = encode_reply(reply, sessions, &mut self.growing);
         if self.growing.len() >= REPLY_FRAME_BYTES {
-            self.full.push(Bytes::from(std::mem::take(&mut self.growing)));
+            self.full.push(fitted(std::mem::take(&mut self.growing)));
         }
         sent
     }
 
     fn finish(mut self) -> Frames {
         if !self.growing.is_empty() {
-            self.full.push(Bytes::from(self.growing));
+            self.full.push(fitted(self.growing));
         }
         self.full
     }
+}
+
+/// The frame of a buffer. It waits in a client's queue, whose places are counted and not their bytes:
+/// so it holds on to no more than twice what it carries.
+fn fitted(mut buffer: Vec<u8>) -> Bytes {
+    if buffer.capacity() > 2 * buffer.len() {
+        buffer.shrink_to_fit();
+    }
+    Bytes::from(buffer)
 }
 
 impl<M: Protocol> Egress<M> {
@@ -192,7 +201,7 @@ impl Writer {
         for reply in replies {
             let port = self.ports.iter().position(|port| port.clients.contains(&reply.client.0));
             if let Some(port) = port.and_then(|port| flush.to_ports.get_mut(port)) {
-                sent += u64::from(port.push(reply, &self.sessions, self.replies_max));
+                sent += u64::from(port.push(reply, &self.sessions, self.replies_before));
             }
         }
         Counts::add(&counts.replies_sent, sent);
@@ -204,12 +213,30 @@ impl Writer {
             let frames = replies.finish();
             if !frames.is_empty() {
                 let bytes = frames.iter().map(Bytes::len).sum::<usize>();
-                self.replies_max = self.replies_max.max(bytes).min(REPLY_FRAME_BYTES);
+                self.replies_before = bytes.min(REPLY_FRAME_BYTES);
                 Counts::add(&counts.bytes_to_clients, bytes as u64);
                 if port.queue.try_send(frames).is_err() {
                     Counts::add(&counts.client_flushes_dropped, 1);
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_frame_of_replies_holds_on_to_no_large_buffer() {
+        let held = |room: usize, bytes: usize| {
+            let mut buffer = Vec::with_capacity(room);
+            buffer.resize(bytes, 7);
+            let frame = fitted(buffer);
+            assert_eq!((frame.len(), frame.iter().all(|byte| *byte == 7)), (bytes, true));
+            Vec::from(frame).capacity()
+        };
+        assert!(held(REPLY_FRAME_BYTES, 100) <= 200);
+        assert!(held(150, 100) >= 150, "what fits is not copied");
     }
 }
