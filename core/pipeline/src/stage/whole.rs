@@ -397,17 +397,21 @@ impl Link {
             Counts::add(&counts.flushes_dropped, 1);
             return;
         }
-        if !self.kept.is_empty() {
+        let first = self.kept.is_empty();
+        if !first {
             self.kept.append(&mut frames);
             frames = std::mem::take(&mut self.kept);
-        } else {
-            self.since = WallInstant::now();
         }
         match self.queue.try_send(frames) {
             Err(TrySendError::Full(_)) if self.lost_patience => {
                 Counts::add(&counts.flushes_dropped, 1);
             }
-            Err(TrySendError::Full(frames)) => self.kept = frames,
+            Err(TrySendError::Full(frames)) => {
+                self.kept = frames;
+                if first {
+                    self.since = WallInstant::now();
+                }
+            }
             // A peer that is gone is passed over.
             Ok(()) | Err(TrySendError::Disconnected(_)) => self.lost_patience = false,
         }
