@@ -53,6 +53,16 @@ pub(super) struct Wires {
     ports: Vec<ClientLink>,
 }
 
+/// What a replica is made of, whichever threads do its work.
+struct Parts<E, A> {
+    inbox: Inbox,
+    /// As [`Wires::peers`].
+    peers: Vec<Option<Sender<Frames>>>,
+    engine: E,
+    executor: Executor<A>,
+    writer: Writer,
+}
+
 /// One end of a queue of frames, and the other.
 type Queue = (Sender<Frames>, Receiver<Frames>);
 
@@ -286,16 +296,17 @@ where
             replicas: self.config.replicas,
             ports: wires.ports,
             scratch: Vec::new(),
-            replies_max: 0,
+            replies_before: 0,
         };
         let inbox = Inbox {
             from_replicas: wires.from_replicas,
             from_clients: wires.from_clients,
             stop: self.stopped[usize::from(id.0)].clone(),
         };
+        let parts = Parts { inbox, peers: wires.peers, engine, executor, writer };
         match self.config.stages {
-            Stages::Separate => self.separate(id, inbox, wires.peers, engine, executor, writer),
-            Stages::Merged => self.merged(id, inbox, wires.peers, engine, executor, writer),
+            Stages::Separate => self.separate(id, parts),
+            Stages::Merged => self.merged(id, parts),
         }
     }
 
@@ -303,12 +314,9 @@ where
     fn merged<A: Application + 'static>(
         &mut self,
         id: ReplicaId,
-        inbox: Inbox,
-        peers: Vec<Option<Sender<Frames>>>,
-        engine: E,
-        executor: Executor<A>,
-        writer: Writer,
+        parts: Parts<E, A>,
     ) -> io::Result<()> {
+        let Parts { inbox, peers, engine, executor, writer } = parts;
         let whole = Whole {
             decoder: self.decoder(id),
             inbox,
@@ -330,12 +338,9 @@ where
     fn separate<A: Application + 'static>(
         &mut self,
         id: ReplicaId,
-        inbox: Inbox,
-        peers: Vec<Option<Sender<Frames>>>,
-        engine: E,
-        executor: Executor<A>,
-        writer: Writer,
+        parts: Parts<E, A>,
     ) -> io::Result<()> {
+        let Parts { inbox, peers, engine, executor, writer } = parts;
         let capacity = self.config.queue_capacity_batches;
         // See the crate's invariant for the three capacities that are not `capacity`.
         let window = self.config.engine.window as usize + 1;
