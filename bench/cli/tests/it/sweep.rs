@@ -146,6 +146,30 @@ fn a_sweep_that_is_none_is_refused_in_one_line() {
 
 #[cfg(all(unix, debug_assertions))]
 #[test]
+fn a_plan_that_no_command_line_makes_is_refused_in_one_line() {
+    let axes = |names: std::ops::Range<u32>| {
+        let axis = |n| serde_json::json!({ "name": format!("p{n}"), "values": ["1", "2"] });
+        names.map(axis).collect::<Vec<_>>()
+    };
+    let cases = [
+        (axes(0..64), 1, "a sweep has at most 10000 points"),
+        ([axes(0..1), axes(0..1)].concat(), 1, "p0: is swept twice"),
+        (axes(0..1), 0, "it has no such points"),
+    ];
+    for (axes, index, expected) in cases {
+        let shard = serde_json::json!({ "index": index, "of": 1 });
+        let plan = serde_json::json!({
+            "schema_version": 1, "scenario": "hash/sha256", "shared": [], "axes": axes,
+            "shard": shard,
+        });
+        let program = Program::new().file("s/sweep.json", &plan.to_string());
+        let ended = program.run(&["sweep", "--merge", "s"]);
+        assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{ended:?}");
+        assert!(ended.stderr.contains(expected), "{ended:?}");
+    }
+}
+
+#[test]
 fn an_interrupted_sweep_ends_with_130_and_loses_no_finished_point() {
     let program = Program::new();
     let long = ["sweep", "hash/sha256", "--param", "seed=1,2", "--duration", "1h", "--out", "s"];

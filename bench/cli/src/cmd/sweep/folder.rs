@@ -120,7 +120,11 @@ pub(super) fn read_plan(folder: &Path) -> Result<Plan, Refused> {
     if !values || !(1..=plan.shard.of).contains(&plan.shard.index) {
         return Err(refused("is not the plan of a sweep (it has no such points)".to_owned()));
     }
-    Ok(plan)
+    // A file may hold what no command line makes: more points than are counted, a parameter twice.
+    let Plan { schema_version, scenario, shared, axes, shard } = plan;
+    let plan = Plan::new(&scenario, shared, axes, shard);
+    let plan = plan.map_err(|error| refused(format!("is not the plan of a sweep ({error})")))?;
+    Ok(Plan { schema_version, ..plan })
 }
 
 /// The folder at a path that holds a plan.
