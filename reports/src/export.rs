@@ -7,6 +7,7 @@
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
+use crate::compare::judge::higher_is_better;
 use crate::{Record, Verdict, label};
 
 /// Which way is better.
@@ -27,11 +28,8 @@ pub fn better(name: &str) -> Option<Better> {
         || name == "peak_rss_bytes"
         || LATENCIES.contains(&name);
     let gain = name.ends_with("_per_s") || name.ends_with("_per_cpu_s") || name == "limit_share";
-    match (cost, gain) {
-        (true, _) => Some(Better::Smaller),
-        (_, true) => Some(Better::Bigger),
-        _ => None,
-    }
+    let direction = if higher_is_better(name) { Better::Bigger } else { Better::Smaller };
+    (cost || gain).then_some(direction)
 }
 
 /// Whether a run's figures are exported.
