@@ -162,7 +162,7 @@ fn a_plan_that_no_command_line_makes_is_refused_in_one_line() {
             "schema_version": 1, "scenario": "hash/sha256", "shared": [], "axes": axes,
             "shard": shard,
         });
-        let program = Program::new().file("s/sweep.json", &plan.to_string());
+        let program = Program::new().file("s/sweep.json", plan.to_string());
         let ended = program.run(&["sweep", "--merge", "s"]);
         assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{ended:?}");
         assert!(ended.stderr.contains(expected), "{ended:?}");
