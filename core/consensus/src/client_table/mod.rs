@@ -11,6 +11,7 @@
 //! written and dropped when the window has passed them; while checkpoints are kept, what was
 //! executed since the oldest of them is dropped only with it.
 
+mod page;
 mod pieces;
 mod record;
 mod snapshot;
@@ -21,8 +22,9 @@ use bytes::Bytes;
 use quorumark_primitives::Digest;
 use quorumark_primitives::merkle::{self, Rule};
 
+use self::page::{ENTRY_BYTES, Entry};
 pub use self::pieces::Pieces;
-use self::record::{ENTRY_BYTES, Entry, HEADER_BYTES, Record};
+use self::record::{HEADER_BYTES, Record};
 use self::snapshot::Kept;
 pub use self::snapshot::digest_of;
 use crate::request::RESULT_BYTES_MAX;
