@@ -32,6 +32,7 @@
 
 mod encoding;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::{self, Vec};
 
@@ -269,7 +270,8 @@ pub enum Output<M: Vocabulary> {
         after: Position,
     },
     /// A replica provably broke the protocol: two conflicting messages under its signature.
-    Evidence(Evidence<M>),
+    /// Rare and large: it lies apart, so that no other output is moved about with room for it.
+    Evidence(Box<Evidence<M>>),
 }
 
 /// A batch, ready to execute.

@@ -164,11 +164,17 @@ impl Pbft {
             return; // PBFT 4.2: acted on when the watermarks have moved up to it.
         }
         let committee = self.config.committee;
+        let Some(slot) = self.log.slot(seq) else { return };
+        let offer = slot.offered.as_ref().filter(|offer| offer.batch.is_some());
+        if offer.is_none() || slot.stage == Stage::Committed {
+            return; // Nothing to act on, or as far as a slot comes in a view.
+        }
         let Some(slot) = self.log.slot_mut(seq) else { return };
         let Some(Offer { signed, batch: Some(batch), by_new_view }) = &slot.offered else { return };
-        let (offered, digest) = (*signed, signed.body.digest);
+        let digest = signed.body.digest;
         let prepares = slot.prepares.matching(digest).count();
         if slot.stage == Stage::Open {
+            let offered = *signed;
             if slot.contradicts(digest) {
                 return; // Committed with another digest: more than f replicas are faulty.
             }

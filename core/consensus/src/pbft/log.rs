@@ -431,19 +431,21 @@ impl Log {
         self.low = stable;
         let gap = stable.0.saturating_sub(self.forgotten.0 + self.window);
         // A state that was fetched may lie further ahead than all slots reach.
-        for _ in 0..gap.min(3 * self.window) {
-            if let Some(mut slot) = self.slots.pop_front() {
-                slot.clear();
-                self.slots.push_back(slot);
-            }
-        }
+        let passed = usize::try_from(gap).map_or(self.slots.len(), |gap| gap.min(self.slots.len()));
+        self.slots.range_mut(..passed).for_each(Slot::clear);
+        // The deque is full, so that only its beginning moves: no slot does.
+        self.slots.rotate_left(passed);
         self.forgotten = self.forgotten.plus(gap);
         debug_assert_eq!(self.slots.len() as u64, 3 * self.window);
     }
 
-    /// Slots of which anything is known.
-    pub(super) fn touched(&self) -> usize {
-        self.slots.range(..self.lent_slots()).filter(|slot| slot.is_touched()).count()
+    /// Slots of which anything is known, when they are more than `peak`; else any number up to it.
+    /// They are looked at only where they can be more.
+    pub(super) fn touched_beyond(&self, peak: usize) -> usize {
+        match self.lent_slots() {
+            lent if lent <= peak => lent,
+            lent => self.slots.range(..lent).filter(|slot| slot.is_touched()).count(),
+        }
     }
 
     /// The highest sequence number that anything is known of.

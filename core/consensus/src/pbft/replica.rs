@@ -1,5 +1,6 @@
 //! One PBFT replica: its parts, and what each input goes to.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec;
 
@@ -389,7 +390,7 @@ impl Pbft {
         out: &mut Outbox<Message>,
     ) {
         self.counters.evidence_found += 1;
-        out.push(Output::Evidence(Evidence { replica, first, second }));
+        out.push(Output::Evidence(Box::new(Evidence { replica, first, second })));
     }
 
     /// Moves the low watermark to the newest stable checkpoint, if there is one (PBFT 4.3), and

@@ -168,9 +168,12 @@ impl Verifier {
             let count = self.collect(items);
             self.batch.verify(&mut self.verdicts);
             let mut before = Note::default();
-            for (nth, item) in items.drain(..count).enumerate() {
+            for (nth, mut item) in items.drain(..count).enumerate() {
                 let note = self.notes[nth];
-                verdict(self.settle(item, before, note));
+                verdict(match self.judge(&mut item, before, note) {
+                    None => Ok(Verified(item)),
+                    Some(refusal) => Err((item, refusal)),
+                });
                 before = note;
             }
         }
@@ -179,8 +182,8 @@ impl Verifier {
     /// Checks every claim of one value, as [`Verifier::verify`] does of many.
     ///
     /// # Errors
-    /// The value, and why it is not verified.
-    pub fn verify_one<T: Claimed>(&mut self, item: T) -> Result<Verified<T>, (T, Refusal)> {
+    /// Why it is not verified.
+    pub fn verify_one<T: Claimed>(&mut self, mut item: T) -> Result<Verified<T>, Refusal> {
         let count = self.collect(core::slice::from_ref(&item));
         debug_assert_eq!(count, 1, "one value is listed at once, however many signatures it has");
         self.verdicts.clear();
@@ -188,7 +191,10 @@ impl Verifier {
             self.batch.verify(&mut self.verdicts);
         }
         let note = self.notes[0];
-        self.settle(item, Note::default(), note)
+        match self.judge(&mut item, Note::default(), note) {
+            None => Ok(Verified(item)),
+            Some(refusal) => Err(refusal),
+        }
     }
 
     /// Lists the claims of the first values, as many as one queue takes; returns how many.
@@ -220,13 +226,9 @@ impl Verifier {
         self.notes.len()
     }
 
-    /// The verdict on one value, whose claims lie between the ends of `before` and of `note`.
-    fn settle<T: Claimed>(
-        &mut self,
-        mut item: T,
-        before: Note,
-        note: Note,
-    ) -> Result<Verified<T>, (T, Refusal)> {
+    /// The verdict on one value, whose claims lie between the ends of `before` and of `note`: why it
+    /// is refused, if it is.
+    fn judge<T: Claimed>(&mut self, item: &mut T, before: Note, note: Note) -> Option<Refusal> {
         let signatures = &self.verdicts[before.signatures_end..note.signatures_end];
         let missed = &self.macs_missed[before.macs_missed_end..note.macs_missed_end];
         let refusal = if note.refusal.is_some() {
@@ -239,15 +241,10 @@ impl Verifier {
             Some(Refusal::Mac)
         };
         match refusal {
-            None => {
-                self.counters.accepted += 1;
-                Ok(Verified(item))
-            }
-            Some(refusal) => {
-                self.counters.refused += 1;
-                Err((item, refusal))
-            }
+            None => self.counters.accepted += 1,
+            Some(_) => self.counters.refused += 1,
         }
+        refusal
     }
 }
 

@@ -1,10 +1,9 @@
 //! Agreement: one digest per sequence number, and one per view of it.
 
-use quorumark_consensus::types::{ReplicaId, View};
-use quorumark_primitives::Digest;
+use quorumark_consensus::types::ReplicaId;
 
 use super::Checker;
-use super::finding::{Exhibit, Findings, Violation};
+use super::finding::{Exhibit, Findings, Violation, Vote};
 use super::reference::{Comparison, FACTS_KEPT, Reference};
 use super::ring::Ring;
 use super::run::{Run, Seen};
@@ -28,10 +27,8 @@ pub(super) struct Agreement {
 /// What honest replicas voted to commit in one view.
 #[derive(Debug)]
 struct Prepared {
-    view: View,
-    digest: Digest,
-    /// The first vote.
-    told: Exhibit,
+    /// The first vote: it names the view and the batch.
+    first: Vote,
     /// Who voted so.
     voters: Vec<ReplicaId>,
 }
@@ -66,24 +63,25 @@ impl Checker for Agreement {
 
 impl Agreement {
     fn vote(&mut self, vote: &Said, run: &Run, seen: &Seen<'_>, found: &mut Findings) {
-        let Some(place) = self.votes.place(vote.seq.0) else { return found.skip() };
+        let Some(views) = self.votes.list(vote.seq.0) else { return found.skip() };
         let Said { view, seq, digest, replica, .. } = *vote;
-        // One view, unless something goes wrong.
-        let views = place.get_or_insert_with(|| Vec::with_capacity(1));
-        let Some(prepared) = views.iter_mut().find(|prepared| prepared.view == view) else {
+        let Some(prepared) = views.iter_mut().find(|prepared| prepared.first.said.view == view)
+        else {
             if views.len() == VIEWS_MAX {
                 views.remove(0);
             }
-            let voters = vec![replica];
-            return views.push(Prepared { view, digest, told: seen.exhibit(), voters });
+            let mut voters = Vec::with_capacity(run.n());
+            voters.push(replica);
+            return views.push(Prepared { first: Vote::new(vote, seen), voters });
         };
-        let first = &prepared.told;
-        found.decide(prepared.digest == digest, || {
-            let who = voter(first).into_iter().chain([replica]).collect();
+        let first = &prepared.first;
+        let same = first.said.digest == digest;
+        found.decide(same, || {
+            let who = vec![first.said.replica, replica];
             let what = format!("in {view} of {seq} two batches are prepared");
-            Violation::shown_by(vec![first.clone(), seen.exhibit()], who, what)
+            Violation::shown_by(vec![first.exhibit(), seen.exhibit()], who, what)
         });
-        if prepared.digest != digest || prepared.voters.contains(&replica) {
+        if !same || prepared.voters.contains(&replica) {
             return;
         }
         prepared.voters.push(replica);
@@ -152,11 +150,4 @@ fn fork(second: &Committed, first: Option<Box<Exhibit>>, exhibit: Exhibit) -> Vi
     }
     let evidence = first.map(|first| *first).into_iter().chain([exhibit]).collect();
     Violation::shown_by(evidence, replicas, what)
-}
-
-fn voter(exhibit: &Exhibit) -> Option<ReplicaId> {
-    match &exhibit.fact {
-        Fact::Said(said) => Some(said.replica),
-        _ => None,
-    }
 }

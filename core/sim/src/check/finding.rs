@@ -2,8 +2,9 @@
 
 use quorumark_consensus::types::{Instant, ReplicaId};
 
+use super::run::Seen;
 use super::set::Check;
-use crate::trace::{Event, Fact};
+use crate::trace::{Event, Fact, Said};
 
 /// Counts of one check, and its first violation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,6 +53,26 @@ pub struct Exhibit {
 impl Exhibit {
     pub(super) fn new(line: u64, event: &Event) -> Exhibit {
         Exhibit { line, at: event.at, fact: event.fact.clone() }
+    }
+}
+
+/// A vote as evidence that may be needed. Every vote is kept for a while, and next to none is shown:
+/// there is nothing to be let go but the space it takes.
+#[derive(Debug, Clone)]
+pub(super) struct Vote {
+    line: u64,
+    at: Instant,
+    pub(super) said: Said,
+}
+
+impl Vote {
+    pub(super) fn new(said: &Said, seen: &Seen<'_>) -> Vote {
+        Vote { line: seen.line, at: seen.event.at, said: said.clone() }
+    }
+
+    /// As it is shown.
+    pub(super) fn exhibit(&self) -> Exhibit {
+        Exhibit { line: self.line, at: self.at, fact: Fact::Said(self.said.clone()) }
     }
 }
 

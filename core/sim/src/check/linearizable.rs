@@ -1,10 +1,9 @@
 //! Linearizable: one store, doing one thing at a time, could have answered so.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use quorumark_application::kv::{Operation, Outcome};
 use quorumark_consensus::types::{ClientId, Instant, Seq, Timestamp};
+use rustc_hash::FxHashMap;
 
 use super::Checker;
 use super::finding::{Findings, Violation};
@@ -21,8 +20,10 @@ const OPERATIONS_KEPT: usize = 1 << 15;
 /// client that lies says about answers is not believed, but its operations may have taken effect.
 #[derive(Debug, Default)]
 pub(super) struct Linearizable {
-    asked: BTreeMap<(ClientId, Timestamp), Vec<Asked>>,
-    count: usize,
+    /// In the order in which they were submitted.
+    asked: Vec<Asked>,
+    /// Where the first of each name stands.
+    places: FxHashMap<(ClientId, Timestamp), usize>,
     /// From then on nothing more is taken.
     full: bool,
     /// The last batch whose requests were given their places.
@@ -32,6 +33,8 @@ pub(super) struct Linearizable {
 /// An operation under way.
 #[derive(Debug)]
 struct Asked {
+    client: ClientId,
+    timestamp: Timestamp,
     line: u64,
     at: Instant,
     operation: Bytes,
@@ -47,14 +50,14 @@ impl Checker for Linearizable {
             Fact::Submitted(_) | Fact::Answered(_) if self.full => found.skip(),
             Fact::Submitted(it) => {
                 let (line, at, operation) = (seen.line, seen.event.at, it.operation.clone());
-                let asked = Asked { line, at, operation, answer: None, place: None };
-                self.asked.entry((it.client, it.timestamp)).or_default().push(asked);
-                self.count += 1;
-                self.full = self.count == OPERATIONS_KEPT;
+                let (client, timestamp) = (it.client, it.timestamp);
+                let (answer, place) = (None, None);
+                self.places.entry((client, timestamp)).or_insert(self.asked.len());
+                self.asked.push(Asked { client, timestamp, line, at, operation, answer, place });
+                self.full = self.asked.len() == OPERATIONS_KEPT;
             }
             Fact::Answered(it) if run.header.is_honest_client(it.client) => {
-                let asked = self.asked.get_mut(&(it.client, it.timestamp));
-                match asked.and_then(|asked| asked.first_mut()) {
+                match self.first(it.client, it.timestamp) {
                     Some(asked) if asked.answer.is_none() => {
                         asked.answer = Some((seen.event.at, it.result.clone()));
                     }
@@ -69,8 +72,7 @@ impl Checker for Linearizable {
                 self.executed = it.seq;
                 for nth in &it.fresh {
                     let Some(ordered) = it.requests.get(*nth as usize) else { continue };
-                    let asked = self.asked.get_mut(&(ordered.client, ordered.timestamp));
-                    if let Some(asked) = asked.and_then(|asked| asked.first_mut()) {
+                    if let Some(asked) = self.first(ordered.client, ordered.timestamp) {
                         asked.place.get_or_insert((it.seq, *nth));
                     }
                 }
@@ -81,13 +83,13 @@ impl Checker for Linearizable {
 
     fn finish(&mut self, _: &mut Run, found: &mut Findings) {
         let (mut history, mut places) = (History::new(), Vec::new());
-        for ((client, _), all) in core::mem::take(&mut self.asked) {
-            for asked in all {
-                match record(&mut history, client, &asked) {
-                    Recorded::Whole => places.push((asked.place, OperationId(asked.line))),
-                    Recorded::Nothing => found.skip(),
-                    Recorded::Wrong(what) => found.decide(false, || wrong(&asked, what)),
-                }
+        let mut all = core::mem::take(&mut self.asked);
+        all.sort_by_key(|asked| (asked.client, asked.timestamp));
+        for asked in all {
+            match record(&mut history, &asked) {
+                Recorded::Whole => places.push((asked.place, OperationId(asked.line))),
+                Recorded::Nothing => found.skip(),
+                Recorded::Wrong(what) => found.decide(false, || wrong(&asked, what)),
             }
         }
         places.retain(|(place, _)| place.is_some());
@@ -114,6 +116,13 @@ impl Checker for Linearizable {
     }
 }
 
+impl Linearizable {
+    /// The first operation of this name.
+    fn first(&mut self, client: ClientId, timestamp: Timestamp) -> Option<&mut Asked> {
+        self.asked.get_mut(*self.places.get(&(client, timestamp))?)
+    }
+}
+
 /// What became of an operation on its way into the history.
 enum Recorded {
     /// It is in it.
@@ -124,7 +133,7 @@ enum Recorded {
     Wrong(&'static str),
 }
 
-fn record(history: &mut History, client: ClientId, asked: &Asked) -> Recorded {
+fn record(history: &mut History, asked: &Asked) -> Recorded {
     let Ok(operation) = Operation::parse(&asked.operation) else { return Recorded::Nothing };
     let outcome = match &asked.answer {
         None => None,
@@ -136,7 +145,7 @@ fn record(history: &mut History, client: ClientId, asked: &Asked) -> Recorded {
             Ok(outcome) => Some((*at, outcome)),
         },
     };
-    match call(history, client, asked, operation, outcome) {
+    match call(history, asked, operation, outcome) {
         Ok(Some(call)) => match history.record(call) {
             Ok(()) => Recorded::Whole,
             Err(_) => Recorded::Wrong("its answer belongs to another kind of operation"),
@@ -147,7 +156,6 @@ fn record(history: &mut History, client: ClientId, asked: &Asked) -> Recorded {
 
 fn call(
     history: &mut History,
-    client: ClientId,
     asked: &Asked,
     operation: Operation<'_>,
     outcome: Option<(Instant, Outcome<'_>)>,
@@ -177,7 +185,8 @@ fn call(
             Some(Answer { at, outcome })
         }
     };
-    let (id, key) = (OperationId(asked.line), history.key(&key.to_string())?);
+    let (client, id) = (asked.client, OperationId(asked.line));
+    let key = history.key(&key.to_string())?;
     Ok(Some(Call { client, id, invoked: asked.at, key, operation, answer }))
 }
 
@@ -189,6 +198,8 @@ fn wrong(asked: &Asked, what: &'static str) -> Violation {
 
 /// Bytes as a text of their own.
 fn text(value: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * value.len());
     let digits = value.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
+    text.extend(digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)));
+    text
 }

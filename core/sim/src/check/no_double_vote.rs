@@ -1,10 +1,9 @@
 //! No double vote: what a replica has said, it does not contradict, not even after a restart.
 
 use quorumark_consensus::types::View;
-use quorumark_primitives::Digest;
 
 use super::Checker;
-use super::finding::{Exhibit, Findings, Violation};
+use super::finding::{Exhibit, Findings, Violation, Vote};
 use super::ring::Ring;
 use super::run::{Run, Seen};
 use crate::trace::{Fact, Said, VoteKind};
@@ -19,8 +18,6 @@ const VIEWS_KEPT: usize = 64;
 /// Votes of one replica that are remembered at one sequence number or view; above it the first are
 /// forgotten. Three a view for some twenty views.
 const VOTES_MAX: usize = 64;
-/// As many as a sequence number has unless something goes wrong.
-const VOTES_USUAL: usize = 2;
 
 /// At most one digest for each kind of vote, view and sequence number, of every honest replica; and
 /// no new vote in a view that the replica has left (PBFT 4.4: from its VIEW-CHANGE on a replica
@@ -37,16 +34,6 @@ struct Voter {
     by_view: Ring<Vec<Vote>>,
     /// The highest view that it has asked for.
     asked: Option<(View, Exhibit)>,
-}
-
-#[derive(Debug)]
-struct Vote {
-    kind: VoteKind,
-    view: View,
-    /// Of HotStuff's votes the phase; otherwise 0.
-    phase: u64,
-    digest: Digest,
-    told: Exhibit,
 }
 
 impl NoDoubleVote {
@@ -71,28 +58,27 @@ impl Checker for NoDoubleVote {
 
 impl Voter {
     fn hear(&mut self, said: &Said, seen: &Seen<'_>, found: &mut Findings) {
-        let (ring, number, phase) = match said.kind {
-            VoteKind::ViewChange | VoteKind::NewView | VoteKind::Proposal => {
-                (&mut self.by_view, said.view.0, 0)
+        let (ring, number) = match said.kind {
+            VoteKind::ViewChange | VoteKind::NewView | VoteKind::Proposal | VoteKind::Vote => {
+                (&mut self.by_view, said.view.0)
             }
-            VoteKind::Vote => (&mut self.by_view, said.view.0, said.seq.0),
             VoteKind::PrePrepare | VoteKind::Prepare | VoteKind::Commit | VoteKind::Checkpoint => {
-                (&mut self.by_seq, said.seq.0, 0)
+                (&mut self.by_seq, said.seq.0)
             }
         };
-        let Some(place) = ring.place(number) else { return found.skip() };
-        let votes = place.get_or_insert_with(|| Vec::with_capacity(VOTES_USUAL));
-        let same =
-            |vote: &&Vote| vote.kind == said.kind && vote.view == said.view && vote.phase == phase;
+        let Some(votes) = ring.list(number) else { return found.skip() };
+        let same = |vote: &&Vote| {
+            let first = &vote.said;
+            first.kind == said.kind && first.view == said.view && phase_of(first) == phase_of(said)
+        };
         if let Some(first) = votes.iter().find(same) {
             return found
-                .decide(first.digest == said.digest, || contradiction(said, &first.told, seen));
+                .decide(first.said.digest == said.digest, || contradiction(said, first, seen));
         }
-        let Said { kind, view, digest, .. } = *said;
         if votes.len() == VOTES_MAX {
             votes.remove(0);
         }
-        votes.push(Vote { kind, view, phase, digest, told: seen.exhibit() });
+        votes.push(Vote::new(said, seen));
         self.stay(said, seen, found);
     }
 
@@ -117,13 +103,16 @@ impl Voter {
     }
 }
 
-fn contradiction(second: &Said, first: &Exhibit, seen: &Seen<'_>) -> Violation {
+/// Of HotStuff's votes the phase; otherwise 0.
+fn phase_of(said: &Said) -> u64 {
+    if said.kind == VoteKind::Vote { said.seq.0 } else { 0 }
+}
+
+fn contradiction(second: &Said, first: &Vote, seen: &Seen<'_>) -> Violation {
     let Said { replica, kind, view, seq, incarnation, .. } = second;
-    let before = match &first.fact {
-        Fact::Said(first) if first.incarnation != *incarnation => ", once before a restart",
-        _ => "",
-    };
+    let restarted = first.said.incarnation != *incarnation;
+    let before = if restarted { ", once before a restart" } else { "" };
     let kind = kind.word();
     let what = format!("{replica} says two {kind}s that conflict in {view} at {seq}{before}");
-    Violation::shown_by(vec![first.clone(), seen.exhibit()], vec![*replica], what)
+    Violation::shown_by(vec![first.exhibit(), seen.exhibit()], vec![*replica], what)
 }

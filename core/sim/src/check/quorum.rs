@@ -57,6 +57,8 @@ impl Statement {
 pub(super) struct Certificates {
     valid: Ring<Valid>,
     message: Vec<u8>,
+    /// Who signed the certificate that is looked at.
+    signed: Vec<bool>,
 }
 
 /// The valid signatures of one statement, by signer.
@@ -68,7 +70,8 @@ struct Valid {
 
 impl Default for Certificates {
     fn default() -> Certificates {
-        Certificates { valid: Ring::new(CERTIFICATES_KEPT), message: Vec::new() }
+        let (message, signed) = (Vec::new(), Vec::new());
+        Certificates { valid: Ring::new(CERTIFICATES_KEPT), message, signed }
     }
 }
 
@@ -85,9 +88,10 @@ impl Certificates {
         if certificate.len() < needed {
             return Some(format!("{} signatures, a quorum is {needed}", certificate.len()));
         }
-        let mut signed = vec![false; n];
+        self.signed.clear();
+        self.signed.resize(n, false);
         for (signer, signature) in certificate {
-            match signed.get_mut(usize::from(signer.0)) {
+            match self.signed.get_mut(usize::from(signer.0)) {
                 None => return Some(format!("{signer} is no member")),
                 Some(signed) if *signed => return Some(format!("{signer} signed twice")),
                 Some(signed) => *signed = true,

@@ -1,22 +1,27 @@
 //! Values by key, of which the latest keys are remembered.
 
-use std::collections::{BTreeMap, VecDeque};
+use core::hash::Hash;
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
 
 /// Requests that a checker remembers: more than clients repeat, and a few MiB.
 pub const REQUESTS_KEPT: usize = 1 << 15;
 
 /// Values by key; when full, the key that came first is forgotten.
+///
+/// Its hash has no seed, and nothing depends on the order in which it lies.
 #[derive(Debug)]
 pub(super) struct Recent<K, V> {
-    values: BTreeMap<K, V>,
+    values: FxHashMap<K, V>,
     order: VecDeque<K>,
     capacity: usize,
 }
 
-impl<K: Ord + Copy, V> Recent<K, V> {
+impl<K: Eq + Hash + Copy, V> Recent<K, V> {
     pub(super) fn new(capacity: usize) -> Recent<K, V> {
         assert!(capacity > 0, "a memory holds at least one key");
-        Recent { values: BTreeMap::new(), order: VecDeque::new(), capacity }
+        Recent { values: FxHashMap::default(), order: VecDeque::new(), capacity }
     }
 
     pub(super) fn get(&self, key: &K) -> Option<&V> {

@@ -25,8 +25,7 @@ impl<T> Ring<T> {
             self.base = number - (self.span as u64 - 1);
         }
         while number - self.base >= self.span as u64 {
-            self.slots.pop_front();
-            self.base += 1;
+            self.forget();
         }
         let offset = (number - self.base) as usize;
         while self.slots.len() <= offset {
@@ -34,6 +33,12 @@ impl<T> Ring<T> {
         }
         assert!(self.slots.len() <= self.span, "a ring never holds more than its span");
         self.slots.get_mut(offset)
+    }
+
+    /// Forgets the lowest number; the value that it had.
+    fn forget(&mut self) -> Option<T> {
+        self.base += 1;
+        self.slots.pop_front().flatten()
     }
 
     /// The value of a number, if it has one that is remembered.
@@ -46,6 +51,22 @@ impl<T> Ring<T> {
     pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut T> {
         let offset = usize::try_from(number.checked_sub(self.base)?).ok()?;
         self.slots.get_mut(offset)?.as_mut()
+    }
+}
+
+impl<T> Ring<Vec<T>> {
+    /// As [`Ring::place`], of lists: the number's own, with its values or empty. The list that is
+    /// forgotten for it serves again.
+    pub(super) fn list(&mut self, number: u64) -> Option<&mut Vec<T>> {
+        let next = self.base.checked_add(self.span as u64);
+        let full = next == Some(number) && self.slots.len() == self.span;
+        let spare = if full { self.forget() } else { None };
+        let empty = |mut spare: Vec<T>| {
+            spare.clear();
+            spare
+        };
+        let place = self.place(number)?;
+        Some(place.get_or_insert_with(|| spare.map(empty).unwrap_or_default()))
     }
 }
 
@@ -64,5 +85,18 @@ mod tests {
         *ring.place(u64::MAX).unwrap() = Some(1);
         assert!(ring.place(9).is_none(), "a leap forgets what is far below it");
         assert_eq!(ring.get_mut(u64::MAX), Some(&mut 1));
+    }
+
+    #[test]
+    fn the_list_of_a_number_is_its_own_whoever_had_it_before() {
+        let mut ring = Ring::new(3);
+        for number in [0, 1, 2, 3, 5, 6, 40, 41] {
+            let list = ring.list(number).unwrap();
+            assert!(list.is_empty(), "{number}");
+            list.extend([number, number]);
+        }
+        assert_eq!([ring.get(40), ring.get(41)], [Some(&vec![40, 40]), Some(&vec![41, 41])]);
+        assert_eq!(ring.list(40), Some(&mut vec![40, 40]));
+        assert!(ring.list(6).is_none() && ring.get(39).is_none());
     }
 }

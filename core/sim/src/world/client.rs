@@ -72,21 +72,19 @@ impl Pending {
         quorum: usize,
     ) -> Option<(Acknowledgement, Vec<&Received>)> {
         let equal = |known: &&Received| known.seq == reply.seq && known.result == reply.result;
-        let equal: Vec<&Received> = self.replies.iter().filter(equal).collect();
+        let equal = || self.replies.iter().filter(equal);
         if reply.seq == Seq(0) {
-            return (equal.len() >= quorum).then_some((Acknowledgement::ReadOnly, equal));
+            let enough = equal().count() >= quorum;
+            return enough.then(|| (Acknowledgement::ReadOnly, equal().collect()));
         }
-        let of = |counts: &dyn Fn(&Received) -> bool| -> Vec<&Received> {
-            equal.iter().copied().filter(|known| counts(known)).collect()
-        };
-        let final_ones = of(&|known| !known.tentative);
-        if final_ones.len() >= committed {
-            return Some((Acknowledgement::Committed, final_ones));
+        let final_ones = || equal().filter(|known| !known.tentative);
+        if final_ones().count() >= committed {
+            return Some((Acknowledgement::Committed, final_ones().collect()));
         }
-        let views = equal.iter().filter(|known| known.tentative).map(|known| known.view);
-        let mut views = views.map(|view| of(&|known| known.stands_in(view)));
-        let enough = views.find(|counted| counted.len() >= quorum)?;
-        Some((Acknowledgement::Tentative, enough))
+        let in_view = |view| equal().filter(move |known| known.stands_in(view));
+        let mut views = equal().filter(|known| known.tentative).map(|known| known.view);
+        let view = views.find(|view| in_view(*view).count() >= quorum)?;
+        Some((Acknowledgement::Tentative, in_view(view).collect()))
     }
 }
 

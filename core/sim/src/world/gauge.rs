@@ -7,13 +7,10 @@ impl World<'_> {
     /// Tells of each bounded thing that is fuller than it was told to be before. Looked at where a
     /// replica says a checkpoint, just before it lets go what lies below, and where it enters a view.
     pub(super) fn tell_fills(&mut self, at: usize) {
-        let replica = self.nodes[at].replica;
-        for (nth, fill) in self.nodes[at].engine.fills().into_iter().enumerate() {
-            let peak = &mut self.nodes[at].told.peaks[nth];
-            if fill.value <= *peak {
-                continue;
-            }
-            *peak = fill.value;
+        let node = &mut self.nodes[at];
+        let replica = node.replica;
+        for (nth, fill) in node.engine.fuller_than(&node.told.peaks) {
+            self.nodes[at].told.peaks[nth] = fill.value;
             let gauge =
                 Gauge { replica, bound: fill.bound.into(), value: fill.value, cap: fill.cap };
             self.tell(Fact::Gauge(gauge));

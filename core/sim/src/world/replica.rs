@@ -11,7 +11,7 @@ use quorumark_consensus::pbft::{Checkpoint, Commit, Message, Pbft, PrePrepare, P
 use quorumark_consensus::request::Reply;
 use quorumark_consensus::types::{ReplicaId, Seq, View};
 use quorumark_primitives::Digest;
-use quorumark_primitives::hash::{Blake3, blake3};
+use quorumark_primitives::hash::blake3;
 use quorumark_primitives::signed::{Domain, Signer, Verified};
 use quorumark_primitives::wire::Encode;
 
@@ -169,13 +169,12 @@ impl World<'_> {
     }
 
     /// Gives the engine an input, and what follows from it, until nothing more does.
-    pub(super) fn feed(&mut self, at: usize, input: Input<Message>) {
+    pub(super) fn feed(&mut self, at: usize, mut input: Input<Message>) {
         let node = &mut self.nodes[at];
         debug_assert!(node.up, "{} is down and takes no input", node.replica);
         self.current = Some(node.replica);
         let now = node.clock.local(self.now);
         debug_assert!(node.inputs.is_empty(), "what follows from an input is fed with it");
-        let mut input = input;
         loop {
             let node = &mut self.nodes[at];
             let done = matches!(input, Input::State(StateAnswer::Restored { done: true, .. }));
@@ -202,7 +201,7 @@ impl World<'_> {
             Output::Persist { position, record } => self.persist(at, position, record),
             Output::Say { to, message, after } => self.say(at, to, message, after),
             Output::Relay { to, message, after } => {
-                let outgoing = self.outgoing(at, to, message, None);
+                let outgoing = self.outgoing(at, to, &message, None);
                 self.leave(at, outgoing, after);
             }
             Output::Execute(execution) => self.execute(at, execution),
@@ -249,13 +248,10 @@ impl World<'_> {
 
     /// Seals a message, gives it back to its engine, and lets it leave when its record is durable.
     fn say(&mut self, at: usize, to: Recipients, message: Message, after: Position) {
-        let node = &mut self.nodes[at];
-        let sealed: Verified<Message> = node.sealer.seal_own(message);
-        node.inputs.push_back(Input::Message(sealed.clone()));
-        let message = sealed.into_inner();
-        let vote = vote_of(&message);
-        self.tell_said(at, &message);
-        let outgoing = self.outgoing(at, to, message, vote);
+        let sealed: Verified<Message> = self.nodes[at].sealer.seal_own(message);
+        self.tell_said(at, &sealed);
+        let outgoing = self.outgoing(at, to, &sealed, vote_of(&sealed));
+        self.nodes[at].inputs.push_back(Input::Message(sealed));
         self.leave(at, outgoing, after);
     }
 
@@ -293,11 +289,11 @@ impl World<'_> {
         &self,
         at: usize,
         to: Recipients,
-        message: Message,
+        message: &Message,
         vote: Option<Vote>,
     ) -> Outgoing {
-        let (frame, kind) = (Frame::new(message.to_frame()), kind_of(&message));
-        let message = self.nodes[at].liar.is_some().then(|| Box::new(message));
+        let (frame, kind) = (Frame::new(message.to_frame()), kind_of(message));
+        let message = self.nodes[at].liar.is_some().then(|| Box::new(message.clone()));
         Outgoing::Frame { to, frame, kind, vote, message }
     }
 
@@ -381,7 +377,7 @@ impl World<'_> {
         if let Some(root) = executed.state_root {
             node.told.root = Some((executed.seq, root.root));
         }
-        let results = results_digest(&executed.results);
+        let results = results_digest(&executed.results, &mut self.results);
         self.come_back(at, Input::Executed(executed));
         if !execution.tentative {
             self.tell_committed(at, &execution, &requests);
@@ -503,13 +499,13 @@ impl World<'_> {
 }
 
 /// BLAKE3 over the results, each behind its length.
-fn results_digest(results: &[Bytes]) -> Digest {
-    let mut hash = Blake3::new();
+fn results_digest(results: &[Bytes], all: &mut Vec<u8>) -> Digest {
+    all.clear();
     for result in results {
-        hash.update(&(result.len() as u32).to_le_bytes());
-        hash.update(result);
+        all.extend_from_slice(&(result.len() as u32).to_le_bytes());
+        all.extend_from_slice(result);
     }
-    hash.finish()
+    blake3(all)
 }
 
 fn from_replica(from: Sender) -> Option<u16> {
