@@ -8,6 +8,7 @@ use core::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::signed::stand_in;
 use crate::wire::{Decode, Encode, Reader, WireError};
 
 /// The most receivers that an [`Authenticator`] has tags for.
@@ -17,12 +18,23 @@ const SESSION_CONTEXT: &str = "quorumark/1 2026 session key of a client and a re
 
 /// A key that two parties share. Wiped when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct MacKey([u8; 32]);
+pub struct MacKey {
+    bytes: [u8; 32],
+    /// Whether its tags are those of a simulation, see [`stand_in`].
+    stands_in: bool,
+}
 
 impl MacKey {
     /// A key of these bytes, which have to be secret and uniformly random.
     pub fn new(bytes: [u8; 32]) -> MacKey {
-        MacKey(bytes)
+        MacKey { bytes, stands_in: false }
+    }
+
+    /// The same key for a simulation: what its tags withstand is said in [`stand_in`]. No measured
+    /// run takes it.
+    #[must_use]
+    pub fn stand_in(self) -> MacKey {
+        MacKey { bytes: self.bytes, stands_in: true }
     }
 
     /// The key that client `client` and replica `replica` of cluster `cluster` share.
@@ -36,14 +48,17 @@ impl MacKey {
         kdf.update(&cluster.to_le_bytes());
         kdf.update(&client.to_le_bytes());
         kdf.update(&replica.to_le_bytes());
-        MacKey(kdf.finalize().into())
+        MacKey::new(kdf.finalize().into())
     }
 
     /// The tag of the concatenation of `parts`.
     ///
     /// Parts have no separators: a caller with several of variable length encodes their lengths.
     pub fn tag(&self, parts: &[&[u8]]) -> Tag {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        if self.stands_in {
+            return Tag(stand_in::tag(&self.bytes, parts));
+        }
+        let mut hasher = blake3::Hasher::new_keyed(&self.bytes);
         parts.iter().for_each(|part| {
             hasher.update(part);
         });
@@ -164,6 +179,16 @@ mod tests {
             flipped.0[bit / 8] ^= 1 << (bit % 8);
             assert!(!key(1, 2).accepts(&[b"message"], &flipped), "bit {bit}");
         }
+    }
+
+    #[test]
+    fn a_stand_in_tag_is_accepted_by_its_key_and_message_only_and_by_no_real_key() {
+        let own = key(1, 2).stand_in();
+        let tag = own.tag(&[b"mess", b"age"]);
+        assert!(own.accepts(&[b"message"], &tag));
+        assert!(!own.accepts(&[b"massage"], &tag));
+        assert!(!key(1, 2).accepts(&[b"message"], &tag));
+        assert!(!key(2, 1).stand_in().accepts(&[b"message"], &tag));
     }
 
     #[test]

@@ -22,6 +22,13 @@ impl ReplicaSessions {
         ReplicaSessions { context, replica, keys: (0..clients).map(key).collect() }
     }
 
+    /// The same sessions for a simulation, see [`super::stand_in`].
+    #[must_use]
+    pub fn stand_in(self) -> ReplicaSessions {
+        let keys = self.keys.into_iter().map(MacKey::stand_in).collect();
+        ReplicaSessions { keys, ..self }
+    }
+
     /// Whose keys they are.
     pub fn replica(&self) -> u16 {
         self.replica
@@ -70,6 +77,13 @@ impl ClientSessions {
         assert!(usize::from(replicas) <= RECEIVERS_MAX, "{replicas} replicas");
         let key = |replica| MacKey::of_session(seed, context.cluster, client, replica);
         ClientSessions { context, client, keys: (0..replicas).map(key).collect() }
+    }
+
+    /// The same sessions for a simulation, see [`super::stand_in`].
+    #[must_use]
+    pub fn stand_in(self) -> ClientSessions {
+        let keys = self.keys.into_iter().map(MacKey::stand_in).collect();
+        ClientSessions { keys, ..self }
     }
 
     /// One tag per replica for a message of this client.

@@ -72,12 +72,14 @@ impl Keys {
 
     /// The MAC keys that a replica shares with the clients.
     pub(super) fn of_replica(&self, replica: u16) -> ReplicaSessions {
-        ReplicaSessions::new(self.context, &self.secret, replica, self.clients)
+        let sessions = ReplicaSessions::new(self.context, &self.secret, replica, self.clients);
+        if self.real { sessions } else { sessions.stand_in() }
     }
 
     /// The MAC keys that a client shares with the replicas.
     pub(super) fn of_client(&self, client: u32) -> ClientSessions {
-        ClientSessions::new(self.context, &self.secret, client, self.replicas)
+        let sessions = ClientSessions::new(self.context, &self.secret, client, self.replicas);
+        if self.real { sessions } else { sessions.stand_in() }
     }
 }
 
