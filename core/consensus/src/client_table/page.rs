@@ -1,8 +1,8 @@
 //! Sixty-four timestamps of a client, and what was computed of them.
 //!
-//! A checkpoint hashes and encodes the table; most of it is as it was at the checkpoint before. So a
-//! page keeps what was computed: all of it once it is full, and until then of the entries up to the
-//! last one that is done ([`Prefix`]). Entries are written by [`Page::change`] alone, and that lets
+//! A checkpoint hashes and encodes the table; most of it is as it was at the checkpoint before. So
+//! a page keeps what was computed: all of it once it is full, and until then of the entries up to
+//! the last one that is done ([`Prefix`]). Entries are written by [`Page::set`] alone, and that lets
 //! go of what no longer holds.
 
 use alloc::vec::Vec;
@@ -18,8 +18,8 @@ use crate::types::Seq;
 pub(super) const PAGE: u64 = 64;
 /// What an entry takes beside its result: timestamp, sequence number, length.
 pub(super) const ENTRY_BYTES: usize = size_of::<u64>() + size_of::<u64>() + size_of::<u32>();
-/// The most bytes of encoding that a page keeps before it is full. Later entries are then hashed and
-/// encoded each time.
+/// The most bytes of encoding that a page keeps before it is full. Later entries are then hashed
+/// and encoded each time.
 const PREFIX_BYTES_MAX: usize = 4 << 10;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,15 +98,22 @@ impl Page {
         self.entries.get(place)
     }
 
+    /// Writes an entry. The one place where it is done: what was computed of it holds no more.
     pub(super) fn set(&mut self, place: usize, entry: Entry) {
-        self.change(place, entry);
+        if let Some(slot) = self.entries.get_mut(place) {
+            *slot = entry;
+        }
+        (self.digest, self.block) = (None, None);
+        if place < self.prefix.count {
+            self.prefix = Prefix::default();
+        }
     }
 
     /// Frees the first `below` entries.
     pub(super) fn free_below(&mut self, below: usize) {
         for place in 0..below.min(self.entries.len()) {
             if self.entry(place) != Some(&Entry::Free) {
-                self.change(place, Entry::Free);
+                self.set(place, Entry::Free);
             }
         }
     }
@@ -118,21 +125,10 @@ impl Page {
             match self.entry(place) {
                 Some(Entry::Done(done, _)) if *done <= seq => last = Some(place as u64),
                 Some(Entry::Free) | None => {}
-                Some(_) => self.change(place, Entry::Free),
+                Some(_) => self.set(place, Entry::Free),
             }
         }
         last
-    }
-
-    /// The one place where an entry is written: what was computed of it holds no more.
-    fn change(&mut self, place: usize, entry: Entry) {
-        if let Some(slot) = self.entries.get_mut(place) {
-            *slot = entry;
-        }
-        (self.digest, self.block) = (None, None);
-        if place < self.prefix.count {
-            self.prefix = Prefix::default();
-        }
     }
 
     /// Whether a request is ordered and its result not back.
