@@ -4,6 +4,8 @@
 //! as much again from one second to the next. So a contest runs all its contenders in turn, round
 //! after round, and compares within a round: the ratio is the median of the rounds' ratios, with the
 //! range of the middle half. Times are CPU time of the thread: the median of the rounds, and the best.
+//! The rounds of a contest are spread over the whole run, a few in each of several passes through all
+//! contests: a neighbour that stays for some seconds then slows a part of each, not all of one.
 //!
 //! Cycles are the best round's time over the best time of a cycle, which a chain of dependent
 //! operations in the same rounds gives. A goal for a ratio is held against the median; one for
@@ -33,12 +35,12 @@ use quorumark_micro::lock;
 use quorumark_report::stats::median;
 use quorumark_report::units::thousands;
 
-/// Rounds of a contest.
-const ROUNDS: usize = 41;
-/// Time that a contest may take; rounds that no longer fit are left out, down to the fewest.
-const CONTEST_MAX: Duration = Duration::from_secs(4);
-/// The fewest rounds.
-const ROUNDS_MIN: usize = 9;
+/// How often all contests are gone through.
+const PASSES: usize = 9;
+/// Rounds of a contest in a pass.
+const ROUNDS: usize = 5;
+/// Time that a contest may take in a pass; rounds that no longer fit are left out, but for one.
+const CONTEST_MAX: Duration = Duration::from_millis(500);
 /// Operations of the chain that tells what a cycle takes.
 const CHAIN: u32 = 1 << 21;
 /// What the names of all contests begin with.
@@ -124,15 +126,21 @@ impl Contender {
 pub(crate) fn hold() -> io::Result<()> {
     let Some(asked) = Asked::read(env::args().skip(1)) else { return Ok(()) };
     let all = signatures::CONTESTS.iter().chain(hashes::CONTESTS).chain(trees::CONTESTS);
-    let mut wanted = all.filter(|(name, _)| asked.wants(name)).peekable();
-    let mut out = io::stdout().lock();
-    if wanted.peek().is_some() {
-        head(&mut out)?;
+    let wanted = all.filter(|(name, _)| asked.wants(name));
+    let mut contests: Vec<Contest> = wanted.map(|(name, make)| make(name)).collect();
+    if contests.is_empty() {
+        return Ok(());
     }
-    for (name, make) in wanted {
-        let mut contest = make(name);
-        let rounds = contest.rounds(asked.rounds);
-        contest.print(&rounds, &mut out)?;
+    let mut measured: Vec<Rounds> = contests.iter().map(Rounds::none).collect();
+    for _ in 0..asked.passes {
+        for (contest, rounds) in contests.iter_mut().zip(&mut measured) {
+            contest.pass(asked.rounds, rounds);
+        }
+    }
+    let mut out = io::stdout().lock();
+    head(&mut out)?;
+    for (contest, rounds) in contests.iter().zip(&measured) {
+        contest.print(rounds, &mut out)?;
     }
     Ok(())
 }
@@ -141,18 +149,20 @@ pub(crate) fn hold() -> io::Result<()> {
 struct Asked {
     /// Parts of names; none means all.
     filters: Vec<String>,
+    passes: usize,
+    /// Of a contest, in each pass.
     rounds: usize,
 }
 
 impl Asked {
     /// `None` where criterion only lists, compares what is stored, or profiles.
     fn read(words: impl Iterator<Item = String>) -> Option<Asked> {
-        let mut asked = Asked { filters: Vec::new(), rounds: ROUNDS };
+        let mut asked = Asked { filters: Vec::new(), passes: PASSES, rounds: ROUNDS };
         let mut value = false;
         for word in words {
             match word.as_str() {
                 "--list" | "--profile-time" | "--load-baseline" => return None,
-                "--test" => asked.rounds = 1,
+                "--test" => (asked.passes, asked.rounds) = (1, 1),
                 option if option.starts_with('-') => {
                     value = !option.contains('=') && !FLAGS.contains(&option);
                     continue;
@@ -186,7 +196,8 @@ fn head(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n{processor}; {}; {commit}{changed}.", paths.join(", "))?;
     writeln!(
         out,
-        "CPU time of one thread, median (and best) of up to {ROUNDS} rounds; cycles of the best.\n"
+        "CPU time of one thread, median (and best) of up to {} rounds; cycles of the best.\n",
+        PASSES * ROUNDS
     )?;
     writeln!(
         out,
@@ -203,25 +214,28 @@ struct Rounds {
     cycle_ns: f64,
 }
 
+impl Rounds {
+    fn none(contest: &Contest) -> Rounds {
+        Rounds { took: vec![Vec::new(); contest.contenders.len()], cycle_ns: f64::INFINITY }
+    }
+}
+
 impl Contest {
-    /// Measures, after one round to warm up.
-    fn rounds(&mut self, most: usize) -> Rounds {
-        let mut took: Vec<Vec<f64>> = self.contenders.iter().map(|_| Vec::new()).collect();
-        let mut cycle_ns = f64::INFINITY;
+    /// Adds the rounds of a pass, after one to warm up.
+    fn pass(&mut self, most: usize, rounds: &mut Rounds) {
         for contender in &mut self.contenders {
             contender.timed();
         }
         let started = Instant::now();
         for round in 0..most {
-            if round >= ROUNDS_MIN && started.elapsed() > CONTEST_MAX {
+            if round > 0 && started.elapsed() > CONTEST_MAX {
                 break;
             }
-            for (contender, took) in self.contenders.iter_mut().zip(&mut took) {
+            for (contender, took) in self.contenders.iter_mut().zip(&mut rounds.took) {
                 took.push(contender.timed());
             }
-            cycle_ns = cycle_ns.min(cycle());
+            rounds.cycle_ns = rounds.cycle_ns.min(cycle());
         }
-        Rounds { took, cycle_ns }
     }
 
     fn print(&self, rounds: &Rounds, out: &mut impl Write) -> io::Result<()> {
