@@ -3,7 +3,7 @@
 //! Nothing here fails: what cannot be found out is left out, and the record says `null`.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
@@ -15,12 +15,15 @@ fn main() {
     note("QUORUMARK_FLAGS", flags());
     note("QUORUMARK_TARGET", env::var("TARGET").ok());
     note("QUORUMARK_PROFILE", profile());
+    // In a linked working tree these lie elsewhere, so git is asked where.
+    let of_git = ["HEAD", "index"].map(|file| {
+        let path = git(root, &["rev-parse", "--path-format=absolute", "--git-path", file]);
+        path.map(PathBuf::from)
+    });
     // The dirty flag is about sources, so a change of any of them asks for it again.
-    for watched in [".git/HEAD", ".git/index", "Cargo.lock", "core", "bench", "reports/src"] {
-        let path = root.join(watched);
-        if path.exists() {
-            println!("cargo:rerun-if-changed={}", path.display());
-        }
+    let sources = ["Cargo.lock", "core", "bench", "reports/src"].map(|path| Some(root.join(path)));
+    for path in of_git.into_iter().chain(sources).flatten().filter(|path| path.exists()) {
+        println!("cargo:rerun-if-changed={}", path.display());
     }
 }
 
