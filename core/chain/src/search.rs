@@ -9,12 +9,16 @@
 //! All atomics are relaxed: each is one number that stands for itself, and the results are read
 //! after the threads were joined.
 
+mod chunks;
+
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
+
+use self::chunks::Chunks;
 
 /// The end of the largest range that can be searched; threads overshoot a range's end by a chunk
 /// each, and the counter must not wrap.
@@ -143,32 +147,23 @@ pub(crate) fn lowest<W>(
 where
     W: FnMut(Range<u64>) -> Chunk,
 {
-    assert!(chunk > 0 && chunk <= 1 << 32, "a chunk is a small part of the numbers");
-    assert!(numbers.end <= NUMBERS_MAX, "the counter of chunks must not wrap");
     let started = Instant::now();
-    let next = AtomicU64::new(numbers.start);
-    let best = AtomicU64::new(u64::MAX);
+    let chunks = Chunks::new(numbers, chunk);
     let hashes_by_thread = pool.broadcast(|_| {
         let mut scan = worker();
         let mut hashes = 0;
-        while !stop.is_stopped() {
-            let start = next.fetch_add(chunk, Relaxed);
-            if start >= numbers.end || start > best.load(Relaxed) {
-                break;
-            }
-            let found = scan(start..numbers.end.min(start + chunk));
+        while !stop.is_stopped()
+            && let Some(part) = chunks.take()
+        {
+            let found = scan(part);
             hashes += found.hashes;
             if let Some(hit) = found.hit {
-                best.fetch_min(hit, Relaxed);
+                chunks.hit(hit);
             }
         }
         hashes
     });
-    let outcome = match best.into_inner() {
-        u64::MAX if next.into_inner() < numbers.end => Outcome::Stopped,
-        u64::MAX => Outcome::Exhausted,
-        lowest => Outcome::Found(lowest),
-    };
+    let outcome = chunks.outcome();
     assert!(
         outcome != Outcome::Stopped || stop.is_stopped(),
         "a search without an answer ends at its range's end, or because it was stopped"
