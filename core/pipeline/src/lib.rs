@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Stages are joined by bounded crossbeam channels that carry batches: lock-free but where a thread
-//! parks. A stage takes what is there, up to its batch size, and never waits for more; the only
-//! linger is the engine's. Replicas share nothing but the transport: each decodes and verifies for
+//! parks, once it has looked for input as long as [`ClusterConfig::spin`] says. A stage takes what is
+//! there, up to its batch size, and never waits for more; the only linger is the engine's. Replicas share nothing but the transport: each decodes and verifies for
 //! itself, from bytes.
 //!
 //! Invariant: every queue is bounded, and no cycle of full queues can stand still. The argument:
@@ -48,6 +48,7 @@ pub mod metrics;
 pub mod port;
 pub mod protocol;
 
+mod idle;
 mod link;
 mod stage;
 mod tcp;

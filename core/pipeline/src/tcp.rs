@@ -165,13 +165,16 @@ pub(crate) fn write(
 ) {
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
     loop {
-        let first = select! {
-            recv(queue) -> frames => frames.ok(),
-            recv(stops[0]) -> _ => None,
-            recv(stops[1]) -> _ => None,
-        };
+        let first = watch.look(|| queue.try_recv().ok()).or_else(|| {
+            let next = select! {
+                recv(queue) -> frames => frames.ok(),
+                recv(stops[0]) -> _ => None,
+                recv(stops[1]) -> _ => None,
+            };
+            watch.waited();
+            next
+        });
         let Some(first) = first else { break };
-        watch.waited();
         watch.took(queue.len());
         let mut items = gather(first, &mut buffer);
         while buffer.len() < BUFFER_BYTES

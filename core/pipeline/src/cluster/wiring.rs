@@ -14,6 +14,7 @@ use quorumark_primitives::signed::{ClientAuth, Verified, Verifier};
 use super::{Cluster, Of};
 use crate::config::{Checked, ClientAuthKind, ClusterConfig, Pinning, Stages, Transport};
 use crate::events::CommitEvent;
+use crate::idle::Idle;
 use crate::keys::ClusterKeys;
 use crate::link::{Frames, PeerLink};
 use crate::metrics::{Meter, StageKind, Stopwatch, Work};
@@ -113,7 +114,7 @@ where
             }
             _ => None,
         };
-        let thread = Thread::spawn(name, &meters, core, body)?;
+        let thread = Thread::spawn(name, &meters, core, Idle::new(self.config.spin), body)?;
         self.cluster.meters.extend(meters);
         Ok(thread)
     }
