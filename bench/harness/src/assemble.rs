@@ -196,6 +196,7 @@ pub(crate) fn run(
         schema_version: SCHEMA_VERSION,
         scenario: trials.spec.name.to_owned(),
         config: parameters.to_json(),
+        effective: closing.effective.clone(),
         seed: parameters.integer("seed"),
         started_at: date::rfc3339(trials.started),
         environment,

@@ -172,6 +172,8 @@ pub struct Closing {
     pub warnings: Vec<Warning>,
     /// Kernel name to the path that it took in this run, where a parameter chose it.
     pub simd: IndexMap<String, String>,
+    /// What the settings came to where the scenario had to decide.
+    pub effective: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Checks by name, with how often each was made.

@@ -255,6 +255,22 @@ fn an_open_loop_far_above_saturation_is_void_and_shows_no_throughput() {
 }
 
 #[test]
+fn a_record_keeps_what_was_asked_for_and_tells_what_that_came_to() {
+    let record = passed(&["auth=none", "verify_threads=2", "spin=1ms"]);
+    assert_eq!(record.config["stages"], "auto");
+    assert_eq!(record.effective["stages"], "separate", "one thread cannot be two verifying ones");
+    assert_eq!(record.effective["verifying_threads"], 8);
+    assert_eq!(record.effective["transport"], "memory");
+    assert!(value(&record, "spins_per_tx") > 0.0);
+    let record = passed(&["auth=none", "stages=merged", "pin=none", "silent_replicas=1"]);
+    assert_eq!(record.effective["stages"], "merged");
+    assert_eq!((&record.effective["pin"], &record.config["pin"]), (&"none".into(), &"none".into()));
+    assert_eq!(record.effective["verifying_threads"], 3);
+    assert!(is(&record, "spins_per_tx", 0.0) && value(&record, "parks_per_tx") > 0.0);
+    assert!(record.stages.iter().map(|stage| stage.parks).sum::<u64>() > 0);
+}
+
+#[test]
 fn each_trial_is_a_fresh_cluster_with_a_time_series() {
     let run = run_tiny(&["repeat=2", "auth=mac"]);
     assert_eq!(run.record.samples.len(), 2);

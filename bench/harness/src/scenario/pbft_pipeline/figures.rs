@@ -3,7 +3,9 @@
 use indexmap::IndexMap;
 use quorumark_consensus::pbft::Message;
 use quorumark_consensus::{ReplicaId, Seq};
-use quorumark_pipeline::{ClientAuthKind, Protocol, ReplicaCounts, Snapshot, StageKind};
+use quorumark_pipeline::{
+    ClientAuthKind, Protocol, ReplicaCounts, Snapshot, StageKind, ThreadSnapshot,
+};
 use quorumark_report::{Check, Metrics, Stage, Verdict, Warning, units};
 
 use super::settings::Settings;
@@ -160,6 +162,9 @@ fn rates(outcome: &Outcome, void: bool, metrics: &mut Metrics) {
     metrics.set("cpu_share", outcome.cpu_share);
     metrics.set("pace_us", outcome.pace_us);
     metrics.set("allocations_per_tx", outcome.allocations.map(|n| n as f64).and_then(of_one));
+    let waits = |of: fn(&ThreadSnapshot) -> u64| outcome.window.threads.iter().map(of).sum::<u64>();
+    metrics.set("parks_per_tx", of_one(waits(|thread| thread.parks) as f64));
+    metrics.set("spins_per_tx", of_one(waits(|thread| thread.spins) as f64));
     // The oracle watches the whole trial, so its time is divided by all that was executed.
     let oracle_us = outcome.oracle_time.online.as_nanos() as f64 / 1e3;
     let executed = outcome.findings.executed;
@@ -228,6 +233,8 @@ fn stages(outcome: &Outcome) -> Vec<Stage> {
         wait_ns: (load.span.as_nanos() as u64).saturating_sub(busy_ns),
         blocked_ns: 0,
         cpu_ns: busy_ns,
+        parks: 0,
+        spins: 0,
         queue_depth_mean: None,
         queue_depth_max: None,
     });
@@ -236,7 +243,7 @@ fn stages(outcome: &Outcome) -> Vec<Stage> {
 
 fn stage(kind: StageKind, window: &Snapshot) -> Option<Stage> {
     let threads = || window.threads.iter().filter(move |thread| thread.stage == kind);
-    let sum = |of: fn(&quorumark_pipeline::ThreadSnapshot) -> u64| threads().map(of).sum::<u64>();
+    let sum = |of: fn(&ThreadSnapshot) -> u64| threads().map(of).sum::<u64>();
     let batches = sum(|thread| thread.batches);
     let depth_sum = sum(|thread| thread.depth_sum);
     let count = threads().count() as u32;
@@ -250,6 +257,8 @@ fn stage(kind: StageKind, window: &Snapshot) -> Option<Stage> {
         wait_ns: sum(|thread| thread.wait_ns),
         blocked_ns: sum(|thread| thread.blocked_ns),
         cpu_ns: sum(|thread| thread.cpu_ns.unwrap_or(0)),
+        parks: sum(|thread| thread.parks),
+        spins: sum(|thread| thread.spins),
         queue_depth_mean: (batches > 0).then(|| depth_sum as f64 / batches as f64),
         queue_depth_max: threads().map(|thread| thread.depth_max).max(),
     })

@@ -65,6 +65,8 @@ const METRICS: &[MetricSpec] = &[
     metric("generator_pool_bytes", "memory of the requests signed beforehand"),
     metric("oracle_cpu_us_per_tx", "CPU time of the oracle, which no other figure holds"),
     metric("allocations_per_tx", "memory allocations of the process, load and oracle included"),
+    metric("parks_per_tx", "times that threads without input parked: at most as many wake-ups"),
+    metric("spins_per_tx", "times that they found input while they looked on, before parking"),
     metric("first_commit_after_stop_ns", "of pbft/view-change alone: no primary is stopped here"),
 ];
 
@@ -161,6 +163,7 @@ impl Session for PipelineSession {
         Ok(Closing {
             objection: (drift > FLOOR_DRIFT_MAX).then(|| drifted(drift)),
             warnings,
+            effective: self.settings.effective(),
             ..Closing::default()
         })
     }

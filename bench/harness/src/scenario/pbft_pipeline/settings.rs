@@ -138,6 +138,7 @@ fn stage_parameters() -> Vec<Parameter> {
         Parameter::duration("view_timeout", patience, engine.view_timeout, PATIENCE),
         Parameter::integer("queue_capacity_batches", "batches", 1..=65_536, queued, queue),
         Parameter::integer("inbox_capacity_batches", "flushes", 1..=65_536, inboxed, inbox),
+        Parameter::duration("spin", Duration::ZERO..=SPIN_MAX, default.spin, SPIN),
         Parameter::choice("stages", ["auto", "separate", "merged"], STAGES),
         Parameter::choice("pin", ["auto", "none", "by-replica"], PIN),
     ]
@@ -147,6 +148,9 @@ fn stage_parameters() -> Vec<Parameter> {
 /// 256 in flight one batch then holds them all and none overlap: 2 to 3 % less CPU time a
 /// transaction than with 128, and the same latencies.
 const BATCH_SIZE_MAX: u64 = 256;
+/// The longest that a thread may look for input.
+const SPIN_MAX: Duration = Duration::from_millis(10);
+const SPIN: &str = "how long a thread without input looks on before it parks; 0: parks at once";
 const STAGES: &str =
     "threads for each stage of a replica, or one for all; auto: one where replicas share cores";
 const PIN: &str =
@@ -252,6 +256,27 @@ impl Settings {
         Replicas { live, replies }
     }
 
+    /// What was decided for the user, as a record tells it.
+    pub(super) fn effective(&self) -> serde_json::Map<String, serde_json::Value> {
+        let cluster = &self.cluster;
+        let started = cluster.replicas - cluster.silent_replicas;
+        let pin = match &cluster.pinning {
+            Pinning::None => "none",
+            Pinning::ByReplica(_) => "by-replica",
+        };
+        // A merged replica has no verifying thread beside its only one, which verifies too.
+        let verifying = started * cluster.verify_threads;
+        [
+            ("stages", cluster.stages.to_string().into()),
+            ("pin", pin.into()),
+            ("verifying_threads", verifying.into()),
+            ("transport", cluster.transport.to_string().into()),
+        ]
+        .map(|(name, value): (&str, serde_json::Value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
+    }
+
     pub(super) fn workload(&self) -> Workload {
         Workload::named(self.workload, self.payload, self.seed)
             .expect("the parameter's words are the workloads' names")
@@ -323,6 +348,7 @@ fn cluster(parameters: &ParameterSet) -> Result<ClusterConfig, ParameterError> {
     };
     config.queue_capacity_batches = parameters.count("queue_capacity_batches");
     config.inbox_capacity_batches = parameters.count("inbox_capacity_batches");
+    config.spin = parameters.duration("spin");
     let cores = quorumark_pipeline::cores();
     config.stages = match parameters.choice("stages") {
         // One thread cannot be several verifying ones: who asks for these asks for stages.
