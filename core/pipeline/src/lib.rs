@@ -1,4 +1,5 @@
-//! The live driver: a cluster of replicas in one process, each as stages on threads.
+//! The live driver: a cluster of replicas, each as stages on threads, in one process or with a process for
+//! each replica ([`cluster::Apart`]).
 //!
 //! ```text
 //! transport -> ingress -> verify (1..k) -> order -> execute -> order
@@ -50,11 +51,12 @@ pub mod protocol;
 
 mod idle;
 mod link;
+mod shipped;
 mod stage;
 mod tcp;
 mod thread;
 
-pub use cluster::{Cluster, ClusterReport, ReplicaReport, StartError, StopError};
+pub use cluster::{Apart, Cluster, ClusterReport, ReplicaReport, Seat, StartError, StopError};
 pub use config::{
     Checked, ClientAuthKind, ClusterConfig, ConfigError, Pinning, Stages, Transport, cores,
 };

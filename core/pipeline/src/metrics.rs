@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use quorumark_primitives::signed::GateCounters;
+use quorumark_primitives::wire::{Decode, Encode, Reader, WireError};
 
 use crate::idle::Idle;
 use crate::protocol::KINDS_MAX;
@@ -330,9 +331,9 @@ pub struct ThreadSnapshot {
     /// out as `cpu_ns`.
     pub runqueue_ns: Option<u64>,
     /// CPU and runqueue nanoseconds of the whole thread.
-    thread_ns: [Option<u64>; 2],
+    pub(crate) thread_ns: [Option<u64>; 2],
     /// Whether the thread does the work of other stages of its replica too.
-    shared: bool,
+    pub(crate) shared: bool,
 }
 
 impl ThreadSnapshot {
@@ -407,6 +408,25 @@ macro_rules! counts {
                     sent: std::array::from_fn(|kind| read(&self.sent[kind])),
                     received: std::array::from_fn(|kind| read(&self.received[kind])),
                 }
+            }
+        }
+
+        impl Encode for ReplicaCounts {
+            fn encode(&self, out: &mut Vec<u8>) {
+                $(self.$name.encode(out);)*
+                self.sent.iter().chain(&self.received).for_each(|count| count.encode(out));
+            }
+        }
+
+        impl Decode for ReplicaCounts {
+            const SIZE_MIN: usize = size_of::<ReplicaCounts>();
+            fn decode(reader: &mut Reader) -> Result<ReplicaCounts, WireError> {
+                let mut counts =
+                    ReplicaCounts { $($name: u64::decode(reader)?,)* ..ReplicaCounts::default() };
+                for count in counts.sent.iter_mut().chain(&mut counts.received) {
+                    *count = u64::decode(reader)?;
+                }
+                Ok(counts)
             }
         }
 
@@ -536,6 +556,14 @@ impl Snapshot {
             at_ns: self.at_ns - earlier.at_ns,
             threads,
             replicas: replicas.map(|(now, then)| now.since(then)).collect(),
+        }
+    }
+
+    /// Adds what another process counted of the same cluster up to about the same moment.
+    pub fn add(&mut self, part: &Snapshot) {
+        self.threads.extend_from_slice(&part.threads);
+        for (sum, counts) in self.replicas.iter_mut().zip(&part.replicas) {
+            *sum = sum.plus(counts);
         }
     }
 
