@@ -288,13 +288,15 @@ fn settings_that_do_not_go_together_are_refused_with_a_remedy() {
         &["invalid_signature_share=0.1", "auth=none"],
         &["invalid_signature_share=1"],
         &["checkpoint_interval=200", "window=256"],
+        &["processes=per-replica"],
+        &["processes=per-replica", "transport=tcp", "replicas=33"],
         &["clients=8", "signers=4", "silent_replicas=3"],
     ] {
         let error = pipeline().check(&parameters(settings)).unwrap_err();
         assert!(matches!(error, ParameterError::Conflict { .. }), "{settings:?}: {error}");
         assert!(error.to_string().lines().count() == 1, "{error}");
     }
-    for refused in ["processes=per-replica", "durability=fsync", "reply_auth=signature"] {
+    for refused in ["processes=many", "durability=fsync", "reply_auth=signature"] {
         let mut set = parameters(&[]);
         assert!(set.assign(refused, Origin::Flag("--set".to_owned())).is_err(), "{refused}");
     }

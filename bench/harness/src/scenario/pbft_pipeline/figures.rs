@@ -63,9 +63,11 @@ pub(super) fn measured(mut outcome: Outcome, settings: &Settings) -> Measured {
 
 /// What speaks against the trial's figures, the worst first.
 fn objection(outcome: &Outcome, oracle: &Oracle, settings: &Settings) -> Option<Objection> {
-    let void = not_offered(&outcome.load, settings).map(|r| (Verdict::Void, r));
+    // A replica that is gone explains all else.
+    let lost = outcome.lost.first().map(|lost| (Verdict::Inconclusive, lost.clone()));
+    let void = || not_offered(&outcome.load, settings).map(|r| (Verdict::Void, r));
     let shaken = || inconclusive(outcome, oracle).map(|r| (Verdict::Inconclusive, r));
-    void.or_else(shaken).map(|(verdict, reason)| Objection { verdict, reason })
+    lost.or_else(void).or_else(shaken).map(|(verdict, reason)| Objection { verdict, reason })
 }
 
 /// Why the trial shows no throughput: nothing was answered, or an open loop did not offer its rate
@@ -209,6 +211,7 @@ fn counts(outcome: &Outcome, settings: &Settings, metrics: &mut Metrics) {
     metrics.set("batch_size_mean", each(executed, batches));
     let entered = engines().map(|engine| engine.views_entered).max().unwrap_or(0);
     metrics.set("view_changes", entered as f64);
+    metrics.set("replicas_peak_rss_bytes", outcome.replicas_rss_bytes.map(|bytes| bytes as f64));
     metrics.set("generator_pool_bytes", outcome.pool_bytes as f64);
 }
 
@@ -278,6 +281,10 @@ fn bottleneck(stages: &[Stage]) -> String {
 fn warnings(outcome: &Outcome, metrics: &Metrics) -> Vec<Warning> {
     let load = &outcome.load;
     let mut warnings = Vec::new();
+    for lost in &outcome.lost {
+        let remedy = "rerun; the kernel's log tells whether memory was short";
+        warnings.push(Warning::new("replica-lost", lost.clone(), remedy));
+    }
     if load.signed_live > 0 {
         let cause = format!("{} requests were signed while the trial ran", load.signed_live);
         let remedy = "shorten --duration: the pool of signed requests was used up";
