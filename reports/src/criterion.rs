@@ -77,6 +77,7 @@ pub fn read(folder: &Path) -> Result<Record, CriterionError> {
         schema_version: SCHEMA_VERSION,
         scenario: benchmark.full_id,
         config: serde_json::Map::new(),
+        effective: serde_json::Map::new(),
         seed: 0,
         started_at: String::new(),
         environment: Environment::default(),

@@ -23,8 +23,13 @@ pub struct Record {
     pub schema_version: u32,
     /// What was run, as `area/what`, such as `pbft/pipeline`.
     pub scenario: String,
-    /// Every parameter with the value that was in force, defaults included: text, number or flag.
+    /// Every parameter with the value that was asked for, defaults included: text, number or flag.
     pub config: serde_json::Map<String, serde_json::Value>,
+    /// What the settings came to where the tool had to decide: name to value. A name of
+    /// [`Record::config`] has here what was in force in place of `auto`; others follow from several
+    /// settings. Empty in records of before there was this field, and where nothing is left open.
+    #[serde(default)]
+    pub effective: serde_json::Map<String, serde_json::Value>,
     /// The seed of workload, keys and arrivals. Readers whose numbers are doubles lose bits above
     /// 2^53.
     pub seed: u64,
@@ -143,6 +148,13 @@ pub struct Stage {
     pub blocked_ns: u64,
     /// Thread CPU time.
     pub cpu_ns: u64,
+    /// Times that a thread found no input and parked; 0 in records of before there was this field.
+    #[serde(default)]
+    pub parks: u64,
+    /// Times that a thread without input looked on and found some before it parked; 0 in records of
+    /// before there was this field.
+    #[serde(default)]
+    pub spins: u64,
     /// Mean length of the input queue in batches.
     pub queue_depth_mean: Option<f64>,
     /// Longest input queue seen, in batches.

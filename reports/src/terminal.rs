@@ -132,6 +132,9 @@ impl Page {
         {
             self.entry("bottleneck", bottleneck);
         }
+        if let Some(line) = view::effective_line(record) {
+            self.entry("in force", &line);
+        }
         self.entry("machine", &view::machine_line(record));
     }
 

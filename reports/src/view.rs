@@ -161,15 +161,30 @@ pub fn place(index: u32) -> String {
     (u64::from(index) + 1).to_string()
 }
 
-/// Every parameter with its value.
+/// Every parameter with its value, and what was in force where that is another.
 pub fn config(record: &Record) -> Table {
-    let mut table = Table::new(&["parameter", "value"], &[]);
-    for (name, value) in &record.config {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        table.push([name.clone(), value]);
+    let mut table = Table::new(&["parameter", "value", "in force"], &[]);
+    for (name, asked) in &record.config {
+        let in_force = record.effective.get(name).filter(|in_force| *in_force != asked);
+        table.push([name.clone(), text_of(asked), in_force.map(text_of).unwrap_or_default()]);
     }
-    table.push(["seed".to_owned(), record.seed.to_string()]);
-    table
+    table.push(["seed".to_owned(), record.seed.to_string(), String::new()]);
+    for (name, in_force) in record.effective.iter().filter(|(n, _)| !record.config.contains_key(*n))
+    {
+        table.push([name.clone(), String::new(), text_of(in_force)]);
+    }
+    table.without_empty_columns(|cell| !cell.is_empty())
+}
+
+/// What the tool decided, in one line; `None` where nothing was left open.
+pub fn effective_line(record: &Record) -> Option<String> {
+    let each = record.effective.iter().map(|(name, value)| format!("{name} {}", text_of(value)));
+    let told = each.collect::<Vec<_>>().join(", ");
+    (!told.is_empty()).then_some(told)
+}
+
+fn text_of(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// The machine and what else it was doing.

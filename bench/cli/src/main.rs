@@ -19,9 +19,11 @@ mod refused;
 mod settings;
 mod terminal;
 
+use std::env;
 use std::process::ExitCode;
 
 use quorumark_harness::allocations::Counting;
+use quorumark_harness::processes;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -37,6 +39,11 @@ const ALLOCATOR_NAME: &str = if cfg!(feature = "mimalloc") { "mimalloc" } else {
 fn main() -> ExitCode {
     exit::say_panics_in_one_line();
     let outcome = exit::guarded(|| {
+        // No command of the user's: `run` starts it, with processes=per-replica.
+        if env::args_os().nth(1).is_some_and(|word| word == processes::ARGUMENT) {
+            processes::replica_process()?;
+            return Ok(exit::Exit::Done);
+        }
         let invocation = args::parse()?;
         cmd::dispatch(invocation)
     });

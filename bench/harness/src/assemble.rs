@@ -196,6 +196,7 @@ pub(crate) fn run(
         schema_version: SCHEMA_VERSION,
         scenario: trials.spec.name.to_owned(),
         config: parameters.to_json(),
+        effective: closing.effective.clone(),
         seed: parameters.integer("seed"),
         started_at: date::rfc3339(trials.started),
         environment,
@@ -223,7 +224,8 @@ pub(crate) fn run(
 /// Names every figure that the scenario has, absent where it was not measured.
 fn set_common(spec: &Spec, metrics: &mut Metrics) {
     if let Some(bytes) = peak_rss_bytes() {
-        metrics.set("peak_rss_bytes", bytes as f64);
+        let elsewhere = metrics.get("replicas_peak_rss_bytes").unwrap_or_default();
+        metrics.set("peak_rss_bytes", bytes as f64 + elsewhere);
     }
     for metric in spec.metrics.iter().chain(&COMMON_METRICS) {
         if !metrics.contains(metric.name) {

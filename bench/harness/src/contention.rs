@@ -30,12 +30,13 @@ impl Contention {
         }
     }
 
-    /// CPU time got over CPU time got or lost since `self` was read, 0 to 1. `None` where the
-    /// kernel does not tell. Threads have to be alive to be counted.
-    pub fn cpu_share_since(&self) -> Option<f64> {
+    /// CPU time got over CPU time got or lost since `self` was read, 0 to 1, of this process and of
+    /// others that ran and waited meanwhile for so many nanoseconds. `None` where the kernel does not
+    /// tell. Threads have to be alive to be counted.
+    pub fn cpu_share_since(&self, ran_elsewhere: u64, waited_elsewhere: u64) -> Option<f64> {
         let now = Contention::now();
-        let ran = now.process_ns.saturating_sub(self.process_ns);
-        let waited = self.schedule.as_ref()?.usage_since()?.waited_ns;
+        let ran = now.process_ns.saturating_sub(self.process_ns) + ran_elsewhere;
+        let waited = self.schedule.as_ref()?.usage_since()?.waited_ns + waited_elsewhere;
         let busy = now.machine_busy_ns?.saturating_sub(self.machine_busy_ns?);
         (ran > 0).then(|| share(ran, waited, busy))
     }

@@ -1,5 +1,6 @@
 //! A cluster: started, observed, stopped.
 
+mod apart;
 mod wiring;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use quorumark_consensus::pbft::{self, Pbft};
 use quorumark_consensus::types::{Instant, ReplicaId};
 use thiserror::Error;
 
+pub use self::apart::{Apart, Seat};
 use self::wiring::Builder;
 use crate::config::{Checked, ClusterConfig};
 use crate::events::CommitEvent;
@@ -75,7 +77,8 @@ pub struct Cluster<E: Engine> {
     meters: Vec<Arc<Meter>>,
     /// Replicas that were started.
     started: usize,
-    reports: Vec<Receiver<E::Counters>>,
+    /// Of the replicas in this process.
+    reports: Vec<(ReplicaId, Receiver<E::Counters>)>,
     /// The stages, and what carries replies.
     threads: Vec<Of<Thread>>,
     /// What carries messages to replicas over TCP; ends once its socket is shut.
@@ -212,11 +215,10 @@ impl<E: Engine> Cluster<E> {
     pub fn stop(mut self) -> Result<ClusterReport<E::Counters>, StopError> {
         self.halt()?;
         let counts = self.snapshot().replicas;
-        let replicas = self.reports.iter().zip(counts).enumerate();
-        let replicas = replicas.map(|(replica, (report, counts))| ReplicaReport {
-            replica: ReplicaId(replica as u16),
+        let replicas = self.reports.iter().map(|(replica, report)| ReplicaReport {
+            replica: *replica,
             engine: report.try_recv().ok(),
-            counts,
+            counts: counts[usize::from(replica.0)],
         });
         Ok(ClusterReport { replicas: replicas.collect() })
     }

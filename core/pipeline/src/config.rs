@@ -116,6 +116,11 @@ pub struct ClusterConfig {
     pub port_capacity_batches: usize,
     /// How long a replica waits for another's full inbox before it drops. Default 1 s.
     pub peer_patience: Duration,
+    /// How long a thread without input looks for some before it parks, at most 10 ms; between looks
+    /// it offers its core to others. Longer ones save wake-ups, and take from who has work where
+    /// threads outnumber cores. Readers of sockets wait in the kernel, and are not concerned.
+    /// Default 0: parks at once.
+    pub spin: Duration,
     /// Which processors the threads may use. Default none.
     pub pinning: Pinning,
     /// How many replicas, the last ones, are never started. Default 0.
@@ -209,6 +214,7 @@ impl ClusterConfig {
             inbox_capacity_batches: 1024,
             port_capacity_batches: 4096,
             peer_patience: Duration::from_secs(1),
+            spin: Duration::ZERO,
             pinning: Pinning::default(),
             silent_replicas: 0,
             cluster: 1,
@@ -226,7 +232,9 @@ impl ClusterConfig {
         self.engine.replica = ReplicaId(0);
         self.engine.clone().check()?;
         let patience = u64::try_from(self.peer_patience.as_millis()).unwrap_or(u64::MAX);
+        let spin = u64::try_from(self.spin.as_nanos()).unwrap_or(u64::MAX);
         check_ranges([
+            ("spin in ns", spin, 0, 10_000_000),
             ("clients", u64::from(self.clients), 1, CLIENTS_MAX as u64),
             ("signers", u64::from(self.signers), 1, u64::from(self.clients)),
             ("verify_threads", self.verify_threads as u64, 1, 64),

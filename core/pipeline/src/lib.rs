@@ -1,4 +1,5 @@
-//! The live driver: a cluster of replicas in one process, each as stages on threads.
+//! The live driver: a cluster of replicas, each as stages on threads, in one process or with a process for
+//! each replica ([`cluster::Apart`]).
 //!
 //! ```text
 //! transport -> ingress -> verify (1..k) -> order -> execute -> order
@@ -8,8 +9,8 @@
 //! ```
 //!
 //! Stages are joined by bounded crossbeam channels that carry batches: lock-free but where a thread
-//! parks. A stage takes what is there, up to its batch size, and never waits for more; the only
-//! linger is the engine's. Replicas share nothing but the transport: each decodes and verifies for
+//! parks, once it has looked for input as long as [`ClusterConfig::spin`] says. A stage takes what is
+//! there, up to its batch size, and never waits for more; the only linger is the engine's. Replicas share nothing but the transport: each decodes and verifies for
 //! itself, from bytes.
 //!
 //! Invariant: every queue is bounded, and no cycle of full queues can stand still. The argument:
@@ -48,12 +49,14 @@ pub mod metrics;
 pub mod port;
 pub mod protocol;
 
+mod idle;
 mod link;
+mod shipped;
 mod stage;
 mod tcp;
 mod thread;
 
-pub use cluster::{Cluster, ClusterReport, ReplicaReport, StartError, StopError};
+pub use cluster::{Apart, Cluster, ClusterReport, ReplicaReport, Seat, StartError, StopError};
 pub use config::{
     Checked, ClientAuthKind, ClusterConfig, ConfigError, Pinning, Stages, Transport, cores,
 };

@@ -35,9 +35,15 @@ pub(crate) fn receive<T>(queue: &Receiver<T>, watch: &mut Stopwatch) -> Option<T
         Ok(item) => Some(item),
         Err(TryRecvError::Disconnected) => None,
         Err(TryRecvError::Empty) => {
-            let next = queue.recv();
-            watch.waited();
-            next.ok()
+            let looked = watch.look(|| match queue.try_recv() {
+                Err(TryRecvError::Empty) => None,
+                ended => Some(ended.ok()),
+            });
+            looked.unwrap_or_else(|| {
+                let next = queue.recv();
+                watch.waited();
+                next.ok()
+            })
         }
     }
 }

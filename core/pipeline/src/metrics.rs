@@ -13,7 +13,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use quorumark_primitives::signed::GateCounters;
+use quorumark_primitives::wire::{Decode, Encode, Reader, WireError};
 
+use crate::idle::Idle;
 use crate::protocol::KINDS_MAX;
 
 /// Where on a message's way a thread works.
@@ -108,6 +110,7 @@ pub(crate) struct Meter {
     depth_sum: AtomicU64,
     depth_max: AtomicU64,
     parks: AtomicU64,
+    spins: AtomicU64,
     counts: Counts,
 }
 
@@ -140,6 +143,7 @@ impl Meter {
             depth_sum: AtomicU64::new(0),
             depth_max: AtomicU64::new(0),
             parks: AtomicU64::new(0),
+            spins: AtomicU64::new(0),
             counts: Counts::default(),
         })
     }
@@ -182,6 +186,7 @@ impl Meter {
             depth_sum: read(&self.depth_sum),
             depth_max: read(&self.depth_max),
             parks: read(&self.parks),
+            spins: read(&self.spins),
             cpu_ns,
             runqueue_ns,
             thread_ns: [cpu_ns, runqueue_ns],
@@ -204,6 +209,7 @@ pub(crate) struct Stopwatch {
     /// Every stage of the thread.
     stages: Vec<Arc<Meter>>,
     mark: Instant,
+    idle: Idle,
 }
 
 impl Stopwatch {
@@ -212,7 +218,25 @@ impl Stopwatch {
     /// # Panics
     /// When there is none.
     pub(crate) fn new(stages: &[Arc<Meter>]) -> Stopwatch {
-        Stopwatch { meter: Arc::clone(&stages[0]), stages: stages.to_vec(), mark: Instant::now() }
+        let (meter, stages) = (Arc::clone(&stages[0]), stages.to_vec());
+        Stopwatch { meter, stages, mark: Instant::now(), idle: Idle::default() }
+    }
+
+    /// The same for a thread that waits so.
+    pub(crate) fn waiting(self, idle: Idle) -> Stopwatch {
+        Stopwatch { idle, ..self }
+    }
+
+    /// Looks for input before the thread parks; `None` when it shall park. What is found ends the
+    /// wait.
+    pub(crate) fn look<T>(&mut self, look: impl FnMut() -> Option<T>) -> Option<T> {
+        let found = self.idle.look(look);
+        if found.is_some() {
+            let span = self.lap();
+            add(&self.meter.wait_ns, span);
+            add(&self.meter.spins, 1);
+        }
+        found
     }
 
     /// Another stage goes on: the time since the last mark was work of the one before.
@@ -239,7 +263,7 @@ impl Stopwatch {
         span
     }
 
-    /// The time since the last mark was spent waiting for input.
+    /// The time since the last mark was spent waiting for input, parked in the end.
     pub(crate) fn waited(&mut self) {
         let span = self.lap();
         add(&self.meter.wait_ns, span);
@@ -296,8 +320,10 @@ pub struct ThreadSnapshot {
     pub depth_sum: u64,
     /// The largest of these since the start.
     pub depth_max: u64,
-    /// Times that it found no input and waited: at most as many wake-ups.
+    /// Times that it found no input and parked: at most as many wake-ups.
     pub parks: u64,
+    /// Times that it found no input, looked again, and found some before it parked.
+    pub spins: u64,
     /// CPU nanoseconds, where the kernel tells; of a thread with several stages, this stage's part by
     /// its share of their busy time.
     pub cpu_ns: Option<u64>,
@@ -305,9 +331,9 @@ pub struct ThreadSnapshot {
     /// out as `cpu_ns`.
     pub runqueue_ns: Option<u64>,
     /// CPU and runqueue nanoseconds of the whole thread.
-    thread_ns: [Option<u64>; 2],
+    pub(crate) thread_ns: [Option<u64>; 2],
     /// Whether the thread does the work of other stages of its replica too.
-    shared: bool,
+    pub(crate) shared: bool,
 }
 
 impl ThreadSnapshot {
@@ -330,6 +356,7 @@ impl ThreadSnapshot {
             depth_sum: self.depth_sum - earlier.depth_sum,
             depth_max: self.depth_max,
             parks: self.parks - earlier.parks,
+            spins: self.spins - earlier.spins,
             cpu_ns,
             runqueue_ns,
             thread_ns: [cpu_ns, runqueue_ns],
@@ -381,6 +408,25 @@ macro_rules! counts {
                     sent: std::array::from_fn(|kind| read(&self.sent[kind])),
                     received: std::array::from_fn(|kind| read(&self.received[kind])),
                 }
+            }
+        }
+
+        impl Encode for ReplicaCounts {
+            fn encode(&self, out: &mut Vec<u8>) {
+                $(self.$name.encode(out);)*
+                self.sent.iter().chain(&self.received).for_each(|count| count.encode(out));
+            }
+        }
+
+        impl Decode for ReplicaCounts {
+            const SIZE_MIN: usize = size_of::<ReplicaCounts>();
+            fn decode(reader: &mut Reader) -> Result<ReplicaCounts, WireError> {
+                let mut counts =
+                    ReplicaCounts { $($name: u64::decode(reader)?,)* ..ReplicaCounts::default() };
+                for count in counts.sent.iter_mut().chain(&mut counts.received) {
+                    *count = u64::decode(reader)?;
+                }
+                Ok(counts)
             }
         }
 
@@ -510,6 +556,14 @@ impl Snapshot {
             at_ns: self.at_ns - earlier.at_ns,
             threads,
             replicas: replicas.map(|(now, then)| now.since(then)).collect(),
+        }
+    }
+
+    /// Adds what another process counted of the same cluster up to about the same moment.
+    pub fn add(&mut self, part: &Snapshot) {
+        self.threads.extend_from_slice(&part.threads);
+        for (sum, counts) in self.replicas.iter_mut().zip(&part.replicas) {
+            *sum = sum.plus(counts);
         }
     }
 

@@ -25,6 +25,9 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the set-up of one connection may take in all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often a listener looks whether somebody has dialled, before the cluster runs.
+const ACCEPT_LOOK: Duration = Duration::from_millis(1);
+
 const MAGIC: &[u8; 4] = b"QMK1";
 
 /// Who dials.
@@ -48,6 +51,15 @@ impl Hello {
         bytes[5..].copy_from_slice(&id.to_le_bytes());
         bytes
     }
+
+    fn read(bytes: [u8; 9]) -> Option<Hello> {
+        let id = bytes.last_chunk().map(|id| u32::from_le_bytes(*id))?;
+        let hello = match bytes[4] {
+            0 => Hello::Replica(u16::try_from(id).ok()?),
+            _ => Hello::Port(id),
+        };
+        (hello.bytes() == bytes).then_some(hello)
+    }
 }
 
 /// A listener on a free loopback port.
@@ -60,18 +72,45 @@ pub(crate) fn listen() -> io::Result<TcpListener> {
 /// Whoever else connects meanwhile says another hello, and is closed.
 pub(crate) fn connect(listener: &TcpListener, hello: Hello) -> io::Result<(TcpStream, TcpStream)> {
     let address: SocketAddr = listener.local_addr()?;
+    let dialed = dial(address, hello)?;
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    loop {
+        let (said, accepted) = accept(listener, deadline)?;
+        if said == hello {
+            return Ok((dialed, accepted));
+        }
+    }
+}
+
+/// Dials a listener, and says who it is.
+pub(crate) fn dial(address: SocketAddr, hello: Hello) -> io::Result<TcpStream> {
     let mut dialed = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
     dialed.set_nodelay(true)?;
     dialed.write_all(&hello.bytes())?;
-    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    Ok(dialed)
+}
+
+/// The next connection whose dialer says who it is; others are closed.
+pub(crate) fn accept(listener: &TcpListener, deadline: Instant) -> io::Result<(Hello, TcpStream)> {
+    listener.set_nonblocking(true)?;
     while Instant::now() < deadline {
-        let (mut accepted, _) = listener.accept()?;
+        let mut accepted = match listener.accept() {
+            Ok((accepted, _)) => accepted,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                std::thread::sleep(ACCEPT_LOOK);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        accepted.set_nonblocking(false)?;
         accepted.set_read_timeout(Some(HELLO_TIMEOUT))?;
         let mut said = [0; 9];
-        if accepted.read_exact(&mut said).is_ok() && said == hello.bytes() {
+        if accepted.read_exact(&mut said).is_ok()
+            && let Some(hello) = Hello::read(said)
+        {
             accepted.set_read_timeout(None)?;
             accepted.set_nodelay(true)?;
-            return Ok((dialed, accepted));
+            return Ok((hello, accepted));
         }
     }
     Err(io::Error::new(io::ErrorKind::TimedOut, "nobody who connected said the right hello"))
@@ -165,13 +204,16 @@ pub(crate) fn write(
 ) {
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
     loop {
-        let first = select! {
-            recv(queue) -> frames => frames.ok(),
-            recv(stops[0]) -> _ => None,
-            recv(stops[1]) -> _ => None,
-        };
+        let first = watch.look(|| queue.try_recv().ok()).or_else(|| {
+            let next = select! {
+                recv(queue) -> frames => frames.ok(),
+                recv(stops[0]) -> _ => None,
+                recv(stops[1]) -> _ => None,
+            };
+            watch.waited();
+            next
+        });
         let Some(first) = first else { break };
-        watch.waited();
         watch.took(queue.len());
         let mut items = gather(first, &mut buffer);
         while buffer.len() < BUFFER_BYTES

@@ -40,7 +40,8 @@ impl Walk {
         }
     }
 
-    /// A struct: exactly the properties of the schema, each of them required.
+    /// A struct: exactly the properties of the schema, each of them required but those that were added
+    /// within the version, which older records lack.
     fn fields(&mut self, fields: &serde_json::Map<String, Value>, schema: &Value, at: &str) {
         let properties = schema["properties"].as_object().expect("properties");
         let required: Vec<&str> = schema["required"]
@@ -53,8 +54,11 @@ impl Walk {
             self.differences.push(format!("{at}/{name} is in the schema only"));
         }
         for (name, field) in fields {
-            if !required.contains(&name.as_str()) {
-                self.differences.push(format!("{at}/{name} is not required"));
+            let added = properties.get(name).is_some_and(|inner| {
+                inner["description"].as_str().is_some_and(|text| text.contains("Added later"))
+            });
+            if required.contains(&name.as_str()) == added {
+                self.differences.push(format!("{at}/{name} is required, or is not"));
             }
             match properties.get(name) {
                 Some(inner) => self.value(field, inner, &format!("{at}/{name}")),

@@ -110,7 +110,7 @@ fn what_is_no_record_says_where_and_how_to_mend_it() {
         assert!(error.starts_with("some/record.json: "), "{error}");
         assert!(!error.contains('\n') && error.contains("; "), "{error}");
     }
-    assert!(read_error(&wrong).contains("line 21"), "{}", read_error(&wrong));
+    assert!(read_error(&wrong).contains("line 27"), "{}", read_error(&wrong));
     let expected = "some/record.json: is not a record (it is no JSON from line 1 column 1 on); \
                     name a run's folder or its record.json";
     assert_eq!(read_error("# A readme"), expected);

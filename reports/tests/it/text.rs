@@ -1,9 +1,11 @@
 //! Terminal and Markdown: what is shown, and what must never be.
 
+use std::path::Path;
+
 use quorumark_report::export::{self, Better};
 use quorumark_report::row::Row;
 use quorumark_report::terminal::{self, Style};
-use quorumark_report::{Check, Record, Verdict, Warning, csv, index, markdown};
+use quorumark_report::{Check, Record, Verdict, Warning, csv, index, markdown, view};
 
 use crate::golden;
 
@@ -158,6 +160,30 @@ fn a_debug_build_says_so_loudly() {
     for text in pages {
         assert_eq!(text.matches("DEBUG BUILD").count(), 1, "{text}");
     }
+}
+
+#[test]
+fn what_the_tool_decided_stands_beside_what_was_asked_for_and_old_records_are_read_without_it() {
+    let mut record = golden();
+    record.config.insert("stages".to_owned(), "auto".into());
+    let text = terminal::record(&record, Style::default());
+    let line = "in force: stages separate, pin none, verifying_threads 8, transport memory";
+    assert!(text.contains(line), "{text}");
+    let rows = view::config(&record).rows;
+    let row = |name: &str| rows.iter().find(|row| row[0] == name).unwrap()[1..].to_vec();
+    assert_eq!(row("stages"), ["auto", "separate"]);
+    assert_eq!(row("transport"), ["memory", ""]);
+    assert_eq!(row("verifying_threads"), ["", "8"]);
+
+    let mut old = serde_json::to_value(&record).unwrap();
+    old.as_object_mut().unwrap().remove("effective");
+    for stage in old["stages"].as_array_mut().unwrap() {
+        let stage = stage.as_object_mut().unwrap();
+        assert!(stage.remove("parks").is_some() && stage.remove("spins").is_some());
+    }
+    let old = Record::from_json(&old.to_string(), Path::new("old.json")).unwrap();
+    assert!(!terminal::record(&old, Style::default()).contains("in force"));
+    assert_eq!(view::config(&old).columns.len(), 2);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod pbft_pipeline;
 mod pow;
 mod signature;
 
+pub(crate) use pbft_pipeline::PipelineReplica;
 pub(crate) use signature::verifier;
 
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -61,7 +62,10 @@ pub const COMMON_METRICS: [MetricSpec; 4] = [
     metric("limit_share", "share of the limit that was reached, by CPU time"),
     metric("wall_limit_share", "share of the limit that was reached, by wall-clock time"),
     metric("cpu_share", "CPU time got of CPU time wanted"),
-    metric("peak_rss_bytes", "most memory that the process held during the run"),
+    metric(
+        "peak_rss_bytes",
+        "most memory that the process, and those of its replicas, held in the run",
+    ),
 ];
 
 /// One thing that can be run.
@@ -172,6 +176,8 @@ pub struct Closing {
     pub warnings: Vec<Warning>,
     /// Kernel name to the path that it took in this run, where a parameter chose it.
     pub simd: IndexMap<String, String>,
+    /// What the settings came to where the scenario had to decide.
+    pub effective: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Checks by name, with how often each was made.

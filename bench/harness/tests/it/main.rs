@@ -4,6 +4,7 @@ mod described;
 mod load;
 mod oracle;
 mod pbft_pipeline;
+mod processes;
 mod records;
 mod replay;
 mod scenarios;

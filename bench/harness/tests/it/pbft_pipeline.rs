@@ -255,6 +255,22 @@ fn an_open_loop_far_above_saturation_is_void_and_shows_no_throughput() {
 }
 
 #[test]
+fn a_record_keeps_what_was_asked_for_and_tells_what_that_came_to() {
+    let record = passed(&["auth=none", "verify_threads=2", "spin=1ms"]);
+    assert_eq!(record.config["stages"], "auto");
+    assert_eq!(record.effective["stages"], "separate", "one thread cannot be two verifying ones");
+    assert_eq!(record.effective["verifying_threads"], 8);
+    assert_eq!(record.effective["transport"], "memory");
+    assert!(value(&record, "spins_per_tx") > 0.0);
+    let record = passed(&["auth=none", "stages=merged", "pin=none", "silent_replicas=1"]);
+    assert_eq!(record.effective["stages"], "merged");
+    assert_eq!((&record.effective["pin"], &record.config["pin"]), (&"none".into(), &"none".into()));
+    assert_eq!(record.effective["verifying_threads"], 3);
+    assert!(is(&record, "spins_per_tx", 0.0) && value(&record, "parks_per_tx") > 0.0);
+    assert!(record.stages.iter().map(|stage| stage.parks).sum::<u64>() > 0);
+}
+
+#[test]
 fn each_trial_is_a_fresh_cluster_with_a_time_series() {
     let run = run_tiny(&["repeat=2", "auth=mac"]);
     assert_eq!(run.record.samples.len(), 2);
@@ -272,13 +288,15 @@ fn settings_that_do_not_go_together_are_refused_with_a_remedy() {
         &["invalid_signature_share=0.1", "auth=none"],
         &["invalid_signature_share=1"],
         &["checkpoint_interval=200", "window=256"],
+        &["processes=per-replica"],
+        &["processes=per-replica", "transport=tcp", "replicas=33"],
         &["clients=8", "signers=4", "silent_replicas=3"],
     ] {
         let error = pipeline().check(&parameters(settings)).unwrap_err();
         assert!(matches!(error, ParameterError::Conflict { .. }), "{settings:?}: {error}");
         assert!(error.to_string().lines().count() == 1, "{error}");
     }
-    for refused in ["processes=per-replica", "durability=fsync", "reply_auth=signature"] {
+    for refused in ["processes=many", "durability=fsync", "reply_auth=signature"] {
         let mut set = parameters(&[]);
         assert!(set.assign(refused, Origin::Flag("--set".to_owned())).is_err(), "{refused}");
     }

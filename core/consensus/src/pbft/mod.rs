@@ -31,6 +31,7 @@ mod bodies;
 mod certificate;
 mod checkpoint;
 mod config;
+mod counters;
 mod early;
 mod execution;
 mod inspect;

@@ -14,6 +14,7 @@ use quorumark_primitives::signed::{ClientAuth, Verified, Verifier};
 use super::{Cluster, Of};
 use crate::config::{Checked, ClientAuthKind, ClusterConfig, Pinning, Stages, Transport};
 use crate::events::CommitEvent;
+use crate::idle::Idle;
 use crate::keys::ClusterKeys;
 use crate::link::{Frames, PeerLink};
 use crate::metrics::{Meter, StageKind, Stopwatch, Work};
@@ -28,7 +29,7 @@ use crate::thread::Thread;
 
 /// Wires and starts a cluster part by part; what was started is stopped if a later part fails.
 pub(super) struct Builder<'a, E: Engine> {
-    config: &'a Checked<ClusterConfig>,
+    pub(super) config: &'a Checked<ClusterConfig>,
     keys: &'a ClusterKeys,
     /// By replica: closes when it stops.
     stopped: Vec<Receiver<()>>,
@@ -46,11 +47,11 @@ enum WhenStopped {
 
 /// The queues that lead into and out of one replica.
 pub(super) struct Wires {
-    from_replicas: Receiver<Frames>,
-    from_clients: Receiver<Frames>,
+    pub(super) from_replicas: Receiver<Frames>,
+    pub(super) from_clients: Receiver<Frames>,
     /// By replica id; its own place, and that of a peer that was never started, lead nowhere.
-    peers: Vec<Option<Sender<Frames>>>,
-    ports: Vec<ClientLink>,
+    pub(super) peers: Vec<Option<Sender<Frames>>>,
+    pub(super) ports: Vec<ClientLink>,
 }
 
 /// What a replica is made of, whichever threads do its work.
@@ -64,7 +65,7 @@ struct Parts<E, A> {
 }
 
 /// One end of a queue of frames, and the other.
-type Queue = (Sender<Frames>, Receiver<Frames>);
+pub(super) type Queue = (Sender<Frames>, Receiver<Frames>);
 
 impl<'a, E> Builder<'a, E>
 where
@@ -113,7 +114,7 @@ where
             }
             _ => None,
         };
-        let thread = Thread::spawn(name, &meters, core, body)?;
+        let thread = Thread::spawn(name, &meters, core, Idle::new(self.config.spin), body)?;
         self.cluster.meters.extend(meters);
         Ok(thread)
     }
@@ -130,7 +131,7 @@ where
         Ok(())
     }
 
-    fn inbox(&self) -> Queue {
+    pub(super) fn inbox(&self) -> Queue {
         bounded(self.config.inbox_capacity_batches)
     }
 
@@ -191,13 +192,34 @@ where
     ) -> io::Result<Sender<Frames>> {
         let Some(listener) = listener else { return Ok(inbox.clone()) };
         let (dialed, accepted) = tcp::connect(listener, Hello::Replica(from as u16))?;
-        let ends = [ReplicaId(from as u16), ReplicaId(to as u16)];
-        let (sender, receiver) = (Work::Replica(from as u16), Work::Replica(to as u16));
-        let name = format!("r{from}-to-r{to}");
-        let queue = self.writer(sender, ends, name, dialed, WhenStopped::Quit)?;
-        let name = format!("r{to}-from-r{from}");
-        self.reader(receiver, ends, name, accepted, inbox.clone(), WhenFull::Wait)?;
+        let queue = self.say_to(from, to, dialed)?;
+        self.hear_from(from, to, accepted, inbox.clone())?;
         Ok(queue)
+    }
+
+    /// The end of the connection between two replicas at the one that speaks.
+    pub(super) fn say_to(
+        &mut self,
+        from: usize,
+        to: usize,
+        dialed: TcpStream,
+    ) -> io::Result<Sender<Frames>> {
+        let ends = [ReplicaId(from as u16), ReplicaId(to as u16)];
+        let name = format!("r{from}-to-r{to}");
+        self.writer(Work::Replica(from as u16), ends, name, dialed, WhenStopped::Quit)
+    }
+
+    /// The end of the connection between two replicas at the one that hears.
+    pub(super) fn hear_from(
+        &mut self,
+        from: usize,
+        to: usize,
+        accepted: TcpStream,
+        inbox: Sender<Frames>,
+    ) -> io::Result<()> {
+        let ends = [ReplicaId(from as u16), ReplicaId(to as u16)];
+        let name = format!("r{to}-from-r{from}");
+        self.reader(Work::Replica(to as u16), ends, name, accepted, inbox, WhenFull::Wait)
     }
 
     /// The queues between a port and a replica, there and back.
@@ -211,18 +233,40 @@ where
     ) -> io::Result<(Sender<Frames>, Sender<Frames>)> {
         let Some(listener) = listener else { return Ok((to_replica.clone(), to_port.clone())) };
         let (dialed, accepted) = tcp::connect(listener, Hello::Port(port as u32))?;
-        let ends = [ReplicaId(replica as u16); 2];
-        let (near, far) = (Work::PortTo(replica as u16), Work::Replica(replica as u16));
-        let (p, r) = (format!("p{port}"), format!("r{replica}"));
-        let (name, stream) = (format!("{r}-to-{p}"), accepted.try_clone()?);
+        let back = self.far_end(port, replica, accepted, to_replica)?;
+        Ok((self.near_end(port, replica, dialed, to_port)?, back))
+    }
+
+    /// The replica's end of the connection of a port: where its replies go.
+    pub(super) fn far_end(
+        &mut self,
+        port: usize,
+        replica: usize,
+        accepted: TcpStream,
+        to_replica: &Sender<Frames>,
+    ) -> io::Result<Sender<Frames>> {
+        let (ends, far) = ([ReplicaId(replica as u16); 2], Work::Replica(replica as u16));
+        let (name, stream) = (format!("r{replica}-to-p{port}"), accepted.try_clone()?);
         let back = self.writer(far, ends, name, stream, WhenStopped::Drain)?;
-        let (name, inbox) = (format!("{r}-from-{p}"), to_replica.clone());
+        let (name, inbox) = (format!("r{replica}-from-p{port}"), to_replica.clone());
         self.reader(far, ends, name, accepted, inbox, WhenFull::Wait)?;
-        let (name, stream) = (format!("{p}-to-{r}"), dialed.try_clone()?);
+        Ok(back)
+    }
+
+    /// The port's end of its connection to a replica: where requests go.
+    pub(super) fn near_end(
+        &mut self,
+        port: usize,
+        replica: usize,
+        dialed: TcpStream,
+        to_port: &Sender<Frames>,
+    ) -> io::Result<Sender<Frames>> {
+        let (ends, near) = ([ReplicaId(replica as u16); 2], Work::PortTo(replica as u16));
+        let (name, stream) = (format!("p{port}-to-r{replica}"), dialed.try_clone()?);
         let there = self.writer(near, ends, name, stream, WhenStopped::Quit)?;
-        let (name, inbox) = (format!("{p}-from-{r}"), to_port.clone());
+        let (name, inbox) = (format!("p{port}-from-r{replica}"), to_port.clone());
         self.reader(near, ends, name, dialed, inbox, WhenFull::Drop)?;
-        Ok((there, back))
+        Ok(there)
     }
 
     fn writer(
@@ -325,7 +369,7 @@ where
             engine,
             clock: self.cluster.clock,
             means: Means { executor, writer, peers: Peers::new(peers, self.config.peer_patience) },
-            report: self.report(),
+            report: self.report(id),
         };
         let (meters, work) = (Meter::of_whole(id.0), Work::Replica(id.0));
         let name = format!("{id}-whole");
@@ -400,14 +444,14 @@ where
         execute: Sender<Task>,
         egress: Sender<Vec<Outgoing<E::Message>>>,
     ) -> io::Result<()> {
-        let (report, clock) = (self.report(), self.cluster.clock);
+        let (report, clock) = (self.report(id), self.cluster.clock);
         let order = Order { engine, clock, inputs, execute, egress, report };
         self.stage(StageKind::Order, id, "order", |watch| order.run(watch))
     }
 
-    fn report(&mut self) -> Sender<E::Counters> {
+    fn report(&mut self, id: ReplicaId) -> Sender<E::Counters> {
         let (report, reported) = bounded(1);
-        self.cluster.reports.push(reported);
+        self.cluster.reports.push((id, reported));
         report
     }
 

@@ -53,8 +53,11 @@ impl<M: Protocol> Ingress<M> {
                 Some((side, frames)) => self.decode(side, frames, &mut batch, watch),
                 None if !batch.is_empty() => self.hand_on(&mut batch, watch),
                 None => {
-                    let next = self.wait();
-                    watch.waited();
+                    let next = watch.look(|| self.take()).or_else(|| {
+                        let next = self.wait();
+                        watch.waited();
+                        next
+                    });
                     let Some((side, frames)) = next else { return };
                     self.decode(side, frames, &mut batch, watch)
                 }

@@ -17,6 +17,8 @@ pub(crate) use recall::Recall;
 pub(crate) use verify::{Gate, Verify};
 pub(crate) use whole::{Means, Peers, Whole};
 
+use std::time::Duration;
+
 use quorumark_consensus::types::Instant;
 
 /// The one clock of a cluster: nanoseconds since its start.
@@ -26,6 +28,12 @@ pub(crate) struct Clock(std::time::Instant);
 impl Clock {
     pub(crate) fn start() -> Clock {
         Clock(std::time::Instant::now())
+    }
+
+    /// The clock that was started so long ago.
+    pub(crate) fn started(elapsed: Duration) -> Clock {
+        let now = std::time::Instant::now();
+        Clock(now.checked_sub(elapsed).unwrap_or(now))
     }
 
     pub(crate) fn now(&self) -> Instant {

@@ -45,7 +45,7 @@ impl<E: Engine> Order<E> {
         select.recv(&inputs.own);
         select.recv(&inputs.executed);
         while let Ok(taken) = core.turn(&inputs, watch) {
-            if taken == 0 {
+            if taken == 0 && watch.look(|| core.sees(&inputs)).is_none() {
                 core.park(&mut select);
                 watch.waited();
             }
@@ -137,6 +137,14 @@ impl<E: Engine> Core<E> {
 
     fn order(&self, task: Task, watch: &mut Stopwatch) -> Result<(), Closed> {
         self.execute.as_ref().map_or(Ok(()), |execute| send(execute, task, watch))
+    }
+
+    /// Whether there is input, or a timeout is due; a neighbour that is gone is seen by the next turn.
+    fn sees(&self, inputs: &Inputs<E::Message>) -> Option<()> {
+        let Inputs { verified, own, executed } = inputs;
+        let there = !(verified.is_empty() && own.is_empty() && executed.is_empty());
+        let due = || self.engine.next_timeout().is_some_and(|due| due <= self.clock.now());
+        (there || due()).then_some(())
     }
 
     /// Waits until there is input, a timeout is due, or a neighbour is gone.

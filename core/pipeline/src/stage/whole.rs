@@ -85,8 +85,12 @@ where
             self.inbox.take(self.decoder, self.batch_max, hears_clients, &mut messages, watch);
             core.now = core.now.max(self.clock.now());
             if messages.is_empty() && !core.is_due() {
-                self.inbox.wait(&means.peers, core.patience(self.clock));
-                watch.waited();
+                let due = || core.is_due_at(self.clock.now());
+                let sees = || (self.inbox.has_news() || due()).then_some(());
+                if !hears_clients || watch.look(sees).is_none() {
+                    self.inbox.wait(&means.peers, core.patience(self.clock));
+                    watch.waited();
+                }
                 continue;
             }
             verify(&mut gate, &mut messages, &mut verified, self.batch_max, watch);
@@ -126,7 +130,11 @@ where
     E::Message: Protocol,
 {
     fn is_due(&self) -> bool {
-        self.engine.next_timeout().is_some_and(|due| due <= self.now)
+        self.is_due_at(self.now)
+    }
+
+    fn is_due_at(&self, now: Instant) -> bool {
+        self.engine.next_timeout().is_some_and(|due| due <= now)
     }
 
     /// How long it can wait for input.
@@ -283,6 +291,11 @@ impl Inbox {
             Err(TryRecvError::Empty) => {}
         }
         None
+    }
+
+    /// Whether something has arrived, or the replica stops.
+    fn has_news(&self) -> bool {
+        self.depth() > 0 || self.is_stopped()
     }
 
     /// Waits until there is input, a peer takes what is kept for it, the time is over, or the

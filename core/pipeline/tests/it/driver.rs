@@ -1,6 +1,7 @@
 //! A closed-loop client for tests: many clients on one port, f + 1 equal replies each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,8 +12,8 @@ use quorumark_consensus::pbft::{Counters, Message, Pbft};
 use quorumark_consensus::{ClientId, ReplicaId, Reply, Request, SignedRequest, Timestamp};
 use quorumark_pipeline::port::open_replies;
 use quorumark_pipeline::{
-    Checked, ClientKeys, ClientPort, Cluster, ClusterConfig, ClusterKeys, ClusterReport,
-    CommitEvent, Protocol, Snapshot, Stages, Transport,
+    Apart, Checked, ClientKeys, ClientPort, Cluster, ClusterConfig, ClusterKeys, ClusterReport,
+    CommitEvent, Protocol, Seat, Snapshot, Stages, Transport,
 };
 use quorumark_primitives::wire::Encode;
 
@@ -47,6 +48,8 @@ pub(crate) fn executing_thread(stages: Stages) -> &'static str {
 
 /// A running cluster with one port for all its clients.
 pub(crate) struct Driver {
+    /// The replicas, where each was started apart: `cluster` has none then, and ends after them.
+    pub(crate) parts: Vec<Cluster<Pbft>>,
     /// `None` once it was stopped to tell why it stood still.
     pub(crate) cluster: Option<Cluster<Pbft>>,
     pub(crate) port: ClientPort,
@@ -66,11 +69,49 @@ impl Driver {
         let keys = ClusterKeys::new(&config, Message::ID);
         let (observer, events) = bounded(100_000);
         let ports = [0..config.clients];
-        let (cluster, mut ports) =
+        let (cluster, ports) =
             Cluster::start_pbft(&config, &keys, &ports, Some(observer), store).unwrap();
+        Driver::of(&config, &keys, (cluster, Vec::new()), ports, events)
+    }
+
+    /// As [`Driver::start`], each replica on its own, as if it were in a process of its own.
+    pub(crate) fn start_apart(config: ClusterConfig) -> Driver {
+        let config: Checked<ClusterConfig> = config.check().unwrap();
+        let keys = ClusterKeys::new(&config, Message::ID);
+        let (observer, events) = bounded(100_000);
+        let ports = [0..config.clients];
+        let begun = Instant::now();
+        let seats: Vec<Seat> = (0..config.replicas).map(|_| Seat::take().unwrap()).collect();
+        let places: Vec<_> = seats.iter().map(|seat| seat.address().unwrap()).collect();
+        let (parts, (cluster, ports)) = thread::scope(|scope| {
+            let start = |(id, seat): (usize, Seat)| {
+                let (replica, seats) = (ReplicaId(id as u16), places.clone());
+                let elapsed = begun.elapsed();
+                let apart = Apart { replica, seat, seats, ports: ports.to_vec(), elapsed };
+                let (config, keys, observer) = (&config, &keys, Some(observer.clone()));
+                scope.spawn(move || {
+                    Cluster::start_pbft_apart(config, keys, apart, observer, store(replica))
+                })
+            };
+            let started: Vec<_> = seats.into_iter().enumerate().map(start).collect();
+            let dialed = Cluster::dial(&config, &keys, &places, &ports, begun.elapsed()).unwrap();
+            let parts = started.into_iter().map(|started| started.join().unwrap().unwrap());
+            (parts.collect(), dialed)
+        });
+        Driver::of(&config, &keys, (cluster, parts), ports, events)
+    }
+
+    fn of(
+        config: &ClusterConfig,
+        keys: &ClusterKeys,
+        (cluster, parts): (Cluster<Pbft>, Vec<Cluster<Pbft>>),
+        mut ports: Vec<ClientPort>,
+        events: Receiver<Vec<CommitEvent>>,
+    ) -> Driver {
         let clients = (0..config.clients).map(|id| keys.client(ClientId(id)));
         Driver {
             cluster: Some(cluster),
+            parts,
             port: ports.remove(0),
             keys: clients.collect(),
             events,
@@ -258,7 +299,9 @@ impl Driver {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.cluster.as_ref().unwrap().snapshot()
+        let mut snapshot = self.cluster.as_ref().unwrap().snapshot();
+        self.parts.iter().for_each(|part| snapshot.add(&part.snapshot()));
+        snapshot
     }
 
     pub(crate) fn stop(self) -> ClusterReport<Counters> {
@@ -275,6 +318,7 @@ impl Driver {
             told +=
                 &format!("{name}: {items} items, ms: {busy} busy {wait} wait {blocked} blocked\n");
         }
+        self.parts.clear();
         let stopped = self.cluster.take().unwrap().stop();
         panic!("{told}{stopped:#?}");
     }

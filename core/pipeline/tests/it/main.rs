@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 #![allow(clippy::single_range_in_vec_init)] // One port, of one range of clients.
 
+mod apart;
 mod driver;
 mod faults;
 mod normal;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use quorumark_consensus::pbft::Counters;
 use quorumark_consensus::types::ReplicaId;
 use quorumark_pipeline::{
-    ClientAuthKind, ClusterConfig, ClusterReport, StageKind, Stages, Transport,
+    ClientAuthKind, ClusterConfig, ClusterReport, StageKind, Stages, ThreadSnapshot, Transport,
 };
 
 use crate::driver::{Driver, each_stages, each_way};
@@ -25,7 +25,7 @@ fn run_so(mut config: ClusterConfig, change: impl Fn(&mut ClusterConfig)) {
     // No repair: what is lost by a full queue or by a race would stay lost.
     config.engine.status_interval = Duration::from_secs(60);
     change(&mut config);
-    let (replicas, auth) = (config.replicas, config.client_auth);
+    let (replicas, auth, spin) = (config.replicas, config.client_auth, config.spin);
     let mut driver = Driver::start(config);
     let before = driver.snapshot(); // Before some threads have run at all.
     let requests = driver.closed_loop(PER_CLIENT, 50).len();
@@ -61,6 +61,9 @@ fn run_so(mut config: ClusterConfig, change: impl Fn(&mut ClusterConfig)) {
     let told = std::path::Path::new("/proc/thread-self/schedstat").exists();
     assert_eq!(span.cpu_ns().is_some(), told, "CPU time is known where the kernel tells it");
     assert!(stage(StageKind::Verify).all(|thread| thread.items > 0 && thread.busy_ns > 0));
+    let waits = |of: fn(&ThreadSnapshot) -> u64| span.threads.iter().map(of).sum::<u64>();
+    assert!(waits(|thread| thread.parks) > 0, "some thread had nothing to do for long");
+    assert_eq!(waits(|thread| thread.spins) > 0, !spin.is_zero(), "who may look finds something");
     let cpu = |kind| stage(kind).filter_map(|thread| thread.cpu_ns).sum::<u64>();
     assert!(
         !told || StageKind::OF_A_REPLICA.iter().all(|kind| cpu(*kind) > 0),
@@ -95,6 +98,16 @@ fn signed_requests_over_memory() {
 #[test]
 fn signed_requests_over_tcp() {
     run(|config| config.transport = Transport::Tcp);
+}
+
+#[test]
+fn threads_that_look_for_long_before_they_park() {
+    for transport in [Transport::Memory, Transport::Tcp] {
+        run(|config| {
+            config.spin = Duration::from_millis(10);
+            config.transport = transport;
+        });
+    }
 }
 
 #[test]

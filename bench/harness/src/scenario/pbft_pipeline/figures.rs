@@ -3,7 +3,9 @@
 use indexmap::IndexMap;
 use quorumark_consensus::pbft::Message;
 use quorumark_consensus::{ReplicaId, Seq};
-use quorumark_pipeline::{ClientAuthKind, Protocol, ReplicaCounts, Snapshot, StageKind};
+use quorumark_pipeline::{
+    ClientAuthKind, Protocol, ReplicaCounts, Snapshot, StageKind, ThreadSnapshot,
+};
 use quorumark_report::{Check, Metrics, Stage, Verdict, Warning, units};
 
 use super::settings::Settings;
@@ -61,9 +63,11 @@ pub(super) fn measured(mut outcome: Outcome, settings: &Settings) -> Measured {
 
 /// What speaks against the trial's figures, the worst first.
 fn objection(outcome: &Outcome, oracle: &Oracle, settings: &Settings) -> Option<Objection> {
-    let void = not_offered(&outcome.load, settings).map(|r| (Verdict::Void, r));
+    // A replica that is gone explains all else.
+    let lost = outcome.lost.first().map(|lost| (Verdict::Inconclusive, lost.clone()));
+    let void = || not_offered(&outcome.load, settings).map(|r| (Verdict::Void, r));
     let shaken = || inconclusive(outcome, oracle).map(|r| (Verdict::Inconclusive, r));
-    void.or_else(shaken).map(|(verdict, reason)| Objection { verdict, reason })
+    lost.or_else(void).or_else(shaken).map(|(verdict, reason)| Objection { verdict, reason })
 }
 
 /// Why the trial shows no throughput: nothing was answered, or an open loop did not offer its rate
@@ -160,6 +164,9 @@ fn rates(outcome: &Outcome, void: bool, metrics: &mut Metrics) {
     metrics.set("cpu_share", outcome.cpu_share);
     metrics.set("pace_us", outcome.pace_us);
     metrics.set("allocations_per_tx", outcome.allocations.map(|n| n as f64).and_then(of_one));
+    let waits = |of: fn(&ThreadSnapshot) -> u64| outcome.window.threads.iter().map(of).sum::<u64>();
+    metrics.set("parks_per_tx", of_one(waits(|thread| thread.parks) as f64));
+    metrics.set("spins_per_tx", of_one(waits(|thread| thread.spins) as f64));
     // The oracle watches the whole trial, so its time is divided by all that was executed.
     let oracle_us = outcome.oracle_time.online.as_nanos() as f64 / 1e3;
     let executed = outcome.findings.executed;
@@ -204,6 +211,7 @@ fn counts(outcome: &Outcome, settings: &Settings, metrics: &mut Metrics) {
     metrics.set("batch_size_mean", each(executed, batches));
     let entered = engines().map(|engine| engine.views_entered).max().unwrap_or(0);
     metrics.set("view_changes", entered as f64);
+    metrics.set("replicas_peak_rss_bytes", outcome.replicas_rss_bytes.map(|bytes| bytes as f64));
     metrics.set("generator_pool_bytes", outcome.pool_bytes as f64);
 }
 
@@ -228,6 +236,8 @@ fn stages(outcome: &Outcome) -> Vec<Stage> {
         wait_ns: (load.span.as_nanos() as u64).saturating_sub(busy_ns),
         blocked_ns: 0,
         cpu_ns: busy_ns,
+        parks: 0,
+        spins: 0,
         queue_depth_mean: None,
         queue_depth_max: None,
     });
@@ -236,7 +246,7 @@ fn stages(outcome: &Outcome) -> Vec<Stage> {
 
 fn stage(kind: StageKind, window: &Snapshot) -> Option<Stage> {
     let threads = || window.threads.iter().filter(move |thread| thread.stage == kind);
-    let sum = |of: fn(&quorumark_pipeline::ThreadSnapshot) -> u64| threads().map(of).sum::<u64>();
+    let sum = |of: fn(&ThreadSnapshot) -> u64| threads().map(of).sum::<u64>();
     let batches = sum(|thread| thread.batches);
     let depth_sum = sum(|thread| thread.depth_sum);
     let count = threads().count() as u32;
@@ -250,6 +260,8 @@ fn stage(kind: StageKind, window: &Snapshot) -> Option<Stage> {
         wait_ns: sum(|thread| thread.wait_ns),
         blocked_ns: sum(|thread| thread.blocked_ns),
         cpu_ns: sum(|thread| thread.cpu_ns.unwrap_or(0)),
+        parks: sum(|thread| thread.parks),
+        spins: sum(|thread| thread.spins),
         queue_depth_mean: (batches > 0).then(|| depth_sum as f64 / batches as f64),
         queue_depth_max: threads().map(|thread| thread.depth_max).max(),
     })
@@ -269,6 +281,10 @@ fn bottleneck(stages: &[Stage]) -> String {
 fn warnings(outcome: &Outcome, metrics: &Metrics) -> Vec<Warning> {
     let load = &outcome.load;
     let mut warnings = Vec::new();
+    for lost in &outcome.lost {
+        let remedy = "rerun; the kernel's log tells whether memory was short";
+        warnings.push(Warning::new("replica-lost", lost.clone(), remedy));
+    }
     if load.signed_live > 0 {
         let cause = format!("{} requests were signed while the trial ran", load.signed_live);
         let remedy = "shorten --duration: the pool of signed requests was used up";

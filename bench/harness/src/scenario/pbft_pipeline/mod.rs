@@ -7,9 +7,11 @@
 
 mod figures;
 mod settings;
+mod system;
 mod trial;
 mod view_change;
 
+pub(crate) use system::PipelineReplica;
 pub(super) use view_change::PbftViewChange;
 
 use core::time::Duration;
@@ -65,6 +67,9 @@ const METRICS: &[MetricSpec] = &[
     metric("generator_pool_bytes", "memory of the requests signed beforehand"),
     metric("oracle_cpu_us_per_tx", "CPU time of the oracle, which no other figure holds"),
     metric("allocations_per_tx", "memory allocations of the process, load and oracle included"),
+    metric("parks_per_tx", "times that threads without input parked: at most as many wake-ups"),
+    metric("spins_per_tx", "times that they found input while they looked on, before parking"),
+    metric("replicas_peak_rss_bytes", "of peak_rss_bytes, what the replicas' own processes held"),
     metric("first_commit_after_stop_ns", "of pbft/view-change alone: no primary is stopped here"),
 ];
 
@@ -76,7 +81,7 @@ impl Scenario for PbftPipeline {
     fn spec(&self) -> Spec {
         Spec {
             name: "pbft/pipeline",
-            description: "PBFT replicas and clients in one process, from request to f + 1 replies",
+            description: "a cluster of PBFT replicas and its clients, from request to f + 1 replies",
             parameters: settings::parameters(),
             metrics: METRICS,
         }
@@ -161,6 +166,7 @@ impl Session for PipelineSession {
         Ok(Closing {
             objection: (drift > FLOOR_DRIFT_MAX).then(|| drifted(drift)),
             warnings,
+            effective: self.settings.effective(),
             ..Closing::default()
         })
     }

@@ -17,6 +17,7 @@ use crate::environment::cores;
 use crate::floor::{Floor, Replicas};
 use crate::load::{Arrivals, Law, Loop};
 use crate::parameter::{Parameter, ParameterError, ParameterSet};
+use crate::processes;
 use crate::scenario::run_parameters;
 use crate::workload::{self, Plan, Shares, Workload};
 
@@ -43,6 +44,8 @@ pub(super) struct Settings {
     pub(super) client_to_all: bool,
     /// Whether and when the primary is stopped.
     pub(super) stop: Option<PrimaryStop>,
+    /// Every parameter as `name=value`, where each replica gets a process that reads them.
+    pub(super) apart: Option<Vec<String>>,
     law: Law,
     workload: &'static str,
     payload: usize,
@@ -72,7 +75,7 @@ fn committee_parameters() -> Vec<Parameter> {
     let signers = "keys that sign in turn; 0: one for each client; raises clients to as many";
     vec![
         Parameter::integer("replicas", "replicas", 1..=REPLICAS_MAX.into(), 4, "n"),
-        Parameter::choice("processes", ["one"], "all replicas share one process"),
+        Parameter::choice("processes", ["one", "per-replica"], PROCESSES),
         Parameter::choice("durability", ["none"], "nothing is written to disk"),
         Parameter::choice("transport", ["memory", "tcp"], "how encoded frames travel"),
         Parameter::choice("auth", ["signature", "mac", "none"], "how requests show their client"),
@@ -138,6 +141,7 @@ fn stage_parameters() -> Vec<Parameter> {
         Parameter::duration("view_timeout", patience, engine.view_timeout, PATIENCE),
         Parameter::integer("queue_capacity_batches", "batches", 1..=65_536, queued, queue),
         Parameter::integer("inbox_capacity_batches", "flushes", 1..=65_536, inboxed, inbox),
+        Parameter::duration("spin", Duration::ZERO..=SPIN_MAX, default.spin, SPIN),
         Parameter::choice("stages", ["auto", "separate", "merged"], STAGES),
         Parameter::choice("pin", ["auto", "none", "by-replica"], PIN),
     ]
@@ -147,10 +151,15 @@ fn stage_parameters() -> Vec<Parameter> {
 /// 256 in flight one batch then holds them all and none overlap: 2 to 3 % less CPU time a
 /// transaction than with 128, and the same latencies.
 const BATCH_SIZE_MAX: u64 = 256;
+/// The longest that a thread may look for input.
+const SPIN_MAX: Duration = Duration::from_millis(10);
+const SPIN: &str = "how long a thread without input looks on before it parks; 0: parks at once";
 const STAGES: &str =
     "threads for each stage of a replica, or one for all; auto: one where replicas share cores";
 const PIN: &str =
     "threads of a replica on one core each; auto: where a core has two replicas or more";
+const PROCESSES: &str =
+    "all replicas in the run's process, or one process for each (with transport=tcp)";
 const TO_ALL: &str = "requests go to every replica at once, the mode in which protocols compare";
 const READS: &str =
     "reads are answered without being ordered (OSDI'99 5.1), and every result takes a quorum";
@@ -178,6 +187,7 @@ impl Settings {
             concurrency: parameters.count("concurrency"),
             client_to_all: parameters.flag("client_to_all"),
             stop: None,
+            apart: (parameters.choice("processes") == "per-replica").then(|| assigned(parameters)),
             law: match parameters.choice("arrivals") {
                 "poisson" => Law::Poisson,
                 _ => Law::Constant,
@@ -215,6 +225,7 @@ impl Settings {
             let remedy = format!("choose silent_replicas up to {f}, or more replicas");
             return Err(ParameterError::Conflict { names, problem, remedy });
         }
+        self.check_apart()?;
         let (auth, invalid) = (self.cluster.client_auth, self.shares.invalid);
         if invalid > 0.0 && auth == ClientAuthKind::None {
             let names = format!("invalid_signature_share={invalid}, auth=none");
@@ -229,6 +240,26 @@ impl Settings {
             return Err(ParameterError::Conflict { names, problem, remedy });
         }
         self.checked(self.seed).map(drop).map_err(conflict)
+    }
+
+    fn check_apart(&self) -> Result<(), ParameterError> {
+        if self.apart.is_none() {
+            return Ok(());
+        }
+        let n = self.cluster.replicas;
+        let (with, problem, remedy) = if self.cluster.transport != Transport::Tcp {
+            ("transport=memory".to_owned(), "processes share no memory", "transport=tcp")
+        } else if n > processes::REPLICAS_MAX {
+            (format!("replicas={n}"), "at most 32 replicas get a process each", "processes=one")
+        } else if self.stop.is_some() {
+            let problem = "the primary is stopped within the run's process";
+            ("stop_after".to_owned(), problem, "processes=one")
+        } else {
+            return Ok(());
+        };
+        let names = format!("processes=per-replica, {with}");
+        let (problem, remedy) = (problem.to_owned(), format!("choose {remedy}"));
+        Err(ParameterError::Conflict { names, problem, remedy })
     }
 
     /// The cluster of one trial.
@@ -250,6 +281,27 @@ impl Settings {
             false => self.committee().weak_quorum(),
         };
         Replicas { live, replies }
+    }
+
+    /// What was decided for the user, as a record tells it.
+    pub(super) fn effective(&self) -> serde_json::Map<String, serde_json::Value> {
+        let cluster = &self.cluster;
+        let started = cluster.replicas - cluster.silent_replicas;
+        let pin = match &cluster.pinning {
+            Pinning::None => "none",
+            Pinning::ByReplica(_) => "by-replica",
+        };
+        // A merged replica has no verifying thread beside its only one, which verifies too.
+        let verifying = started * cluster.verify_threads;
+        [
+            ("stages", cluster.stages.to_string().into()),
+            ("pin", pin.into()),
+            ("verifying_threads", verifying.into()),
+            ("transport", cluster.transport.to_string().into()),
+        ]
+        .map(|(name, value): (&str, serde_json::Value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
     }
 
     pub(super) fn workload(&self) -> Workload {
@@ -306,6 +358,12 @@ impl Settings {
     }
 }
 
+/// Every parameter with its value, as a process reads it.
+fn assigned(parameters: &ParameterSet) -> Vec<String> {
+    let each = parameters.iter();
+    each.map(|setting| format!("{}={}", setting.parameter.name, setting.value)).collect()
+}
+
 fn cluster(parameters: &ParameterSet) -> Result<ClusterConfig, ParameterError> {
     let mut config = ClusterConfig::new(parameters.count("replicas")).map_err(conflict)?;
     let signers = parameters.integer("signers") as u32;
@@ -323,6 +381,7 @@ fn cluster(parameters: &ParameterSet) -> Result<ClusterConfig, ParameterError> {
     };
     config.queue_capacity_batches = parameters.count("queue_capacity_batches");
     config.inbox_capacity_batches = parameters.count("inbox_capacity_batches");
+    config.spin = parameters.duration("spin");
     let cores = quorumark_pipeline::cores();
     config.stages = match parameters.choice("stages") {
         // One thread cannot be several verifying ones: who asks for these asks for stages.
@@ -351,7 +410,7 @@ fn cluster(parameters: &ParameterSet) -> Result<ClusterConfig, ParameterError> {
     Ok(config)
 }
 
-fn conflict(error: ConfigError) -> ParameterError {
+pub(super) fn conflict(error: ConfigError) -> ParameterError {
     let text = error.to_string();
     let (names, problem) = text.split_once(": ").unwrap_or(("the cluster", &text));
     ParameterError::Conflict {

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use std::thread;
 
 use crossbeam_channel::bounded;
-use quorumark_consensus::pbft::{Counters, PROTOCOL, Pbft};
+use quorumark_consensus::pbft::{Counters, PROTOCOL};
 use quorumark_consensus::{ClientId, Instant, ReplicaId, View};
 use quorumark_pipeline::{
-    ClientAuthKind, ClientKeys, ClientPort, Cluster, ClusterKeys, ClusterReport, Snapshot,
-    StageKind, StopError,
+    ClientAuthKind, ClientKeys, ClusterKeys, ClusterReport, Snapshot, StageKind,
 };
 
 use super::settings::{PrimaryStop, Settings};
-use crate::allocations;
-use crate::contention::Contention;
+use super::system::{Spent, System};
 use crate::load::{ClusterPort, Generator, LoadConfig, LoadReport, Loop, Pool, Requests};
 use crate::oracle::{
     Findings, Oracle, OracleThread, OracleTime, SendTimes, Sightings, Watched, Window,
@@ -55,9 +53,13 @@ pub(super) struct Outcome {
     pub(super) cpu_share: Option<f64>,
     /// What a look at the pace cost within the measured span, in microseconds of CPU time.
     pub(super) pace_us: Option<f64>,
-    /// Memory allocations of the whole process within the measured span.
+    /// Memory allocations within the measured span, of all processes.
     pub(super) allocations: Option<u64>,
     pub(super) pool_bytes: usize,
+    /// Memory of the replicas' own processes at its peak, where they have any.
+    pub(super) replicas_rss_bytes: Option<u64>,
+    /// What is to be said of replicas that ended before they were told to, one line each.
+    pub(super) lost: Vec<String>,
     /// Whether every live replica had done all there was before it was stopped.
     pub(super) settled: bool,
     /// What came of the primary's stop, where one was asked for.
@@ -78,10 +80,8 @@ pub(super) struct Change {
 
 /// What was counted of a trial while its load ran.
 struct Watch {
-    spent: Snapshot,
-    cpu_share: Option<f64>,
+    spent: Spent,
     pace_us: Option<f64>,
-    allocations: Option<u64>,
     change: Option<Change>,
 }
 
@@ -105,14 +105,11 @@ pub(super) fn run(
     let requests = Requests::new(plan.clone(), config.client_auth, pool, clients(&keys, plan));
 
     let (events, observed) = bounded(EVENTS_CAPACITY);
-    let state = plan.workload().state();
-    let every_client = core::slice::from_ref(&(0..plan.clients())).to_vec();
-    let build = |_| state.build();
-    let started = Cluster::start_pbft(&config, &keys, &every_client, Some(events), build);
-    let (mut cluster, ports) = started.map_err(|error| failed("start", &error))?;
+    let started = System::start(settings, &config, &keys, plan, events);
+    let (mut cluster, port) = started.map_err(|error| failed("start", &error))?;
 
     // The keys of many clients take their time: made before the load's clock starts.
-    let port = port(ports, &keys, plan, &cluster)?;
+    let port = ClusterPort::new(port, clients(&keys, plan), cluster.now());
     let start = cluster.now();
     let begin = start + settings.warmup;
     let window = Window { start: begin, end: begin + span };
@@ -127,22 +124,25 @@ pub(super) fn run(
     let watch = watch(&mut cluster, settings, &sightings, window, control);
     interrupt.store(control.interrupted(), Ordering::Relaxed);
     let load = loader.finish();
-    let settled = load.as_ref().is_ok_and(|load| settle(&cluster, settings, load));
+    let settled = load.as_ref().is_ok_and(|load| settle(&mut cluster, settings, load));
     // A dead replica is why a load failed: it is told first.
-    let cluster = cluster.stop().map_err(|error| failed("the cluster", &error))?;
+    let ended = cluster.stop().map_err(|error| failed("the cluster", &error))?;
     let load = load?;
-    let Watch { spent, cpu_share, pace_us, allocations, change } = watch?;
-    let (findings, oracle_time) = oracle.finish(&load.requests);
+    let Watch { spent, pace_us, change } = watch?;
+    let (findings, mut oracle_time) = oracle.finish(&load.requests);
+    oracle_time.online += ended.shipping;
     Ok(Outcome {
         load,
-        window: spent,
-        cluster,
+        window: spent.counted,
+        cluster: ended.report,
         findings,
         oracle_time,
-        cpu_share,
+        cpu_share: spent.cpu_share,
         pace_us,
-        allocations,
+        allocations: spent.allocations,
         pool_bytes,
+        replicas_rss_bytes: ended.peak_rss_bytes,
+        lost: ended.lost,
         settled,
         change,
     })
@@ -195,16 +195,6 @@ fn clients(keys: &ClusterKeys, plan: &Plan) -> Vec<ClientKeys> {
     (0..plan.clients()).map(|id| keys.client(ClientId(id))).collect()
 }
 
-fn port(
-    ports: Vec<ClientPort>,
-    keys: &ClusterKeys,
-    plan: &Plan,
-    cluster: &Cluster<Pbft>,
-) -> Result<ClusterPort, RunError> {
-    let port = ports.into_iter().next().ok_or_else(|| failed("port", &"there is none"))?;
-    Ok(ClusterPort::new(port, clients(keys, plan), cluster.now()))
-}
-
 /// The generator on its thread.
 struct Loader(thread::JoinHandle<Result<LoadReport, quorumark_pipeline::PortError>>);
 
@@ -226,7 +216,7 @@ impl Loader {
 /// Waits for the measured span to pass, with an eye on the pace, and stops the primary within it
 /// where that is asked for.
 fn watch(
-    cluster: &mut Cluster<Pbft>,
+    cluster: &mut System,
     settings: &Settings,
     sightings: &Sightings,
     window: Window,
@@ -235,8 +225,7 @@ fn watch(
     wait(cluster, window.start, control);
     control.progress.span_begins();
     let pace = PaceThread::start(settings.seed).map_err(|error| failed("pace", &error))?;
-    let (before, contention) = (cluster.snapshot(), Contention::now());
-    let allocated = allocations::count();
+    let before = cluster.look();
     let change = match settings.stop {
         Some(stop) => {
             wait(cluster, window.start + stop.after, control);
@@ -246,23 +235,21 @@ fn watch(
         None => None,
     };
     wait(cluster, window.end, control);
-    let spent = cluster.snapshot().since(&before);
-    let cpu_share = contention.cpu_share_since();
-    let allocations = allocations::count().zip(allocated).map(|(now, then)| now - then);
+    let spent = cluster.look().since(&before);
     control.progress.span_ends();
-    Ok(Watch { spent, cpu_share, pace_us: pace.finish(), allocations, change })
+    Ok(Watch { spent, pace_us: pace.finish(), change })
 }
 
 /// Stops the primary once as many sequence numbers above a checkpoint are executed as asked for, and
 /// waits for a commit of a later view.
 fn change(
-    cluster: &mut Cluster<Pbft>,
+    cluster: &mut System,
     settings: &Settings,
     stop: PrimaryStop,
     sightings: &Sightings,
     window: Window,
     control: &Control<'_>,
-) -> Result<Change, StopError> {
+) -> Result<Change, String> {
     let interval = settings.cluster.engine.checkpoint_interval;
     let aimed = |seq: u64| stop.prepared == 0 || seq % interval == stop.prepared % interval;
     let patience = cluster.now() + AIM_MAX;
@@ -277,7 +264,7 @@ fn change(
     Ok(Change { stopped_at, view, counted: cluster.snapshot().since(&before) })
 }
 
-fn wait(cluster: &Cluster<Pbft>, until: Instant, control: &Control<'_>) {
+fn wait(cluster: &System, until: Instant, control: &Control<'_>) {
     while !control.interrupted() {
         let left = until.since(cluster.now());
         if left.is_zero() {
@@ -291,11 +278,14 @@ fn wait(cluster: &Cluster<Pbft>, until: Instant, control: &Control<'_>) {
 /// the primary has refused what was spoilt: the counts of the whole trial are exact then. Tells
 /// whether replicas got there; one that had the whole of [`SETTLE_MAX`] for what is left of the
 /// spoilt requests, and nothing else to do, has settled as well.
-fn settle(cluster: &Cluster<Pbft>, settings: &Settings, load: &LoadReport) -> bool {
+fn settle(cluster: &mut System, settings: &Settings, load: &LoadReport) -> bool {
     let deadline = cluster.now() + SETTLE_MAX;
     let accepted = load.requests.acknowledged.len();
     loop {
         let seen = cluster.snapshot();
+        if !cluster.lost().is_empty() {
+            return false;
+        }
         let refused = seen.replicas.first().map_or(0, |replica| replica.requests_refused);
         let mut executed = executed(&seen);
         if settings.stop.is_some() {

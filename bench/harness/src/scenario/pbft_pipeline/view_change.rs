@@ -173,7 +173,8 @@ impl Session for ChangeSession {
 
     fn finish(&mut self, _: &mut Metrics) -> Result<Closing, RunError> {
         let warnings = self.settings.without_effect(&self.workload).into_iter().collect();
-        Ok(Closing { warnings, ..Closing::default() })
+        let effective = self.settings.effective();
+        Ok(Closing { warnings, effective, ..Closing::default() })
     }
 }
 
