@@ -7,4 +7,5 @@ mod pbft_pipeline;
 mod records;
 mod replay;
 mod scenarios;
+mod tune;
 mod view_change;
