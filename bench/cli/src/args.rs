@@ -10,7 +10,7 @@ use quorumark_harness::scenario;
 
 use crate::cmd::{
     baseline, check, compare, completions, config, decode, doctor, list, man, merkle, mine,
-    profile, report, run, sim, sweep, tour, verify,
+    profile, report, run, sim, sweep, tour, tune, verify,
 };
 use crate::refused::Refused;
 use crate::terminal::TerminalArgs;
@@ -28,6 +28,7 @@ Exit codes:
   2    bad usage, configuration or input file
   3    a regression, with --fail-on-regression
   4    inconclusive: the machine was busy, the load was not offered, or nothing was checked
+  5    the objective of slo or tune cannot be met
   6    a known-answer check failed
   10   safety violated
   11   liveness violated
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     /// Measure one scenario at every combination of some parameters' values
     Sweep(sweep::SweepArgs),
+    /// Find the settings that do best what is asked for, within a budget of time
+    Tune(tune::TuneArgs),
     /// Hold two records, settings or builds against each other, and give a verdict
     Compare(compare::CompareArgs),
     /// Records that have a name, for `compare`
@@ -133,8 +136,8 @@ fn refused(error: &clap::Error, words: &[OsString]) -> Refused {
         return unknown_command(&asked(ContextKind::InvalidSubcommand), &command);
     }
     let flag = asked(ContextKind::InvalidArg);
-    let measures =
-        ["quorumark run", "quorumark sweep", "quorumark compare"].contains(&name.as_str());
+    let measures = ["run", "sweep", "compare", "tune", "slo"];
+    let measures = name.strip_prefix("quorumark ").is_some_and(|name| measures.contains(&name));
     if error.kind() == ErrorKind::UnknownArgument && measures && is_parameter(&flag) {
         let remedy = format!("write --set {}=VALUE", flag.trim_start_matches('-'));
         return Refused::new(flag, "is a parameter and no flag", remedy);

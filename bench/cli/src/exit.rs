@@ -10,6 +10,7 @@ use anyhow::Error;
 use quorumark_harness::provenance::DEBUG_BUILD;
 use quorumark_harness::scenario::UnknownScenario;
 use quorumark_harness::sweep::SweepError;
+use quorumark_harness::tune::{JournalError, TuneError};
 use quorumark_harness::{ParameterError, RunError};
 use quorumark_report::compare::noise::NoiseError;
 use quorumark_report::table::plain;
@@ -30,6 +31,8 @@ pub(crate) enum Exit {
     Regressed = 3,
     /// The machine was busy, the load was not offered, or nothing was checked.
     Inconclusive = 4,
+    /// The objective of `slo` or `tune` cannot be met.
+    Unmet = 5,
     /// A known-answer check failed.
     KnownAnswer = 6,
     /// Safety was violated.
@@ -123,6 +126,7 @@ fn exit_of(error: &Error) -> Exit {
 
 fn exit_of_cause(cause: &(dyn core::error::Error + 'static)) -> Option<Exit> {
     let refused = cause.is::<Refused>() || cause.is::<NoiseError>() || cause.is::<SweepError>();
+    let refused = refused || cause.is::<TuneError>() || cause.is::<JournalError>();
     if refused || cause.is::<ParameterError>() || cause.is::<UnknownScenario>() {
         return Some(Exit::Refused);
     }

@@ -33,6 +33,8 @@ pub const FLOOR_DRIFT_MAX: f64 = 0.05;
 
 /// Runs that count.
 const RUNS: usize = 48;
+/// The same where the floor itself is not asked for.
+const RUNS_BRIEF: usize = 3;
 /// The fewest requests of one run: about 5 ms of verification.
 const REQUESTS_MIN: usize = 512;
 /// Bytes of a reply's result: as much as a put answers.
@@ -202,8 +204,17 @@ impl FloorBench {
     /// run against.
     pub fn measure(&mut self) -> Option<RelativeFloor> {
         self.once()?;
+        self.measure_by(RUNS)
+    }
+
+    /// The same by three runs, good enough to know how many requests a trial needs. Takes about 0.1 s.
+    pub fn estimate(&mut self) -> Option<RelativeFloor> {
+        self.measure_by(RUNS_BRIEF)
+    }
+
+    fn measure_by(&mut self, runs: usize) -> Option<RelativeFloor> {
         self.once()?;
-        let runs: Vec<RelativeFloor> = (0..RUNS).map(|_| self.once()).collect::<Option<_>>()?;
+        let runs: Vec<RelativeFloor> = (0..runs).map(|_| self.once()).collect::<Option<_>>()?;
         let all = |of: fn(&RelativeFloor) -> f64| runs.iter().map(of);
         let least = |of| all(of).fold(f64::INFINITY, f64::min);
         Some(RelativeFloor {

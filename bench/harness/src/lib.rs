@@ -35,6 +35,7 @@ pub mod schedule;
 pub mod streams;
 pub mod sweep;
 pub mod trial;
+pub mod tune;
 pub mod verify;
 pub mod workload;
 

@@ -18,6 +18,7 @@ pub(crate) mod schema;
 pub(crate) mod sim;
 pub(crate) mod sweep;
 pub(crate) mod tour;
+pub(crate) mod tune;
 pub(crate) mod verify;
 
 use crate::args::{Command, Invocation};
@@ -43,6 +44,7 @@ pub(crate) fn dispatch(invocation: Invocation) -> anyhow::Result<Exit> {
         Some(Command::Run(args)) => run::run(&args, &terminal),
         Some(Command::Compare(args)) => compare::compare(&args, &terminal),
         Some(Command::Sweep(args)) => sweep::sweep(&args, &terminal),
+        Some(Command::Tune(args)) => tune::tune(&args, &terminal),
         Some(Command::Baseline(args)) => baseline::baseline(&args, &terminal),
         Some(Command::Profile(args)) => profile::profile(&args, &terminal),
         Some(Command::List(args)) => list::list(&args, &terminal),

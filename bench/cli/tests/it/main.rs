@@ -16,3 +16,4 @@ mod run;
 mod sim;
 mod surface;
 mod sweep;
+mod tune;

@@ -21,6 +21,7 @@ use crate::fixture;
 use crate::limits::Floor;
 use crate::parameter::{Parameter, ParameterSet};
 use crate::trial::RunError;
+use crate::tune::Tunable;
 
 /// The most leaves: 2 GiB of them.
 const LEAVES_MAX: u64 = 1 << 26;
@@ -85,6 +86,14 @@ impl Scenario for MerkleRoot {
             parameters,
             metrics: ROOT_METRICS,
         }
+    }
+
+    fn tunables(&self, _: &ParameterSet) -> Vec<Tunable> {
+        let paths: Vec<&str> = Path::available().map(Path::name).collect();
+        vec![
+            Tunable::integers("threads", 1, u64::from(cores()) * 2),
+            Tunable::values("path", &paths),
+        ]
     }
 
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {

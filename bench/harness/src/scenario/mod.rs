@@ -29,6 +29,7 @@ use crate::latency::Latency;
 use crate::parameter::{Parameter, ParameterError, ParameterSet, suggestion};
 use crate::progress::Progress;
 use crate::trial::RunError;
+use crate::tune::Tunable;
 
 /// What a scenario is, for `list` and for its readers.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,6 +99,22 @@ pub trait Scenario: Sync {
     /// # Errors
     /// [`RunError`] when the machine lacks something, such as threads or ports.
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError>;
+
+    /// The same for a session of which single trials are looked at, and that is never finished: what
+    /// only a whole run needs may be left out.
+    ///
+    /// # Errors
+    /// As [`Scenario::prepare`].
+    fn prepare_briefly(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {
+        self.prepare(parameters)
+    }
+
+    /// What can be tuned under what is set in `parameters`, and between which values: parameters that
+    /// change how the work is done, and not which work it is. Nothing by default.
+    fn tunables(&self, parameters: &ParameterSet) -> Vec<Tunable> {
+        let _ = parameters;
+        Vec::new()
+    }
 }
 
 /// A scenario made ready. Trials follow each other on it; drop ends its threads.

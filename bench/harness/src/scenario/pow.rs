@@ -20,6 +20,7 @@ use crate::environment::cores;
 use crate::limits::Floor;
 use crate::parameter::{Parameter, ParameterSet};
 use crate::trial::RunError;
+use crate::tune::Tunable;
 
 /// The most nonces of a pass: the range lies around the genesis block's nonce, which is not nearer
 /// than this to the last one.
@@ -70,6 +71,14 @@ impl Scenario for PowMiner {
             parameters,
             metrics: METRICS,
         }
+    }
+
+    fn tunables(&self, _: &ParameterSet) -> Vec<Tunable> {
+        let paths: Vec<&str> = Path::available().map(Path::name).collect();
+        vec![
+            Tunable::integers("threads", 1, u64::from(cores()) * 2),
+            Tunable::values("path", &paths),
+        ]
     }
 
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {

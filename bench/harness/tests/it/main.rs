@@ -8,4 +8,5 @@ mod processes;
 mod records;
 mod replay;
 mod scenarios;
+mod tune;
 mod view_change;

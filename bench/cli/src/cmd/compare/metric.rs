@@ -7,7 +7,7 @@ use quorumark_report::Record;
 use crate::refused::Refused;
 
 /// Every figure that a trial of the scenario may have. Of latencies the table names few quantiles.
-pub(super) fn of_spec(spec: &Spec) -> Vec<String> {
+pub(in crate::cmd) fn of_spec(spec: &Spec) -> Vec<String> {
     let mut names: Vec<String> = spec.metrics.iter().map(|metric| metric.name.to_owned()).collect();
     names.push("cpu_share".to_owned());
     for metric in spec.metrics {
@@ -32,7 +32,7 @@ pub(super) fn of_record(record: &Record) -> Vec<String> {
 }
 
 /// The full names of what was asked for, each once.
-pub(super) fn resolve(asked: &[String], known: &[String]) -> Result<Vec<String>, Refused> {
+pub(in crate::cmd) fn resolve(asked: &[String], known: &[String]) -> Result<Vec<String>, Refused> {
     let mut names: Vec<String> = Vec::new();
     for asked in asked.iter().map(|name| name.trim()) {
         let name = full_name(asked, known)?;

@@ -2,7 +2,7 @@
 
 mod builds;
 mod live;
-mod metric;
+pub(super) mod metric;
 mod subject;
 
 use std::path::{Path, PathBuf};

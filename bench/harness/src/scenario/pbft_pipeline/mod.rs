@@ -9,6 +9,7 @@ mod figures;
 mod settings;
 mod system;
 mod trial;
+mod tunables;
 mod view_change;
 
 pub(crate) use system::PipelineReplica;
@@ -29,6 +30,7 @@ use crate::environment::cores;
 use crate::floor::{FLOOR_DRIFT_MAX, Floor, FloorBench, RelativeFloor, Replicas, Shape};
 use crate::parameter::{ParameterError, ParameterSet};
 use crate::trial::RunError;
+use crate::tune::Tunable;
 use crate::workload::Workload;
 
 const METRICS: &[MetricSpec] = &[
@@ -100,18 +102,15 @@ impl Scenario for PbftPipeline {
     }
 
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {
-        let settings = Settings::read(parameters)?;
-        let workload = settings.workload();
-        let shape = Shape {
-            payload: workload.operation_bytes_mean().max(1.0) as usize,
-            batch: settings.floor_batch(),
-            signers: settings.cluster.signers as usize,
-        };
-        let mut bench = FloorBench::new(shape, PROTOCOL, settings.seed);
-        let before = measure(&mut bench)?;
-        let workload = Arc::new(workload);
-        let (trials, cut) = (Vec::new(), false);
-        Ok(Box::new(PipelineSession { settings, workload, bench, before, trials, cut }))
+        Ok(Box::new(PipelineSession::new(parameters, FloorBench::measure)?))
+    }
+
+    fn prepare_briefly(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {
+        Ok(Box::new(PipelineSession::new(parameters, FloorBench::estimate)?))
+    }
+
+    fn tunables(&self, parameters: &ParameterSet) -> Vec<Tunable> {
+        tunables::of(parameters)
     }
 }
 
@@ -173,6 +172,24 @@ impl Session for PipelineSession {
 }
 
 impl PipelineSession {
+    /// A session whose floor before the first trial is what `look` sees.
+    fn new(
+        parameters: &ParameterSet,
+        look: fn(&mut FloorBench) -> Option<RelativeFloor>,
+    ) -> Result<PipelineSession, RunError> {
+        let settings = Settings::read(parameters)?;
+        let workload = settings.workload();
+        let shape = Shape {
+            payload: workload.operation_bytes_mean().max(1.0) as usize,
+            batch: settings.floor_batch(),
+            signers: settings.cluster.signers as usize,
+        };
+        let mut bench = FloorBench::new(shape, PROTOCOL, settings.seed);
+        let before = look(&mut bench).ok_or_else(refused)?;
+        let workload = Arc::new(workload);
+        Ok(PipelineSession { settings, workload, bench, before, trials: Vec::new(), cut: false })
+    }
+
     /// By how much a floor differs from the one before the run, both at one pace.
     fn drift(&self, after: &RelativeFloor) -> f64 {
         let of = |floor: &RelativeFloor| self.settings.floor(floor.at(self.before.pace_us));
@@ -208,10 +225,14 @@ impl PipelineSession {
 
 /// The floor as it is measured, whatever authenticates.
 fn measure(bench: &mut FloorBench) -> Result<RelativeFloor, RunError> {
-    bench.measure().ok_or_else(|| RunError::Failed {
+    bench.measure().ok_or_else(refused)
+}
+
+fn refused() -> RunError {
+    RunError::Failed {
         what: "a valid signature was refused while the floor was measured".to_owned(),
         remedy: "run `quorumark verify`".to_owned(),
-    })
+    }
 }
 
 fn missing_shares(metrics: &Metrics, signed: bool) -> Vec<Warning> {
