@@ -7,5 +7,6 @@ mod pbft_pipeline;
 mod records;
 mod replay;
 mod scenarios;
+mod slo;
 mod tune;
 mod view_change;
