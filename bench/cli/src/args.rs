@@ -10,7 +10,7 @@ use quorumark_harness::scenario;
 
 use crate::cmd::{
     baseline, check, compare, completions, config, decode, doctor, list, man, merkle, mine,
-    profile, report, run, sim, sweep, tour, tune, verify,
+    profile, report, run, sim, slo, sweep, tour, tune, verify,
 };
 use crate::refused::Refused;
 use crate::terminal::TerminalArgs;
@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     /// Measure one scenario at every combination of some parameters' values
     Sweep(sweep::SweepArgs),
+    /// Find the highest offered rate that holds a response time
+    Slo(slo::SloArgs),
     /// Find the settings that do best what is asked for, within a budget of time
     Tune(tune::TuneArgs),
     /// Hold two records, settings or builds against each other, and give a verdict

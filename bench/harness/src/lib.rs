@@ -32,6 +32,7 @@ pub mod progress;
 pub mod provenance;
 pub mod scenario;
 pub mod schedule;
+pub mod slo;
 pub mod streams;
 pub mod sweep;
 pub mod trial;

@@ -16,6 +16,7 @@ pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod sim;
+pub(crate) mod slo;
 pub(crate) mod sweep;
 pub(crate) mod tour;
 pub(crate) mod tune;
@@ -44,6 +45,7 @@ pub(crate) fn dispatch(invocation: Invocation) -> anyhow::Result<Exit> {
         Some(Command::Run(args)) => run::run(&args, &terminal),
         Some(Command::Compare(args)) => compare::compare(&args, &terminal),
         Some(Command::Sweep(args)) => sweep::sweep(&args, &terminal),
+        Some(Command::Slo(args)) => slo::slo(&args, &terminal),
         Some(Command::Tune(args)) => tune::tune(&args, &terminal),
         Some(Command::Baseline(args)) => baseline::baseline(&args, &terminal),
         Some(Command::Profile(args)) => profile::profile(&args, &terminal),

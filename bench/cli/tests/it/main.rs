@@ -14,6 +14,7 @@ mod readme;
 mod refusals;
 mod run;
 mod sim;
+mod slo;
 mod surface;
 mod sweep;
 mod tune;

@@ -14,7 +14,7 @@ const SHORT: [&str; 14] = [
     "--param",
     "size=64B,1KiB,4KiB,16KiB",
     "--param",
-    "path=auto,scalar",
+    "path=auto,portable",
     "--budget",
     "1500ms",
     "--duration",
@@ -83,7 +83,7 @@ fn a_tuning_that_is_none_is_refused_in_one_line() {
     let program = Program::new().file("used/file", "");
     let cases: [(&[&str], &str); 11] = [
         (&["hash/sha256d"], "--maximize"),
-        (&["hash/sha25d", "--maximize", "hashes_per_s"], "did you mean hash/sha256d?"),
+        (&["merkle/rot", "--maximize", "leaves_per_s"], "did you mean merkle/root?"),
         (&["hash/sha256d", "--maximize", "hashes_per_s"], "nothing of it is tuned by itself"),
         (&["pow/miner", "--maximize", "hashes_pre_s"], "did you mean hashes_per_s?"),
         (&["pow/miner", "--maximize", "hashes_per_s", "--budget", "3"], "3 (--budget): is not a"),

@@ -8,5 +8,6 @@ mod processes;
 mod records;
 mod replay;
 mod scenarios;
+mod slo;
 mod tune;
 mod view_change;

@@ -124,7 +124,7 @@ mod tests {
     fn what_is_no_limit_is_refused_in_one_sentence() {
         let cases = [
             ("p99<20ms", "p99<20ms: is no limit; write a figure, <= or >=, and a value"),
-            ("p98<=20ms", "p98: no such metric; did you mean"),
+            ("throughputt_tx_per_s<=2", "throughputt_tx_per_s: no such metric; did you mean"),
             ("p99<=20", "20 (p99<=20): is not a duration with a unit; write 10s"),
             ("throughput>=0", "throughput>=0: has no value above 0"),
         ];

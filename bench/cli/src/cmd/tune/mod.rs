@@ -30,6 +30,7 @@ use crate::progress::ProgressLine;
 use crate::refused::Refused;
 use crate::settings::SettingArgs;
 use crate::terminal::Terminal;
+pub(super) use goal::duration;
 
 /// What stands below the flags of `tune`.
 const AFTER_HELP: &str = "\
@@ -45,7 +46,6 @@ Examples:
   quorumark tune pbft/pipeline --maximize throughput --subject-to p99<=20ms --budget 3m
   quorumark tune pbft/pipeline --minimize cpu_us_per_tx --param batch_size_max=16..1024*2
   quorumark tune pow/miner --maximize hashes_per_s --budget 30s --out tuned
-  quorumark run pbft/pipeline --config tuned/tuned.toml
 
 Exit codes: 0 done, also when the budget is spent or the defaults are best; 4 no measurement counts;
 5 nothing keeps the limits; 10 a setup was unsafe; 130 interrupted, the best so far is written.";
@@ -213,7 +213,7 @@ fn plan(args: &TuneArgs, shared: &mut ParameterSet) -> anyhow::Result<Plan> {
         let problem = "has no meaning here: what is close is measured again by itself";
         return Err(Refused::new("--repeat", problem, "leave it out, or raise --budget").into());
     }
-    let budget = goal::duration("--budget", &args.budget)?;
+    let budget = duration("--budget", &args.budget)?;
     let span = match args.settings.flag_that_sets("duration") {
         Some(_) => shared.duration("duration"),
         None => (budget / SPANS).clamp(SPAN_MIN, SPAN_MAX),
