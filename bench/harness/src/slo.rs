@@ -107,7 +107,7 @@ impl Ladder {
     }
 
     /// The rate to offer next, for one trial; `None` at the end.
-    pub fn next(&mut self) -> Option<f64> {
+    pub fn next_rate(&mut self) -> Option<f64> {
         let budget = Duration::from_nanos(self.objective.budget_ns);
         if !self.ended && !self.steps.is_empty() && self.spent + self.longest > budget {
             self.ended = true;

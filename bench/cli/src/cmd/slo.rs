@@ -105,7 +105,7 @@ pub(crate) fn slo(args: &SloArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
     let taken = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     objective.budget_ns = objective.budget_ns.saturating_sub(taken);
     let mut ladder = Ladder::new(objective);
-    while let Some(rate) = ladder.next().filter(|_| !interrupt::interrupted()) {
+    while let Some(rate) = ladder.next_rate().filter(|_| !interrupt::interrupted()) {
         progress.show(&format!("offering {}/s", units::count(rate)));
         let began = Instant::now();
         match trials.at(rate) {

@@ -115,11 +115,11 @@ impl Confirmation {
         side: impl Fn(&'a Pair) -> &'a Option<Metrics> + Copy + 'a,
     ) -> Option<bool> {
         self.samples(side).next()?;
-        let kept = goal.limits.iter().map(|limit| {
+        let mut kept = goal.limits.iter().map(|limit| {
             let values = self.samples(side).filter_map(|metrics| metrics.get(&limit.metric));
             median(values).is_some_and(|median| limit.is_kept(median))
         });
-        Some(kept.fold(true, |all, one| all && one))
+        Some(kept.all(|kept| kept))
     }
 }
 

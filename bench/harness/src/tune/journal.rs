@@ -151,7 +151,7 @@ impl Journal {
         let told = core::mem::take(&mut self.told);
         let count = told.len();
         for (asked, sample) in told {
-            let asks = search.next().map(|ask| Asked::of(search.space(), &ask));
+            let asks = search.next_ask().map(|ask| Asked::of(search.space(), &ask));
             if asks.as_ref() != Some(&asked) {
                 let path = self.path.clone();
                 let difference = "the version of the program that began it";

@@ -20,6 +20,9 @@ const SURE: f64 = 0.8;
 /// How likely that must be for a setup to count as one that keeps them.
 const LIKELY: f64 = 0.5;
 
+/// Less likely than this is as good as never.
+const POSSIBLE: f64 = 0.02;
+
 /// Standard deviations that are taken off a recommendation: who was lucky once is not the best.
 const CAUTION: f64 = 0.5;
 
@@ -52,6 +55,11 @@ impl Judgement {
     /// Whether that is more likely than not.
     pub(super) fn is_likely(&self) -> bool {
         self.keeps() >= LIKELY
+    }
+
+    /// Whether it can be at all.
+    pub(super) fn is_possible(&self) -> bool {
+        self.keeps() >= POSSIBLE
     }
 
     /// What setups are ranked by: the score, less what limits are likely exceeded by.

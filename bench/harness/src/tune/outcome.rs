@@ -21,6 +21,8 @@ pub enum Found {
     LimitsKept,
     /// Nothing keeps the limits.
     Unmet,
+    /// Whether anything keeps the limits is open: the measurements differ too much.
+    Open,
     /// The best so far; there was no time to confirm it.
     Unconfirmed,
     /// No measurement counts.
@@ -80,11 +82,15 @@ impl Outcome {
         };
         let Some(model) = search.model() else { return none(Found::Unknown) };
         let candidates = search.candidates();
-        let best = model.best(&candidates).filter(|best| model.judge(best).is_likely());
+        let best = model.best(&candidates).map(|best| (best, model.judge(best)));
         let known = candidates.contains(&defaults);
         let defaults_keep = known.then(|| model.judge(&defaults).is_likely());
-        let Some(best) = best.cloned() else {
-            return Outcome { defaults_keep, ..none(Found::Unmet) };
+        let best = match best {
+            Some((best, judged)) if judged.is_likely() => best.clone(),
+            Some((_, judged)) if judged.is_possible() => {
+                return Outcome { defaults_keep, ..none(Found::Open) };
+            }
+            _ => return Outcome { defaults_keep, ..none(Found::Unmet) },
         };
         let comparison = search.confirmation().filter(|pairs| pairs.len() > 0);
         Outcome {

@@ -1,6 +1,6 @@
 //! The search: what to measure next, from what has been measured.
 //!
-//! [`Search::next`] asks, [`Search::tell`] answers; there is neither clock nor machine in it, and
+//! [`Search::next_ask`] asks, [`Search::tell`] answers; there is neither clock nor machine in it, and
 //! equal answers lead to equal questions. The order of things:
 //!
 //! 1. the **defaults**, twice and shortly: what a measurement costs follows from them;
@@ -124,7 +124,7 @@ impl Search {
     }
 
     /// What to measure next; the same until it is told. `None` at the end.
-    pub fn next(&mut self) -> Option<Ask> {
+    pub fn next_ask(&mut self) -> Option<Ask> {
         while self.asked.is_none() && !self.ended {
             match self.queue.pop() {
                 Some(planned) if self.fits(&planned) => {
@@ -362,8 +362,12 @@ impl Search {
         }
         if self.confirmation.is_none() {
             let Some(model) = self.model() else { return self.ended = true };
-            let candidates = self.candidates();
-            let best = model.best(&candidates).filter(|best| model.judge(best).is_likely());
+            let mut candidates = self.candidates();
+            if !model.judge(&defaults).is_likely() {
+                candidates.retain(|setup| *setup != defaults);
+            }
+            // What is possible is held against the limits by the pairs themselves.
+            let best = model.best(&candidates).filter(|best| model.judge(best).is_possible());
             let Some(best) = best.filter(|best| **best != defaults).cloned() else {
                 return self.ended = true;
             };

@@ -174,13 +174,12 @@ impl Factor {
         let mut rows: Vec<Vec<f64>> = Vec::with_capacity(n);
         for i in 0..n {
             let mut row: Vec<f64> = Vec::with_capacity(i + 1);
-            for j in 0..=i {
-                let other = if j < i { &rows[j] } else { &row };
-                let known: f64 = row.iter().zip(other).take(j).map(|(a, b)| a * b).sum();
-                let rest = entry(i, j) - known;
-                let next = if j < i { rest / rows[j][j] } else { rest.max(1e-12).sqrt() };
-                row.push(next);
+            for (j, other) in rows.iter().enumerate() {
+                let known: f64 = row.iter().zip(other).map(|(a, b)| a * b).sum();
+                row.push((entry(i, j) - known) / other[j]);
             }
+            let known: f64 = row.iter().map(|a| a * a).sum();
+            row.push((entry(i, i) - known).max(1e-12).sqrt());
             rows.push(row);
         }
         Factor { rows }

@@ -38,7 +38,7 @@ fn trial(rate: f64, random: &mut ChaCha8Rng) -> (Reading, Duration) {
 
 fn climbed(mut ladder: Ladder, seed: u64) -> Ladder {
     let mut random = fixture::random(seed, 5);
-    while let Some(rate) = ladder.next() {
+    while let Some(rate) = ladder.next_rate() {
         let (reading, cost) = trial(rate, &mut random);
         ladder.tell(reading, cost);
     }
@@ -72,7 +72,7 @@ fn a_lowest_rate_that_does_not_hold_is_an_objective_that_cannot_be_met() {
 #[test]
 fn rates_that_are_never_quiet_or_not_confirmed_in_time_are_left_open() {
     let mut ladder = Ladder::new(objective(100.0));
-    while ladder.next().is_some() {
+    while ladder.next_rate().is_some() {
         ladder.tell(Reading::Disturbed, Duration::from_secs(1));
     }
     assert_eq!(ladder.found(), Found::Open);
@@ -84,7 +84,7 @@ fn rates_that_are_never_quiet_or_not_confirmed_in_time_are_left_open() {
 fn a_rate_that_is_not_served_never_holds() {
     let mut ladder = Ladder::new(objective(100.0));
     let mut offered = 0;
-    while let Some(rate) = ladder.next() {
+    while let Some(rate) = ladder.next_rate() {
         offered += 1;
         let served = rate < 5_000.0;
         let reading = if served { Reading::P99Ns(1e6) } else { Reading::Void };

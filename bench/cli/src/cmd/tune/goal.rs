@@ -116,8 +116,9 @@ mod tests {
         assert_eq!(of("response_time_ns_p99 <= 500us"), Ok((p99, Relation::AtMost, 5e5)));
         let throughput = "throughput_tx_per_s".to_owned();
         assert_eq!(of("throughput>=20k"), Ok((throughput, Relation::AtLeast, 20_000.0)));
-        assert_eq!(of("cpu<=60.5").unwrap().2, 60.5);
-        assert_eq!(of("cpu<=60us").unwrap().2, 60.0);
+        let cpu = "cpu_us_per_tx".to_owned();
+        assert_eq!(of("cpu<=60.5"), Ok((cpu.clone(), Relation::AtMost, 60.5)));
+        assert_eq!(of("cpu<=60us"), Ok((cpu, Relation::AtMost, 60.0)));
     }
 
     #[test]

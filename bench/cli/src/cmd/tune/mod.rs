@@ -161,7 +161,7 @@ impl Tuning<'_> {
         // A measurement is over before its phases are read.
         let control = Control { interrupt: self.interrupt, progress: &Quiet };
         let mut last = None;
-        while let Some(ask) = search.next().filter(|_| !control.interrupted()) {
+        while let Some(ask) = search.next_ask().filter(|_| !control.interrupted()) {
             let stage = stage_words(ask.stage);
             if last.replace(stage) != Some(stage) && !self.terminal.progress() {
                 self.terminal.note(stage);

@@ -20,7 +20,7 @@ pub(super) fn exit_of(summary: &Summary) -> Exit {
     match summary.found {
         _ if summary.interrupted => Exit::Interrupted,
         Found::Unmet => Exit::Unmet,
-        Found::Unknown => Exit::Inconclusive,
+        Found::Open | Found::Unknown => Exit::Inconclusive,
         _ => Exit::Done,
     }
 }
@@ -49,6 +49,11 @@ pub(super) fn sentence(summary: &Summary) -> String {
             "the defaults do not keep the limits, what was found does, on fresh seeds".to_owned()
         }
         (Found::Unmet, _) => format!("nothing that was measured keeps {}", limits(summary)),
+        (Found::Open, _) => format!(
+            "whether anything keeps {} is open: the measurements differ too much, on a machine \
+             that may be busy",
+            limits(summary)
+        ),
         (Found::Unconfirmed, _) if summary.interrupted => {
             "interrupted: the best so far, which nothing has confirmed".to_owned()
         }

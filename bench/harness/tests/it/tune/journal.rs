@@ -1,5 +1,7 @@
 //! The journal of a search, and going on from it.
 
+#![allow(clippy::unwrap_used)] // the functions beside the tests as well
+
 use std::fs;
 use std::path::Path;
 
@@ -29,7 +31,7 @@ fn go_on(path: &Path, fake: &mut Fake, most: usize) -> (Search, Vec<(Setup, u64)
     let mut journal = Journal::open(path, &header(&search, 7)).unwrap();
     journal.replay(&mut search).unwrap();
     while search.measured().len() < most {
-        let Some(ask) = search.next() else { break };
+        let Some(ask) = search.next_ask() else { break };
         journal.asked(search.space(), &ask).unwrap();
         let sample = fake.measure(search.space(), &ask);
         journal.told(&ask, &sample).unwrap();
@@ -65,7 +67,7 @@ fn a_question_without_an_answer_is_asked_again() {
     let mut search = begun(20.0, 7);
     let mut journal = Journal::open(&path, &header(&search, 7)).unwrap();
     assert_eq!(journal.replay(&mut search).unwrap(), FIRST);
-    let ask = search.next().unwrap();
+    let ask = search.next_ask().unwrap();
     journal.asked(search.space(), &ask).unwrap();
     drop(journal);
     let (resumed, asks) = go_on(&path, &mut fake, FIRST + 1);

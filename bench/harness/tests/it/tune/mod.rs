@@ -117,7 +117,7 @@ fn an_interruption_anywhere_leaves_the_best_so_far() {
         let (mut search, mut fake) = (begun(20.0, 1), Fake::new(fake::hills, 1));
         fake::search(&mut search, &mut fake, most);
         // One that was asked for and never answered.
-        search.next().unwrap();
+        search.next_ask().unwrap();
         let outcome = search.outcome();
         if most == 0 {
             assert_eq!((outcome.found, outcome.recommended), (Found::Unknown, None));
@@ -138,7 +138,7 @@ fn what_refuses_or_is_disturbed_is_neither_recommended_nor_waited_for() {
     let mut search = begun(20.0, 5);
     let mut fake = Fake::new(fake::hills, 5);
     let mut refused = 0;
-    while let Some(ask) = search.next() {
+    while let Some(ask) = search.next_ask() {
         let mut sample = fake.measure(search.space(), &ask);
         // The third path cannot do it; every seventh measurement is disturbed.
         if ask.setup.0[4] == 2 {
@@ -159,7 +159,7 @@ fn what_refuses_or_is_disturbed_is_neither_recommended_nor_waited_for() {
 #[test]
 fn a_machine_that_is_always_disturbed_says_nothing() {
     let mut search = begun(20.0, 5);
-    while let Some(_ask) = search.next() {
+    while let Some(_ask) = search.next_ask() {
         let reading = Reading::Disturbed("the machine was another's".to_owned());
         search.tell(Sample { cost_ns: 1_000_000_000, reading });
     }
