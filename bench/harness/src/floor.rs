@@ -198,16 +198,19 @@ impl FloorBench {
     }
 
     /// Measures the floor on the calling thread by 48 short runs, after two to warm up. Each
-    /// verification stands between two looks at the pace, and counts as the median of what it cost in
+    /// verification stands between two looks at the pace, and counts as the median of what it cost
+    /// in
     /// looks; of digests and MACs the cheapest run counts, since a neighbour can only add to them.
-    /// Takes about 1.5 s. `None` when a valid signature was refused: then there is nothing to hold a
+    /// Takes about 1.5 s. `None` when a valid signature was refused: then there is nothing to hold
+    /// a
     /// run against.
     pub fn measure(&mut self) -> Option<RelativeFloor> {
         self.once()?;
         self.measure_by(RUNS)
     }
 
-    /// The same by three runs, good enough to know how many requests a trial needs. Takes about 0.1 s.
+    /// The same by three runs, good enough to know how many requests a trial needs. Takes about
+    /// 0.1 s.
     pub fn estimate(&mut self) -> Option<RelativeFloor> {
         self.measure_by(RUNS_BRIEF)
     }

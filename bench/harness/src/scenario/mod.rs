@@ -100,7 +100,8 @@ pub trait Scenario: Sync {
     /// [`RunError`] when the machine lacks something, such as threads or ports.
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError>;
 
-    /// The same for a session of which single trials are looked at, and that is never finished: what
+    /// The same for a session of which single trials are looked at, and that is never finished:
+    /// what
     /// only a whole run needs may be left out.
     ///
     /// # Errors
@@ -109,7 +110,8 @@ pub trait Scenario: Sync {
         self.prepare(parameters)
     }
 
-    /// What can be tuned under what is set in `parameters`, and between which values: parameters that
+    /// What can be tuned under what is set in `parameters`, and between which values: parameters
+    /// that
     /// change how the work is done, and not which work it is. Nothing by default.
     fn tunables(&self, parameters: &ParameterSet) -> Vec<Tunable> {
         let _ = parameters;

@@ -82,7 +82,8 @@ impl Confirmation {
         broken >= BROKEN_MIN && 2 * broken > all
     }
 
-    /// Whether the median over the pairs of each limited figure keeps its limit; `None` without any.
+    /// Whether the median over the pairs of each limited figure keeps its limit; `None` without
+    /// any.
     pub(super) fn tuned_keeps(&self, goal: &Goal) -> Option<bool> {
         self.medians_keep(goal, |pair| &pair.tuned)
     }

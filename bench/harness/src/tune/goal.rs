@@ -67,7 +67,8 @@ impl Goal {
         }
     }
 
-    /// The score and, for each limit, by how much it is exceeded ([`Limit::excess`]); `None` where a
+    /// The score and, for each limit, by how much it is exceeded ([`Limit::excess`]); `None` where
+    /// a
     /// figure is missing.
     pub(super) fn channels(&self, metrics: &Metrics) -> Option<Vec<f64>> {
         let score = metrics.get(&self.metric).map(|value| self.score(value));

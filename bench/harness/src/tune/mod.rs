@@ -1,7 +1,9 @@
-//! Tuning: the setting of a scenario's parameters that does best what is asked for, within a budget.
+//! Tuning: the setting of a scenario's parameters that does best what is asked for, within a
+//! budget.
 //!
 //! A [`Search`] over a [`Space`] for a [`Goal`] decides, and knows neither clock nor machine; a
-//! [`Journal`] keeps what it asked and was told, so that a search goes on where it ended; [`measure`]
+//! [`Journal`] keeps what it asked and was told, so that a search goes on where it ended;
+//! [`measure`]
 //! asks a scenario. What is shown and written of it is the caller's.
 
 mod ask;

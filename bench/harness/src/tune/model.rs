@@ -68,7 +68,8 @@ impl Judgement {
         self.score.mean - PENALTY * beyond
     }
 
-    /// What one is recommended by: whether it surely keeps the limits, else how likely it does, then
+    /// What one is recommended by: whether it surely keeps the limits, else how likely it does,
+    /// then
     /// what it is worth at least.
     fn standing(&self) -> (f64, f64) {
         let kept = self.keeps();

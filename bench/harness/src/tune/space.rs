@@ -63,7 +63,8 @@ pub struct Dimension {
 }
 
 impl Dimension {
-    /// The parameter `name` of `parameters` with `values`, and with the value that it has there: its
+    /// The parameter `name` of `parameters` with `values`, and with the value that it has there:
+    /// its
     /// default, which is always among the levels.
     ///
     /// # Errors

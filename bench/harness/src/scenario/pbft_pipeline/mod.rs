@@ -196,7 +196,8 @@ impl PipelineSession {
         of(&self.before).drift(&of(after), self.settings.live())
     }
 
-    /// Sets what the floor says about the run: each trial is held against the floor at its own pace.
+    /// Sets what the floor says about the run: each trial is held against the floor at its own
+    /// pace.
     fn shares(&self, floor: &RelativeFloor, metrics: &mut Metrics) {
         let live = self.settings.live();
         let signed = self.settings.cluster.client_auth == ClientAuthKind::Signature;

@@ -5,7 +5,8 @@ use crate::environment::cores;
 use crate::parameter::ParameterSet;
 use crate::tune::Tunable;
 
-/// The parameters and their values. Of what decides for itself (`auto`) the other choice is offered:
+/// The parameters and their values. Of what decides for itself (`auto`) the other choice is
+/// offered:
 /// the same twice would be measured twice.
 pub(super) fn of(parameters: &ParameterSet) -> Vec<Tunable> {
     let replicas = parameters.count("replicas");

@@ -14,6 +14,9 @@ use super::{BUDGET, begun};
 /// Measurements before the interruption.
 const FIRST: usize = 33;
 
+/// What makes a header another's.
+type Change = fn(&mut Header);
+
 pub(super) fn header(search: &Search, seed: u64) -> Header {
     Header {
         schema_version: JOURNAL_VERSION,
@@ -81,12 +84,12 @@ fn another_plan_and_a_broken_line_are_refused_in_one_sentence() {
     let path = folder.path().join("journal");
     go_on(&path, &mut Fake::new(fake::hills, 7), 3);
     let search = begun(20.0, 7);
-    let other = |change: fn(&mut Header)| {
+    let other = |change: Change| {
         let mut header = header(&search, 7);
         change(&mut header);
         Journal::open(&path, &header).unwrap_err().to_string()
     };
-    let cases: [(fn(&mut Header), &str); 5] = [
+    let cases: [(Change, &str); 5] = [
         (|header| header.scenario = "a/c".to_owned(), "differs in the scenario;"),
         (|header| header.shared.clear(), "differs in what all measurements have in common;"),
         (|header| header.goal.limits.clear(), "differs in what is asked for;"),
