@@ -10,6 +10,7 @@
 pub mod compare;
 pub mod criterion;
 pub mod csv;
+pub mod document;
 pub mod export;
 pub mod flame;
 pub mod html;
@@ -29,6 +30,7 @@ pub mod units;
 pub mod verdict;
 pub mod view;
 
+pub use document::Document;
 pub use flame::Folded;
 pub use metrics::Metrics;
 pub use record::{Check, Environment, Point, Provenance, Record, Sample, Spectrum, Stage, Warning};

@@ -149,13 +149,17 @@ pub fn reason(record: &Record) -> Option<String> {
     given.or_else(violation).or_else(warning).or(Some("no reason was recorded".to_owned()))
 }
 
-/// CPU per operation: the first `cpu_*_per_*` metric, or what a rate per CPU second amounts to.
+/// The metric that holds the CPU time of an operation; `None` where the record has none.
+pub fn cpu_metric(record: &Record) -> Option<&str> {
+    let valued = record.metrics.iter().filter(|(_, value)| value.is_some());
+    let mut names = valued.map(|(name, _)| name);
+    names.find(|name| name.starts_with("cpu_") && name.contains("_per_"))
+}
+
+/// CPU per operation: [`cpu_metric`], or what a rate per CPU second amounts to.
 fn cpu_per_operation(record: &Record) -> Option<String> {
-    let direct = record.metrics.iter().find(|(name, value)| {
-        name.starts_with("cpu_") && name.contains("_per_") && value.is_some()
-    });
-    if let Some((name, value)) = direct {
-        return Some(units::metric(name, value));
+    if let Some(name) = cpu_metric(record) {
+        return Some(units::metric(name, record.metrics.get(name)));
     }
     record.metrics.iter().find_map(|(name, value)| {
         let counted = name.strip_suffix("_per_cpu_s")?;

@@ -1,18 +1,37 @@
 //! The points of a sweep as one table: for a terminal, as Markdown, as comma-separated values.
+//! Its page is in [`crate::html`].
 
 use serde_json::{Value, json};
 
+use crate::compare::judge::higher_is_better;
 use crate::table::Table as TextTable;
 use crate::terminal::{BOLD, Style};
 use crate::{Record, markdown, row};
 
+/// The version of the JSON form of a [`Table`].
+pub const SWEEP_VERSION: u32 = 1;
+
 /// A sweep's points in their order.
 #[derive(Debug, Clone)]
 pub struct Table<'a> {
+    /// What was measured.
+    pub scenario: &'a str,
     /// The swept parameters.
-    pub axes: Vec<&'a str>,
+    pub axes: Vec<Axis<'a>>,
     /// One row a point.
     pub rows: Vec<Row<'a>>,
+    /// The command that repeats the sweep.
+    pub reproduce: String,
+}
+
+/// A swept parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Axis<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The unit of its values, such as `requests`; empty where there is none, or where the values
+    /// carry it, as `4KiB` does.
+    pub unit: &'a str,
 }
 
 /// One point.
@@ -55,7 +74,7 @@ impl Table<'_> {
                 names.push(name);
             }
         }
-        let titles = self.axes.iter().copied().chain(["verdict"]).chain(names.iter().copied());
+        let titles = self.names().chain(["verdict"]).chain(names.iter().copied());
         let mut text = line(titles.map(str::to_owned));
         for row in &self.rows {
             let settings = row.values.iter().map(|value| (*value).to_owned());
@@ -69,11 +88,11 @@ impl Table<'_> {
     }
 
     /// As one JSON document.
-    pub fn json(&self, scenario: &str) -> Value {
+    pub fn json(&self) -> Value {
         let point = |row: &Row<'_>| {
-            let settings = self.axes.iter().zip(&row.values);
+            let settings = self.names().zip(&row.values);
             let settings: serde_json::Map<String, Value> =
-                settings.map(|(axis, value)| ((*axis).to_owned(), (*value).into())).collect();
+                settings.map(|(axis, value)| (axis.to_owned(), (*value).into())).collect();
             json!({
                 "settings": settings,
                 "verdict": row.record.verdict,
@@ -83,12 +102,42 @@ impl Table<'_> {
             })
         };
         let points: Vec<Value> = self.rows.iter().map(point).collect();
-        json!({ "schema_version": 1, "scenario": scenario, "points": points })
+        json!({
+            "schema_version": SWEEP_VERSION,
+            "scenario": self.scenario,
+            "points": points,
+            "reproduce": self.reproduce,
+        })
     }
 
-    fn table(&self) -> TextTable {
+    /// The point whose answering figure is best, and that figure; `None` where no point has a
+    /// result.
+    pub fn best(&self) -> Option<(&Row<'_>, &str)> {
+        let metric = self.rows.iter().find_map(|point| row::headline_metric(point.record))?;
+        let points = self.rows.iter().filter(|point| point.record.verdict.has_result());
+        let valued = points.filter_map(|point| Some((point, point.record.metrics.get(metric)?)));
+        let good = |value: f64| if higher_is_better(metric) { value } else { -value };
+        let best = valued.max_by(|(_, a), (_, b)| good(*a).total_cmp(&good(*b)));
+        best.map(|(point, _)| (point, metric))
+    }
+
+    /// A row's settings in words: `batch_size_max=8 verify_threads=2`.
+    pub(crate) fn settings(&self, row: &Row<'_>) -> String {
+        let settings = self.names().zip(&row.values);
+        let settings: Vec<String> =
+            settings.map(|(axis, value)| format!("{axis}={value}")).collect();
+        settings.join(" ")
+    }
+
+    /// The swept parameters by name.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.axes.iter().map(|axis| axis.name)
+    }
+
+    /// The points with their answering figures.
+    pub(crate) fn table(&self) -> TextTable {
         let figures = ["result", "p50", "p99", "CPU per op", "of limit"];
-        let numeric: Vec<&str> = self.axes.iter().copied().chain(figures).collect();
+        let numeric: Vec<&str> = self.names().chain(figures).collect();
         let mut table = TextTable::new(&[], &numeric);
         table.columns.extend(TextTable::new(&["verdict"], &[]).columns);
         for point in &self.rows {
@@ -102,14 +151,11 @@ impl Table<'_> {
     }
 
     /// Why points are not `ok`, and what a mark means.
-    fn notes(&self) -> impl Iterator<Item = String> + '_ {
+    pub(crate) fn notes(&self) -> impl Iterator<Item = String> + '_ {
         let marked = self.rows.iter().any(|point| row::Row::of(point.record).is_marked());
         let reason = |point: &Row<'_>| {
-            let settings = self.axes.iter().zip(&point.values);
-            let settings: Vec<String> =
-                settings.map(|(axis, value)| format!("{axis}={value}")).collect();
-            let reason = row::reason(point.record)?;
-            Some(format!("{}, {}: {reason}", point.record.verdict, settings.join(" ")))
+            let (verdict, settings) = (point.record.verdict, self.settings(point));
+            Some(format!("{verdict}, {settings}: {}", row::reason(point.record)?))
         };
         let mark = marked.then(|| row::CONTENDED_NOTE.to_owned());
         mark.into_iter().chain(self.rows.iter().filter_map(reason))

@@ -315,9 +315,14 @@ pub fn machine_line(record: &Record) -> String {
             .map(|load| format!("load {}", units::digits(load)))
             .unwrap_or_default(),
         paths.join(", "),
-        format!("{} build of {}", profile(record), commit(record, 12)),
+        build_line(record),
     ];
     parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("; ")
+}
+
+/// The build in a few words: `release build of 0123456789ab`.
+pub fn build_line(record: &Record) -> String {
+    format!("{} build of {}", profile(record), commit(record, 12))
 }
 
 fn profile(record: &Record) -> String {

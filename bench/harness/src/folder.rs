@@ -8,7 +8,7 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{
     IntervalLogWriterBuilder, IntervalLogWriterError, Tag,
 };
-use quorumark_report::{RecordError, store};
+use quorumark_report::{Document, Folded, RecordError, document, store};
 
 use crate::Run;
 use crate::date;
@@ -27,6 +27,12 @@ pub fn default_directory(run: &Run) -> PathBuf {
 }
 
 impl Run {
+    /// For the renderings, with the stacks that were sampled during it, if it was.
+    pub fn document<'a>(&'a self, stacks: Option<&'a Folded>) -> Document<'a> {
+        let (record, series) = (&self.record, self.series.as_slice());
+        Document::Run(document::Run { record, series, stacks })
+    }
+
     /// Writes the run's files into `directory`, which is made when it is missing, and returns the
     /// path of the record.
     ///

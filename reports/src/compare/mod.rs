@@ -12,7 +12,7 @@ pub mod noise;
 pub mod permutation;
 
 mod compatible;
-mod render;
+pub(crate) mod render;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -227,20 +227,25 @@ fn question(
             scenario: side.record.scenario.clone(),
         });
     }
-    let values = |side: Side<'_>| -> Vec<Option<f64>> {
-        side.record.samples.iter().map(|sample| sample.metrics.get(metric)).collect()
-    };
-    let (of_a, of_b) = (values(a), values(b));
     let paired = request.interleaved;
-    let (of_a, of_b) = if paired {
-        // A pair counts only whole.
-        of_a.into_iter().zip(of_b).filter_map(|(a, b)| a.zip(b)).unzip()
-    } else {
-        let present = |values: Vec<Option<f64>>| values.into_iter().flatten().collect();
-        (present(of_a), present(of_b))
-    };
+    let [of_a, of_b] = samples([a.record, b.record], metric, paired);
     let doubt = compatible::doubt(a, b).or_else(|| contended(metric, a, b));
     Ok(Question { metric: metric.to_owned(), a: of_a, b: of_b, paired, doubt })
+}
+
+/// The samples of `metric` that count on both sides, in their order; equally many where they were
+/// taken in pairs.
+pub fn samples(records: [&Record; 2], metric: &str, paired: bool) -> [Vec<f64>; 2] {
+    let values = |record: &Record| -> Vec<Option<f64>> {
+        record.samples.iter().map(|sample| sample.metrics.get(metric)).collect()
+    };
+    let [a, b] = records.map(values);
+    if !paired {
+        return [a, b].map(|side| side.into_iter().flatten().collect());
+    }
+    // A pair counts only whole.
+    let (a, b) = a.into_iter().zip(b).filter_map(|(a, b)| a.zip(b)).unzip();
+    [a, b]
 }
 
 /// Wall-clock figures of a machine that was busy with other work say nothing.

@@ -8,12 +8,12 @@ use crate::terminal::{BOLD, GREEN, RED, Style, YELLOW};
 use crate::units::{self, ABSENT};
 
 /// A change as people read it: `+4.2 %`, `-11.0 %`.
-pub(super) fn signed(share: f64) -> String {
+pub(crate) fn signed(share: f64) -> String {
     format!("{:+.1} %", tenths(share))
 }
 
 /// A share without a sign: `9.7 %`.
-pub(super) fn unsigned(share: f64) -> String {
+pub(crate) fn unsigned(share: f64) -> String {
     format!("{:.1} %", tenths(share))
 }
 
@@ -78,12 +78,12 @@ fn heading(comparison: &Comparison, style: Style) -> String {
 }
 
 /// Why the whole has its verdict; the table says it where there is one metric alone.
-fn reason(comparison: &Comparison) -> Option<String> {
+pub(crate) fn reason(comparison: &Comparison) -> Option<String> {
     comparison.reason.as_deref().map(plain)
 }
 
 /// The two sides, and that nothing tells them apart where nothing does.
-fn sides(comparison: &Comparison) -> Vec<String> {
+pub(crate) fn sides(comparison: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, side) in [("A", &comparison.a), ("B", &comparison.b)] {
         let commit = side.commit.as_deref().map(|commit| commit.get(..12).unwrap_or(commit));
@@ -104,7 +104,8 @@ fn sides(comparison: &Comparison) -> Vec<String> {
     lines
 }
 
-fn metrics(comparison: &Comparison) -> Table {
+/// A row a metric: both sides, the change, how far it may be off, the verdict.
+pub(crate) fn metrics(comparison: &Comparison) -> Table {
     let figures = ["A", "B", "change", "95 % interval", "noise", "p"];
     let mut table = Table::new(&["metric"], &figures);
     table.columns.extend(Table::new(&["verdict"], &[]).columns);
@@ -131,7 +132,8 @@ fn p_value(p: f64) -> String {
     if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }
 }
 
-fn counters(comparison: &Comparison) -> Table {
+/// A row an exact counter that both sides have.
+pub(crate) fn counters(comparison: &Comparison) -> Table {
     let mut table = Table::new(&["counter"], &["A", "B"]);
     table.columns.extend(Table::new(&["verdict"], &[]).columns);
     for counter in &comparison.counters {
@@ -142,7 +144,7 @@ fn counters(comparison: &Comparison) -> Table {
 }
 
 /// How the verdicts were reached, in one line.
-fn method(comparison: &Comparison) -> String {
+pub(crate) fn method(comparison: &Comparison) -> String {
     let pairs = comparison.metrics.iter().map(|metric| metric.pairs).min().unwrap_or(0);
     let threshold = units::share(comparison.threshold_share);
     let how = match comparison.interleaved {
@@ -153,7 +155,7 @@ fn method(comparison: &Comparison) -> String {
 }
 
 /// Why metrics have no verdict, where the heading does not say it.
-fn undecided(comparison: &Comparison) -> Vec<String> {
+pub(crate) fn undecided(comparison: &Comparison) -> Vec<String> {
     let of = |metric: &super::MetricComparison| {
         let reason = metric.reason.as_deref()?;
         Some(plain(&format!("{}, {}: {reason}", metric.metric, metric.finding)))
@@ -164,6 +166,7 @@ fn undecided(comparison: &Comparison) -> Vec<String> {
     comparison.metrics.iter().filter(unsaid).filter_map(of).collect()
 }
 
-fn warnings(comparison: &Comparison) -> impl Iterator<Item = String> {
+/// What a reader must know.
+pub(crate) fn warnings(comparison: &Comparison) -> impl Iterator<Item = String> {
     comparison.warnings.iter().map(|w| plain(&format!("{}; {}", w.cause, w.remedy)))
 }

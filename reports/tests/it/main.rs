@@ -1,7 +1,10 @@
 //! The crate as its readers use it: files, renderings, the published schema.
 
+mod browser;
 mod compare;
+mod made;
 mod page;
+mod pages;
 mod schema;
 mod several;
 mod store;

@@ -1,25 +1,31 @@
 //! The HTML page: what it holds, that it loads nothing, and that text stays text.
 
+use quorumark_report::document::Run;
 use quorumark_report::flame::{self, Folded};
-use quorumark_report::html::{Run, page};
-use quorumark_report::{Check, Metrics, Point, Record, Stage, Verdict, Warning};
+use quorumark_report::html;
+use quorumark_report::{Check, Document, Metrics, Point, Record, Stage, Verdict, Warning};
 use serde_json::Value;
 
 use crate::golden;
 
 /// The page without the charting script, whose own text is not ours to judge.
-fn own_parts(html: &str) -> String {
+pub(crate) fn own_parts(html: &str) -> String {
     let begin = html.find("<script type=\"text/javascript\">").expect("the charting script");
     let end = begin + html[begin..].find("</script>").expect("its end");
     format!("{}{}", &html[..begin], &html[end..])
 }
 
 /// The data of the page's charts, in their order.
-fn charts(html: &str) -> Vec<Value> {
+pub(crate) fn charts(html: &str) -> Vec<Value> {
     let opening = "type=\"application/json\">";
     let begin = html.find(opening).expect("the charts' data") + opening.len();
     let end = begin + html[begin..].find("</script>").expect("its end");
     serde_json::from_str(&html[begin..end]).expect("a list of charts")
+}
+
+/// The page of some runs.
+fn page(runs: &[Run<'_>]) -> String {
+    html::page(&runs.iter().copied().map(Document::from).collect::<Vec<_>>())
 }
 
 fn one(record: &Record, series: &[Point]) -> String {
@@ -77,7 +83,8 @@ fn each_chart_has_a_place_its_data_units_and_a_table() {
         for axis in ["xaxis", "yaxis"] {
             let axis = &chart["plot"]["layout"][axis];
             let title = axis["title"]["text"].as_str().unwrap_or_default();
-            assert!(axis["type"] == "category" || title.ends_with(')'), "{id}: {title:?}");
+            let unit = axis["type"] == "category" || title.ends_with(')');
+            assert!(!title.is_empty() && unit, "{id}: {title:?}");
         }
     }
 }
@@ -102,7 +109,7 @@ fn each_latency_of_a_pipeline_has_a_colour_of_its_own() {
 fn a_table_too_wide_for_half_a_page_stands_below_its_chart() {
     let mut record = golden();
     let spectrum = record.latency_spectrum["response_time_ns"].clone();
-    let beside = "<div class=\"pair\"><div class=\"chart\" id=\"chart-0-0\"";
+    let beside = "<div class=\"pair\"><div class=\"chart\" id=\"chart-0\"";
     assert!(one(&record, &[]).contains(beside));
     for name in ["commit_first_ns", "commit_quorum_ns", "commit_last_ns"] {
         record.latency_spectrum.insert(name.to_owned(), spectrum.clone());

@@ -1,7 +1,7 @@
 //! Several records as one: the table of a sweep, and runs that are the samples of one record.
 
 use quorumark_report::merged::merged;
-use quorumark_report::sweep::{Row, Table};
+use quorumark_report::sweep::{Axis, Row, Table};
 use quorumark_report::terminal::Style;
 use quorumark_report::{Check, Record, Verdict};
 
@@ -18,7 +18,13 @@ fn two_points() -> [Record; 2] {
 fn table(records: &[Record; 2]) -> Table<'_> {
     let [first, second] = records;
     let row = |value, record| Row { values: vec![value, "mac"], record };
-    Table { axes: vec!["rate", "auth"], rows: vec![row("1k", first), row("2,k", second)] }
+    let axes = [("rate", "per second"), ("auth", "")];
+    Table {
+        scenario: "pbft/pipeline",
+        axes: axes.map(|(name, unit)| Axis { name, unit }).to_vec(),
+        rows: vec![row("1k", first), row("2,k", second)],
+        reproduce: "quorumark sweep pbft/pipeline --param rate=1k,2k --param auth=mac".to_owned(),
+    }
 }
 
 #[test]
@@ -31,7 +37,8 @@ fn a_sweep_is_a_row_a_point_that_begins_with_what_was_set() {
     assert!(text.contains("void, rate=2,k auth=mac: sent 90 %"), "{text}");
     let markdown = table(&records).markdown();
     assert!(markdown.starts_with("| rate | auth | result |"), "{markdown}");
-    assert_eq!(Table { axes: vec!["rate"], rows: Vec::new() }.text(Style::default()), "");
+    let none = Table { rows: Vec::new(), ..table(&records) };
+    assert_eq!(none.text(Style::default()), "");
 }
 
 #[test]
@@ -49,7 +56,7 @@ fn rfc_4180_a_cell_with_a_comma_is_quoted_and_figures_are_not_rounded() {
 #[test]
 fn a_sweep_is_one_document_for_programs() {
     let records = two_points();
-    let json = table(&records).json("pbft/pipeline");
+    let json = table(&records).json();
     assert_eq!(json["points"][1]["settings"]["rate"], "2,k");
     assert_eq!(json["points"][1]["verdict"], "void");
     assert_eq!(json["points"][0]["metrics"]["cpu_us_per_tx"].as_f64(), {

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use quorumark_report::document::Run;
 use quorumark_report::export::{self, Better};
 use quorumark_report::row::Row;
 use quorumark_report::terminal::{self, Style};
-use quorumark_report::{Check, Record, Verdict, Warning, csv, index, markdown, view};
+use quorumark_report::{Check, Document, Record, Verdict, Warning, csv, index, markdown, view};
 
 use crate::golden;
 
@@ -463,7 +464,9 @@ fn exports_have_figures_with_a_direction_and_runs_that_are_ok() {
 #[test]
 fn an_index_tells_of_each_run_when_it_was_by_which_build_and_where_it_lies() {
     let record = golden();
-    let table = index::table(&[&record], &["quorumark-runs/a"]);
+    let run = Document::Run(Run { record: &record, series: &[], stacks: None });
+    let documents = [run];
+    let table = index::table(&documents, &["quorumark-runs/a"]);
     let titles: Vec<&str> = table.columns.iter().map(|column| column.title.as_str()).collect();
     assert_eq!((titles[0], titles[titles.len() - 1]), ("started", "run"));
     let row = table.rows[0].join(" | ");
@@ -471,6 +474,6 @@ fn an_index_tells_of_each_run_when_it_was_by_which_build_and_where_it_lies() {
     for told in [&commit[..12], "27.1k tx/s", "ok", "quorumark-runs/a"] {
         assert!(row.contains(told), "{told}: {row}");
     }
-    let unplaced = index::table(&[&record], &[]);
+    let unplaced = index::table(&documents, &[]);
     assert!(unplaced.columns.iter().all(|column| column.title != "run"), "no place, no column");
 }

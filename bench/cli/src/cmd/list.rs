@@ -81,10 +81,9 @@ fn two_lines_each(spec: &Spec) -> Table {
 
 /// The range with its unit, where the values do not carry one.
 fn allowed(parameter: &Parameter) -> String {
-    let allowed = parameter.allowed();
-    match parameter.unit {
-        "" | "bytes" | "time" | "share" => allowed,
-        unit => format!("{allowed} {unit}"),
+    match (parameter.allowed(), parameter.unit_beside_values()) {
+        (allowed, "") => allowed,
+        (allowed, unit) => format!("{allowed} {unit}"),
     }
 }
 

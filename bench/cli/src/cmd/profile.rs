@@ -9,10 +9,9 @@ use quorumark_harness::profile::{Backend, FREQUENCY_HZ, ProfileError, Profiler, 
 use quorumark_harness::{Origin, ParameterSet, Run, RunError, scenario};
 use quorumark_report::flame::{BREAKDOWN_NOTE, breakdown, hottest};
 use quorumark_report::table::Table;
-use quorumark_report::{Folded, Record, Warning, label};
+use quorumark_report::{Folded, Record, Warning, html, label};
 use serde_json::{Value, json};
 
-use super::report::{self, Stored};
 use super::run::{exit_of, keep, measure};
 use super::tour::PAGE_FILE;
 use crate::exit::{self, Exit};
@@ -144,12 +143,8 @@ fn sampling_warning(backend: Backend) -> Warning {
 fn write(run: &Run, folded: &Folded, folder: &Path) -> anyhow::Result<[PathBuf; 3]> {
     let [picture, stacks] = folded.write(folder, &label::of(&run.record))?;
     let page = folder.join(PAGE_FILE);
-    let stored = Stored {
-        record: run.record.clone(),
-        series: run.series.clone(),
-        stacks: Some(folded.clone()),
-    };
-    fs::write(&page, report::page(&[stored])).with_context(|| page.display().to_string())?;
+    let document = run.document(Some(folded));
+    fs::write(&page, html::page(&[document])).with_context(|| page.display().to_string())?;
     Ok([picture, stacks, page])
 }
 

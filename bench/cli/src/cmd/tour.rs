@@ -9,10 +9,9 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context;
 use clap::Args;
 use quorumark_harness::{Origin, ParameterSet, RUNS_DIRECTORY, Run, Scenario, date, scenario};
-use quorumark_report::{Record, Verdict, terminal as rendering, view};
+use quorumark_report::{Document, Record, Verdict, html, terminal as rendering, view};
 use serde_json::json;
 
-use super::report;
 use super::run::measure;
 use crate::exit::{self, Exit};
 use crate::interrupt;
@@ -158,14 +157,9 @@ fn write_all(folder: &Path, runs: &[Run]) -> anyhow::Result<PathBuf> {
         let name = format!("{number}-{}", run.record.scenario.replace('/', "-"));
         run.write(&folder.join(name))?;
     }
-    let stored = |run: &Run| report::Stored {
-        record: run.record.clone(),
-        series: run.series.clone(),
-        stacks: None,
-    };
-    let stored: Vec<report::Stored> = runs.iter().map(stored).collect();
+    let documents: Vec<Document<'_>> = runs.iter().map(|run| run.document(None)).collect();
     let page = folder.join(PAGE_FILE);
-    fs::write(&page, report::page(&stored)).with_context(|| page.display().to_string())?;
+    fs::write(&page, html::page(&documents)).with_context(|| page.display().to_string())?;
     Ok(page)
 }
 

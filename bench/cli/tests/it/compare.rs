@@ -90,12 +90,16 @@ fn a_comparison_shows_change_interval_and_verdict_and_ends_with_its_command() {
     let last = ended.stdout.lines().last().unwrap();
     let expected = "reproduce: quorumark compare steady slower --metric cpu --threshold 5%";
     assert_eq!(last, expected);
-    let ended = compare(&program, "slower", &["--markdown", "c.md", "--json"]).done();
+    let files = ["--markdown", "c.md", "--html", "c.html", "--json"];
+    let ended = compare(&program, "slower", &files).done();
     let json = ended.json();
     let change = json["metrics"][0]["change_share"].as_f64().unwrap();
     assert!((change - 0.2).abs() < 1e-9, "{json}");
     let markdown = std::fs::read_to_string(program.path("c.md")).unwrap();
     assert!(markdown.starts_with("## hash/sha256: regressed\n"), "{markdown}");
+    let page = std::fs::read_to_string(program.path("c.html")).unwrap();
+    assert!(page.contains("B is <span class=\"badge regressed\">regressed</span>"));
+    assert!(page.contains("cpu_ns_per_hash: samples in the order"), "each sample is shown");
 }
 
 #[test]
@@ -174,6 +178,12 @@ fn two_settings_are_measured_in_turn_as_ten_pairs() {
     }
     let kept = std::fs::read_to_string(program.path("o/comparison.json")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&kept).unwrap(), found);
+    let shown = program.run(&["report", "o", "--html", "o.html"]).done();
+    assert!(shown.stderr.contains("page: o.html"), "{shown:?}");
+    let page = std::fs::read_to_string(program.path("o.html")).unwrap();
+    assert!(page.contains("cpu_ns_per_hash: pairs in the order"), "each pair is shown");
+    let text = program.run(&["report", "o"]).done().stdout;
+    assert!(text.starts_with("hash/sha256: ") && text.contains("10 pairs"), "{text}");
 }
 
 #[test]

@@ -189,6 +189,29 @@ fn without_a_name_the_report_lists_all_runs_the_latest_first() {
 }
 
 #[test]
+fn the_list_has_one_line_for_a_sweep_and_for_a_comparison_and_the_page_a_part_for_each() {
+    let program = Program::new();
+    tiny(&program, &["--out", "quorumark-runs/alone"]);
+    let short = ["--duration", "1ms", "--warmup", "0s", "--quiet"];
+    let sweep = ["sweep", "hash/sha256", "--param", "size=64B,1KiB", "--repeat", "1"];
+    program.run(&[&sweep[..], &short, &["--out", "quorumark-runs/s"]].concat()).done();
+    let compare = ["compare", "hash/sha256", "--b", "size=2KiB", "--out", "quorumark-runs/c"];
+    program.run(&[&compare[..], &short].concat());
+    let list = program.run(&["report"]).done().stdout;
+    for place in ["quorumark-runs/alone", "quorumark-runs/s", "quorumark-runs/c"] {
+        let lines = list.lines().filter(|line| line.ends_with(place));
+        assert_eq!(lines.count(), 1, "{place}: {list}");
+    }
+    assert!(list.contains("sweep of hash/sha256 over size") && !list.contains("0001-"), "{list}");
+    program.run(&["report", "--html", "all.html", "--quiet"]).done();
+    let page = std::fs::read_to_string(program.path("all.html")).unwrap();
+    assert!(page.contains("1 comparison") && page.contains("1 sweep"));
+    for place in 0..3 {
+        assert!(page.contains(&format!("href=\"#run-{place}\"")), "{place}");
+    }
+}
+
+#[test]
 fn records_become_csv_and_what_benchmarking_services_take() {
     let program = Program::new();
     let ended = tiny(&program, &["--out", "runs/a", "--json"]);

@@ -33,7 +33,8 @@ fn points(ended: &Ended) -> Vec<Value> {
 #[test]
 fn a_sweep_is_one_record_a_point_and_one_table() {
     let program = Program::new();
-    let ended = six(&program, &["--out", "s", "--markdown", "s.md", "--csv", "s.csv"]);
+    let files = ["--markdown", "s.md", "--csv", "s.csv", "--html", "s.html"];
+    let ended = six(&program, &[["--out", "s"].as_slice(), &files].concat());
     let rows: Vec<Vec<&str>> =
         ended.stdout.lines().take(7).map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0][..2], ["size", "seed"]);
@@ -50,7 +51,15 @@ fn a_sweep_is_one_record_a_point_and_one_table() {
     assert_eq!(csv.lines().count(), 7);
     let markdown = std::fs::read_to_string(program.path("s.md")).unwrap();
     assert!(markdown.lines().nth(2).unwrap().starts_with("| 64B | 1 | "), "{markdown}");
-    assert_eq!(program.run(&["report", "s"]).done().stdout.matches("reproduce: ").count(), 6);
+    let again = program.run(&["report", "s", "--html", "again.html", "--csv", "all.csv"]).done();
+    assert_eq!(again.stdout, "", "what was asked for is in files");
+    let page = |name: &str| std::fs::read_to_string(program.path(name)).unwrap();
+    assert_eq!(page("again.html"), page("s.html"), "a page is made again from the records alone");
+    let command = "quorumark sweep hash/sha256 --duration 1ms --warmup 0s --repeat 1 \
+                   --param size=64B,1KiB,2KiB --param seed=1,2";
+    assert!(page("s.html").contains(command), "the page repeats the sweep");
+    assert!(page("all.csv").lines().nth(6).unwrap().starts_with("\"s/0006-size=2KiB,seed=2\","));
+    assert_eq!(program.run(&["report", "s"]).done().stdout, ended.stdout);
 }
 
 #[test]

@@ -136,6 +136,14 @@ pub enum ParameterError {
 }
 
 impl Parameter {
+    /// The unit, where values do not carry it as `4KiB` and `10s` do; else empty.
+    pub fn unit_beside_values(&self) -> &'static str {
+        match self.unit {
+            "bytes" | "time" | "share" => "",
+            unit => unit,
+        }
+    }
+
     /// A whole number of `unit` within `range`.
     pub fn integer(
         name: &'static str,

@@ -160,6 +160,30 @@ impl Plan {
         self.len() == 0
     }
 
+    /// The command that measures the plan's shard.
+    pub fn command(&self) -> String {
+        let mut command = format!("quorumark sweep {}", self.scenario);
+        // The words behind command and scenario are flags, each with its value.
+        for pair in self.shared.get(2..).unwrap_or_default().chunks(2) {
+            let [flag, value] = pair else { continue };
+            let set = match flag.as_str() {
+                "--set" => value.split('=').next().unwrap_or_default(),
+                flag => flag.trim_start_matches('-'),
+            };
+            // What is swept is not set as well, and the seed is among the flags in any case.
+            if self.axes.iter().all(|axis| axis.name != set) {
+                command.push_str(&format!(" {flag} {value}"));
+            }
+        }
+        for Axis { name, values } in &self.axes {
+            command.push_str(&format!(" --param {name}={}", values.join(",")));
+        }
+        match self.shard {
+            Shard::WHOLE => command,
+            shard => format!("{command} --shard {shard}"),
+        }
+    }
+
     /// The points of the plan's shard.
     pub fn points(&self) -> impl Iterator<Item = Point> + '_ {
         let (first, step) = (self.shard.index as usize - 1, self.shard.of as usize);
@@ -311,6 +335,17 @@ mod tests {
             assert_eq!(points, plan("1/1").points().collect::<Vec<_>>(), "{of}");
         }
         assert_eq!(merged(&["2/3", "3/3", "1/3"]), Ok(plan("1/1")));
+    }
+
+    #[test]
+    fn a_plan_is_repeated_by_one_command_that_sets_no_parameter_twice() {
+        let shared = ["run", "a/b", "--duration", "1ms", "--set", "auth=mac", "--seed", "42"];
+        let shared = shared.map(str::to_owned).to_vec();
+        let axes = vec![axis("seed", &["1", "2"]), axis("threads", &["1"])];
+        let plan = Plan::new("a/b", shared, axes, "2/3".parse().unwrap()).unwrap();
+        let expected = "quorumark sweep a/b --duration 1ms --set auth=mac --param seed=1,2 \
+                        --param threads=1 --shard 2/3";
+        assert_eq!(plan.command(), expected);
     }
 
     #[test]

@@ -10,7 +10,9 @@ use quorumark_report::compare::noise::{Kind, NoiseFloors};
 use quorumark_report::compare::{Request, Side, judge};
 use quorumark_report::{Record, Verdict, units};
 
-use super::{CompareArgs, builds, judged, learn, metric, request, show, side_folder};
+use super::{
+    COMPARISON_FILE, CompareArgs, builds, judged, learn, metric, request, show, side_folder,
+};
 use crate::cmd::run::host;
 use crate::exit::{self, Exit};
 use crate::interrupt;
@@ -18,9 +20,6 @@ use crate::out::OutFolder;
 use crate::progress::ProgressLine;
 use crate::refused::Refused;
 use crate::terminal::Terminal;
-
-/// The file that holds the comparison, beside the folders of its two records.
-const COMPARISON_FILE: &str = "comparison.json";
 
 /// Parameters that both sides must have alike: of them the pairs are made.
 const COMMON: [&str; 1] = ["repeat"];
@@ -106,7 +105,7 @@ fn conclude(
     };
     let file = folder.join(COMPARISON_FILE);
     super::super::report::write(&file, &format!("{}\n", serde_json::to_string_pretty(&found)?))?;
-    let exit = show(args, &found, terminal);
+    let exit = show(args, &found, records.each_ref(), terminal);
     terminal.note(&format!("records and comparison: {}", folder.display()));
     let exit = exit?;
     learn(floors, &found, &kind, terminal)?;

@@ -9,16 +9,20 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use quorumark_harness::{Origin, Parameter, ParameterSet};
-use quorumark_report::Verdict;
 use quorumark_report::compare::judge::{Finding, Limits, THRESHOLD_DEFAULT};
 use quorumark_report::compare::noise::{Kind, NoiseFloors};
 use quorumark_report::compare::{self, Comparison, Incomparable, Request, Side};
+use quorumark_report::document::Compared;
+use quorumark_report::{Document, Record, Verdict, html};
 
 use crate::baselines;
 use crate::exit::{self, Exit};
 use crate::refused::Refused;
 use crate::settings::SettingArgs;
 use crate::terminal::Terminal;
+
+/// The file that holds a comparison that was measured, beside the folders of its two records.
+pub(super) const COMPARISON_FILE: &str = "comparison.json";
 
 /// What stands below the flags of `compare`.
 const AFTER_HELP: &str = "\
@@ -39,6 +43,7 @@ Examples:
   quorumark compare quorumark-runs/monday quorumark-runs/tuesday --metric throughput,p99
   quorumark compare target/criterion/G/ID/base target/criterion/G/ID/new     what criterion saved
   quorumark compare main quorumark-runs/mine --fail-on-regression      main: `baseline save main ..`
+  quorumark compare main quorumark-runs/mine --html comparison.html    a page with every sample
 
 Exit codes: 0 no regression, or one without --fail-on-regression; 3 regression with it;
 4 inconclusive or insufficient; 10 a run was unsafe; 130 interrupted.";
@@ -76,6 +81,9 @@ pub(crate) struct CompareArgs {
     /// Write Markdown.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Write one HTML page, which opens offline.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Folder for what is measured [default: a new one under quorumark-runs].
     #[arg(long, value_name = "DIR", env = "QUORUMARK_OUT", hide_env = true)]
     out: Option<PathBuf>,
@@ -128,8 +136,18 @@ fn request(
     })
 }
 
-/// Prints what was found.
-fn show(args: &CompareArgs, found: &Comparison, terminal: &Terminal) -> anyhow::Result<Exit> {
+/// Prints what was found in the two records, and writes the files that were asked for.
+fn show(
+    args: &CompareArgs,
+    found: &Comparison,
+    records: [&Record; 2],
+    terminal: &Terminal,
+) -> anyhow::Result<Exit> {
+    if let Some(file) = &args.html {
+        let compared = Compared { found, records: Some(records) };
+        super::report::write(file, &html::page(&[Document::Comparison(compared)]))?;
+        terminal.note(&format!("page: {}", file.display()));
+    }
     if let Some(file) = &args.markdown {
         super::report::write(file, &compare::markdown(found))?;
         terminal.note(&format!("markdown: {}", file.display()));
@@ -181,7 +199,7 @@ fn judged(a: Side<'_>, b: Side<'_>, request: &Request) -> anyhow::Result<Result<
 }
 
 /// A side's record goes into a folder of its own below that of the comparison.
-fn side_folder(folder: &Path, side: &str) -> PathBuf {
+pub(super) fn side_folder(folder: &Path, side: &str) -> PathBuf {
     folder.join(side)
 }
 

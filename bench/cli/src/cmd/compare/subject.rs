@@ -38,7 +38,7 @@ pub(super) fn compare(
             if record_a.started_at != record_b.started_at {
                 learn(floors.clone(), &found, &kind, terminal)?;
             }
-            show(args, &found, terminal)
+            show(args, &found, [&record_a, &record_b], terminal)
         }
         Err(exit) => Ok(exit),
     }

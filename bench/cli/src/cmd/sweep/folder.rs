@@ -133,6 +133,18 @@ pub(super) fn existing(path: &Path) -> Result<(SweepFolder, Plan), Refused> {
     Ok((SweepFolder { path: path.to_owned() }, plan))
 }
 
+/// The plan at a path, and its points that are finished.
+pub(in crate::cmd) fn stored(path: &Path) -> anyhow::Result<(Plan, Vec<(Point, Record)>)> {
+    let (folder, plan) = existing(path)?;
+    let mut points = Vec::new();
+    for point in plan.points() {
+        if let Some(record) = folder.record_of(&point)? {
+            points.push((point, record));
+        }
+    }
+    Ok((plan, points))
+}
+
 fn default_path(plan: &Plan) -> PathBuf {
     let stamp = date::file_stamp(SystemTime::now());
     let scenario = plan.scenario.replace('/', "-");

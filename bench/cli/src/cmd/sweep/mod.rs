@@ -10,12 +10,13 @@ use std::sync::atomic::AtomicBool;
 use clap::Args;
 use quorumark_harness::environment::cores;
 use quorumark_harness::sweep::{Axis, Plan, Point, Shard};
-use quorumark_harness::{ParameterSet, Scenario, run_arguments, scenario};
+use quorumark_harness::{Parameter, ParameterSet, Scenario, run_arguments, scenario};
 use quorumark_report::sweep as rendering;
 use quorumark_report::sweep::Table;
-use quorumark_report::{Record, Verdict};
+use quorumark_report::{Document, Record, Verdict, html};
 
 use self::folder::SweepFolder;
+pub(super) use self::folder::stored;
 use super::run::measure;
 use crate::exit::{self, Exit};
 use crate::interrupt;
@@ -40,7 +41,7 @@ Examples:
   quorumark sweep pbft/pipeline --rate-ladder auto --duration 2s      latency against throughput
   quorumark sweep merkle/root --param leaves=2^10..2^20*4 --out s     go on: the same again
   quorumark sweep hash/sha256d --param size=64B,1KiB,64KiB --shard 2/3 --out part-2
-  quorumark sweep --merge part-1 part-2 part-3 --out whole --csv whole.csv
+  quorumark sweep --merge part-1 part-2 part-3 --out whole --html whole.html
 
 Exit codes: 0 done, whatever single points are (the table says it); 4 no point has a result;
 10 a point was unsafe; 130 interrupted, finished points are kept.";
@@ -74,6 +75,9 @@ pub(crate) struct SweepArgs {
     /// Write every figure of every point as comma-separated values.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Write one HTML page, which opens offline.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Print the points as one JSON document.
     #[arg(long)]
     json: bool,
@@ -179,21 +183,42 @@ fn show(
     points: &[(Point, Record)],
     terminal: &Terminal,
 ) -> anyhow::Result<()> {
-    let axes: Vec<&str> = plan.axes.iter().map(|axis| axis.name.as_str()).collect();
-    let rows = points.iter().map(|(point, record)| {
-        let values = point.settings.iter().map(|(_, value)| value.as_str()).collect();
-        rendering::Row { values, record }
-    });
-    let table = Table { axes, rows: rows.collect() };
+    let table = table(plan, points);
     for (file, text) in [(&args.markdown, table.markdown()), (&args.csv, table.csv())] {
         if let Some(file) = file {
             super::report::write(file, &text)?;
             terminal.note(&format!("written: {}", file.display()));
         }
     }
+    if let Some(file) = &args.html {
+        super::report::write(file, &html::page(&[Document::Sweep(table.clone())]))?;
+        terminal.note(&format!("page: {}", file.display()));
+    }
     match args.json {
-        true => terminal.print_json(&table.json(&plan.scenario)),
+        true => terminal.print_json(&table.json()),
         false => terminal.print(&table.text(terminal.style())),
+    }
+}
+
+/// The points of `plan` that are measured, for the renderings.
+pub(super) fn table<'a>(plan: &'a Plan, points: &'a [(Point, Record)]) -> Table<'a> {
+    let parameters = scenario::find(&plan.scenario).map(|scenario| scenario.spec().parameters);
+    let parameters = parameters.unwrap_or_default();
+    let unit = |name: &str| {
+        let known = parameters.iter().find(|parameter| parameter.name == name);
+        known.map(Parameter::unit_beside_values).unwrap_or_default()
+    };
+    let axes =
+        plan.axes.iter().map(|axis| rendering::Axis { name: &axis.name, unit: unit(&axis.name) });
+    let rows = points.iter().map(|(point, record)| {
+        let values = point.settings.iter().map(|(_, value)| value.as_str()).collect();
+        rendering::Row { values, record }
+    });
+    Table {
+        scenario: &plan.scenario,
+        axes: axes.collect(),
+        rows: rows.collect(),
+        reproduce: plan.command(),
     }
 }
 

@@ -1,32 +1,37 @@
-//! `report`: records that exist, rendered and exported.
+//! `report`: what was measured, listed, rendered and exported.
+
+mod stored;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 use quorumark_harness::{LATENCY_FILE, RUNS_DIRECTORY};
 use quorumark_report::export::{self, Better};
 use quorumark_report::{
-    Folded, Point, Record, RecordError, csv, html, index, label, markdown, store,
-    terminal as rendering,
+    Document, Record, compare, csv, html, index, label, markdown, store, terminal as rendering,
 };
 
+use self::stored::Stored;
 use super::tour::PAGE_FILE;
 use crate::exit::Exit;
 use crate::input;
 use crate::refused::Refused;
 use crate::terminal::Terminal;
 
-/// The most records in one report.
-const RECORDS_MAX: usize = 1000;
+/// The most documents in one report.
+const DOCUMENTS_MAX: usize = 1000;
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+A sweep and a comparison are each one entry of the list and one part of the page; --csv and --export
+hold every record in them.
+
 Examples:
-  quorumark report                                        a list of all runs, the latest first
-  quorumark report quorumark-runs --html runs.html
+  quorumark report                                        a list of everything, the latest first
+  quorumark report quorumark-runs --html runs.html        everything on one page
+  quorumark report quorumark-runs/my-sweep --html sweep.html
   quorumark report quorumark-runs --csv runs.csv --markdown runs.md
   quorumark report quorumark-runs --export bmf            for bencher run --adapter json
 
@@ -35,7 +40,8 @@ customSmallerIsBetter, github-action-benchmark-bigger for customBiggerIsBetter. 
 are left out of every export; where none is left, the exit code is 4. Of runs with one label the
 latest is exported.")]
 pub(crate) struct ReportArgs {
-    /// A run's folder, its record.json, or a folder of such folders [default: quorumark-runs].
+    /// The folder of a run, a sweep or a comparison, a record.json, or a folder of such folders
+    /// [default: quorumark-runs].
     #[arg(value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Write one HTML page, which opens offline.
@@ -63,64 +69,81 @@ enum Format {
     GithubActionBenchmarkBigger,
 }
 
-/// A record with what stands beside it in its folder.
-pub(crate) struct Stored {
-    /// The record.
-    pub(crate) record: Record,
-    /// Its time series.
-    pub(crate) series: Vec<Point>,
-    /// Where it was found on a core, when it was sampled.
-    pub(crate) stacks: Option<Folded>,
-}
-
-impl Stored {
-    fn as_run(&self) -> html::Run<'_> {
-        html::Run { record: &self.record, series: &self.series, stacks: self.stacks.as_ref() }
-    }
-
-    fn read(folder: &Path) -> Result<Stored, RecordError> {
-        let record = Record::read(folder)?;
-        Ok(Stored { record, series: store::read_series(folder)?, stacks: Folded::read(folder)? })
-    }
-}
-
 /// Writes what was asked for; where nothing was, prints a table.
 pub(crate) fn report(args: &ReportArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
     let (places, stored) = read_asked(args, terminal)?;
-    let records: Vec<&Record> = stored.iter().map(|stored| &stored.record).collect();
-    let places: Vec<&str> = places.iter().map(String::as_str).collect();
+    let documents: Vec<Document<'_>> = stored.iter().map(Stored::document).collect();
+    let labels: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     if let Some(file) = &args.html {
-        write(file, &page(&stored))?;
+        write(file, &html::page(&documents))?;
         terminal.note(&format!("page: {}", file.display()));
     }
     if let Some(file) = &args.markdown {
-        let text = match records.as_slice() {
-            [record] => markdown::record(record),
-            several => markdown::records(several),
-        };
-        emit("markdown", file, &text, terminal)?;
+        emit("markdown", file, &markdown_of(&documents, &labels), terminal)?;
     }
+    let records: Vec<(String, &Record)> = places.iter().zip(&stored).flat_map(placed).collect();
     if let Some(file) = &args.csv {
-        let runs: Vec<_> = places.iter().copied().zip(records.iter().copied()).collect();
+        let runs: Vec<_> =
+            records.iter().map(|(place, record)| (place.as_str(), *record)).collect();
         emit("csv", file, &csv::records(&runs), terminal)?;
     }
     if let Some(format) = args.export {
+        let records: Vec<&Record> = records.iter().map(|(_, record)| *record).collect();
         return print_export(format, &records, terminal);
     }
     if args.html.is_none() && args.markdown.is_none() && args.csv.is_none() {
-        terminal.print(&match records.as_slice() {
-            several if args.runs.is_empty() => listed(several, &places, terminal),
-            [record] => rendering::record(record, terminal.style()),
-            several => rendering::records(several, terminal.style()),
+        terminal.print(&match args.runs.is_empty() {
+            true => listed(&documents, &labels, terminal),
+            false => text_of(&documents, &labels, terminal),
         })?;
     }
     Ok(Exit::Done)
 }
 
-/// The index of all runs.
-fn listed(records: &[&Record], places: &[&str], terminal: &Terminal) -> String {
-    let lines = index::table(records, places).to_text(terminal.style().width);
-    format!("{}\n\nOne of them: quorumark report RUN\n", lines.join("\n"))
+/// Each record of a document, with the folder that it stands in.
+fn placed<'a>((place, stored): (&PathBuf, &'a Stored)) -> Vec<(String, &'a Record)> {
+    let below = |folder: PathBuf| match folder.as_os_str().is_empty() {
+        true => place.display().to_string(),
+        false => place.join(folder).display().to_string(),
+    };
+    stored.records().into_iter().map(|(folder, record)| (below(folder), record)).collect()
+}
+
+/// The records, where every document is a run.
+fn only_runs<'a>(documents: &[Document<'a>]) -> Option<Vec<&'a Record>> {
+    let record = |document: &Document<'a>| match document {
+        Document::Run(run) => Some(run.record),
+        _ => None,
+    };
+    documents.iter().map(record).collect()
+}
+
+fn text_of(documents: &[Document<'_>], places: &[&str], terminal: &Terminal) -> String {
+    match (documents, only_runs(documents)) {
+        ([Document::Run(run)], _) => rendering::record(run.record, terminal.style()),
+        ([Document::Sweep(table)], _) => table.text(terminal.style()),
+        ([Document::Comparison(compared)], _) => compare::text(compared.found, terminal.style()),
+        (_, Some(runs)) => rendering::records(&runs, terminal.style()),
+        (several, None) => listed(several, places, terminal),
+    }
+}
+
+fn markdown_of(documents: &[Document<'_>], places: &[&str]) -> String {
+    match (documents, only_runs(documents)) {
+        ([Document::Run(run)], _) => markdown::record(run.record),
+        ([Document::Sweep(table)], _) => table.markdown(),
+        ([Document::Comparison(compared)], _) => compare::markdown(compared.found),
+        (_, Some(runs)) => markdown::records(&runs),
+        (several, None) => markdown::table(&index::table(several, places)),
+    }
+}
+
+/// The index of everything.
+fn listed(documents: &[Document<'_>], places: &[&str], terminal: &Terminal) -> String {
+    let lines = index::table(documents, places).to_text(terminal.style().width);
+    let one = "One of them: quorumark report RUN, or as a page: quorumark report RUN --html FILE";
+    format!("{}\n\n{one}\n", lines.join("\n"))
 }
 
 /// Prints the export; what is not `ok` is left out, and that is said.
@@ -142,17 +165,12 @@ fn print_export(format: Format, records: &[&Record], terminal: &Terminal) -> any
     Ok(if any { Exit::Done } else { Exit::Inconclusive })
 }
 
-/// The HTML page of stored runs.
-pub(crate) fn page(stored: &[Stored]) -> String {
-    html::page(&stored.iter().map(Stored::as_run).collect::<Vec<_>>())
-}
-
-/// The records that were named and the places that they were read from; where none was named, all
-/// that there are, the latest first.
+/// The documents that were named and the places that they were read from; where none was named,
+/// all that there are, the latest first.
 fn read_asked(
     args: &ReportArgs,
     terminal: &Terminal,
-) -> anyhow::Result<(Vec<String>, Vec<Stored>)> {
+) -> anyhow::Result<(Vec<PathBuf>, Vec<Stored>)> {
     if !args.runs.is_empty() {
         return Ok(read_all(&args.runs, terminal)?.into_iter().unzip());
     }
@@ -162,11 +180,13 @@ fn read_asked(
         return Err(Refused::new(RUNS_DIRECTORY, "is not here", remedy).into());
     }
     let mut stored = read_all(&[all.to_owned()], terminal)?;
-    stored.sort_by(|(_, a), (_, b)| b.record.started_at.cmp(&a.record.started_at));
+    stored.sort_by_cached_key(|(_, stored)| {
+        std::cmp::Reverse(stored.document().started_at().to_owned())
+    });
     Ok(stored.into_iter().unzip())
 }
 
-fn read_all(paths: &[PathBuf], terminal: &Terminal) -> anyhow::Result<Vec<(String, Stored)>> {
+fn read_all(paths: &[PathBuf], terminal: &Terminal) -> anyhow::Result<Vec<(PathBuf, Stored)>> {
     let mut stored = Vec::new();
     // `quorumark-runs/*` names whatever stands there: what a run or a tour leaves beside its
     // records is passed over, unless nothing else was named.
@@ -179,12 +199,13 @@ fn read_all(paths: &[PathBuf], terminal: &Terminal) -> anyhow::Result<Vec<(Strin
         terminal.note(&format!("{}: {NO_RECORD}; left out", path.display()));
     }
     for path in named {
-        for folder in folders(path)? {
-            if stored.len() == RECORDS_MAX {
-                let problem = format!("there are more than {RECORDS_MAX} records");
+        for place in stored::documents(path)? {
+            if stored.len() == DOCUMENTS_MAX {
+                let problem = format!("there are more than {DOCUMENTS_MAX} records");
                 return Err(Refused::new(path.display(), problem, "name fewer folders").into());
             }
-            stored.push((folder.display().to_string(), Stored::read(&folder)?));
+            let document = Stored::read(&place)?;
+            stored.push((place, document));
         }
     }
     Ok(stored)
@@ -199,29 +220,6 @@ fn is_beside(path: &Path) -> bool {
         [store::SERIES_FILE, store::FLAMEGRAPH_FILE, store::FOLDED_FILE, LATENCY_FILE, PAGE_FILE];
     let name = path.file_name();
     path.is_file() && names.iter().any(|known| name.is_some_and(|name| name == *known))
-}
-
-/// The record at `path`; where there is none, those one folder below and, of folders that hold
-/// records as a tour's does, two below; by name.
-fn folders(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if !path.is_dir() || path.join(store::RECORD_FILE).exists() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let below = |path: &Path| store::runs_below(path).with_context(|| path.display().to_string());
-    let mut folders = below(path)?;
-    for entry in fs::read_dir(path).with_context(|| path.display().to_string())?.flatten() {
-        let folder = entry.path();
-        if folder.is_dir() && !folder.join(store::RECORD_FILE).exists() {
-            folders.extend(below(&folder)?);
-        }
-    }
-    folders.sort();
-    if folders.is_empty() {
-        let problem = format!("holds no {}", store::RECORD_FILE);
-        let remedy = "name a folder that `quorumark run --out` wrote";
-        return Err(Refused::new(path.display(), problem, remedy).into());
-    }
-    Ok(folders)
 }
 
 /// Writes text into a file and says so, or to standard output for `-`.

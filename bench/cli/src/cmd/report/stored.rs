@@ -1,0 +1,159 @@
+//! What stands in a folder: the run, sweep or comparison that a command left there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use quorumark_harness::sweep::{PLAN_FILE, Plan, Point as SweepPoint};
+use quorumark_report::compare::Comparison;
+use quorumark_report::document::{Compared, Run};
+use quorumark_report::{Document, Folded, Point, Record, RecordError, store};
+
+use crate::cmd::compare::{self, COMPARISON_FILE};
+use crate::cmd::sweep;
+use crate::input;
+use crate::refused::Refused;
+
+/// The largest comparison that is read.
+const COMPARISON_BYTES_MAX: u64 = 4 << 20;
+
+/// A document, read.
+pub(super) enum Stored {
+    /// A run.
+    Run(Box<StoredRun>),
+    /// A sweep, and the points that are finished, each with its record.
+    Sweep(Plan, Vec<(SweepPoint, Record)>),
+    /// A comparison, and the records that it is of, where they are still there.
+    Comparison(Box<Comparison>, Option<Box<[Record; 2]>>),
+}
+
+/// A record with what stands beside it in its folder.
+pub(super) struct StoredRun {
+    /// The record.
+    pub(super) record: Record,
+    /// Its time series.
+    pub(super) series: Vec<Point>,
+    /// Where it was found on a core, when it was sampled.
+    pub(super) stacks: Option<Folded>,
+}
+
+/// The files that tell what a folder holds, in the order in which they are looked for.
+const FILES: [&str; 3] = [store::RECORD_FILE, PLAN_FILE, COMPARISON_FILE];
+
+impl Stored {
+    /// What stands at `path`: a folder, or the file in it that tells what it holds.
+    pub(super) fn read(path: &Path) -> anyhow::Result<Stored> {
+        let (folder, file) = match file_of(path) {
+            Some(file) => (path, file),
+            None => {
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                match [PLAN_FILE, COMPARISON_FILE].into_iter().find(|known| *known == name) {
+                    Some(file) => (folder.unwrap_or(Path::new(".")), file),
+                    None => (path, store::RECORD_FILE),
+                }
+            }
+        };
+        Ok(match file {
+            PLAN_FILE => {
+                let (plan, points) = sweep::stored(folder)?;
+                Stored::Sweep(plan, points)
+            }
+            COMPARISON_FILE => {
+                let found = read_comparison(&folder.join(COMPARISON_FILE))?;
+                Stored::Comparison(Box::new(found), sides(folder)?.map(Box::new))
+            }
+            _ => Stored::Run(Box::new(StoredRun::read(path)?)),
+        })
+    }
+
+    /// For the renderings.
+    pub(super) fn document(&self) -> Document<'_> {
+        match self {
+            Stored::Run(run) => Document::Run(run.run()),
+            Stored::Sweep(plan, points) => Document::Sweep(sweep::table(plan, points)),
+            Stored::Comparison(found, records) => {
+                let records = records.as_ref().map(|both| [&both[0], &both[1]]);
+                Document::Comparison(Compared { found, records })
+            }
+        }
+    }
+
+    /// Every record in it, with the folder below its own that it stands in.
+    pub(super) fn records(&self) -> Vec<(PathBuf, &Record)> {
+        match self {
+            Stored::Run(run) => vec![(PathBuf::new(), &run.record)],
+            Stored::Sweep(_, points) => {
+                points.iter().map(|(point, record)| (point.folder().into(), record)).collect()
+            }
+            Stored::Comparison(_, records) => {
+                let both = records.iter().flat_map(|both| ["a", "b"].iter().zip(both.iter()));
+                both.map(|(side, record)| (side.into(), record)).collect()
+            }
+        }
+    }
+}
+
+impl StoredRun {
+    fn read(path: &Path) -> Result<StoredRun, RecordError> {
+        let record = Record::read(path)?;
+        let (series, stacks) = (store::read_series(path)?, Folded::read(path)?);
+        Ok(StoredRun { record, series, stacks })
+    }
+
+    fn run(&self) -> Run<'_> {
+        Run { record: &self.record, series: &self.series, stacks: self.stacks.as_ref() }
+    }
+}
+
+/// The file that tells what the folder at `path` holds; `None` where it holds nothing of ours.
+fn file_of(path: &Path) -> Option<&'static str> {
+    FILES.into_iter().find(|file| path.join(file).is_file())
+}
+
+/// The documents at `path`: itself; where it is none, those one folder below and, of folders that
+/// hold documents as a tour's does, two below; by name.
+pub(super) fn documents(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !path.is_dir() || file_of(path).is_some() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    for folder in folders_below(path)? {
+        match file_of(&folder) {
+            Some(_) => found.push(folder),
+            None => {
+                let below = folders_below(&folder)?;
+                found.extend(below.into_iter().filter(|folder| file_of(folder).is_some()));
+            }
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        let problem = format!("holds no {}", store::RECORD_FILE);
+        let remedy = "name a folder that `quorumark run --out` wrote";
+        return Err(Refused::new(path.display(), problem, remedy).into());
+    }
+    Ok(found)
+}
+
+fn folders_below(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(path).with_context(|| path.display().to_string())?;
+    Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect())
+}
+
+fn read_comparison(path: &Path) -> Result<Comparison, Refused> {
+    let text = input::read_text(path, "a comparison", COMPARISON_BYTES_MAX)?;
+    serde_json::from_str(&text).map_err(|error| {
+        let problem = format!("is not a comparison ({error})");
+        Refused::new(path.display(), problem, "name a folder that `quorumark compare` wrote")
+    })
+}
+
+/// The records of both sides; `None` where one is not there.
+fn sides(folder: &Path) -> Result<Option<[Record; 2]>, RecordError> {
+    let [a, b] = ["a", "b"].map(|side| compare::side_folder(folder, side));
+    match [&a, &b].iter().all(|side| side.join(store::RECORD_FILE).is_file()) {
+        true => Ok(Some([Record::read(&a)?, Record::read(&b)?])),
+        false => Ok(None),
+    }
+}
