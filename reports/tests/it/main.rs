@@ -1,5 +1,7 @@
 //! The crate as its readers use it: files, renderings, the published schema.
 
+#![allow(clippy::unwrap_used)] // the functions beside the tests as well
+
 mod browser;
 mod compare;
 mod made;
