@@ -18,7 +18,6 @@ pub(super) use view_change::PbftViewChange;
 use core::time::Duration;
 use std::sync::Arc;
 
-use quorumark_consensus::pbft::PROTOCOL;
 use quorumark_pipeline::ClientAuthKind;
 use quorumark_report::stats::median;
 use quorumark_report::{Metrics, Verdict, Warning};
@@ -27,7 +26,7 @@ use self::settings::Settings;
 use super::{Closing, Control, Measured, MetricSpec, Objection, Scenario, Session, Spec, metric};
 use crate::CPU_SHARE_UNDISTURBED_MIN;
 use crate::environment::cores;
-use crate::floor::{FLOOR_DRIFT_MAX, Floor, FloorBench, RelativeFloor, Replicas, Shape};
+use crate::floor::{FLOOR_DRIFT_MAX, Floor, FloorBench, RelativeFloor, Replicas};
 use crate::parameter::{ParameterError, ParameterSet};
 use crate::trial::RunError;
 use crate::tune::Tunable;
@@ -110,7 +109,7 @@ impl Scenario for PbftPipeline {
         Ok(Box::new(PipelineSession::new(parameters, FloorBench::estimate)?))
     }
 
-    fn tunables(&self, parameters: &ParameterSet) -> Vec<Tunable> {
+    fn tunables(&self, parameters: &ParameterSet) -> Result<Vec<Tunable>, ParameterError> {
         tunables::of(parameters)
     }
 }
@@ -180,12 +179,7 @@ impl PipelineSession {
     ) -> Result<PipelineSession, RunError> {
         let settings = Settings::read(parameters)?;
         let workload = settings.workload();
-        let shape = Shape {
-            payload: workload.operation_bytes_mean().max(1.0) as usize,
-            batch: settings.floor_batch(),
-            signers: settings.cluster.signers as usize,
-        };
-        let mut bench = FloorBench::new(shape, PROTOCOL, settings.seed);
+        let mut bench = settings.floor_bench(&workload);
         let before = look(&mut bench).ok_or_else(refused)?;
         let workload = Arc::new(workload);
         Ok(PipelineSession { settings, workload, bench, before, trials: Vec::new(), cut: false })
