@@ -199,11 +199,9 @@ impl FloorBench {
 
     /// Measures the floor on the calling thread by 48 short runs, after two to warm up. Each
     /// verification stands between two looks at the pace, and counts as the median of what it cost
-    /// in
-    /// looks; of digests and MACs the cheapest run counts, since a neighbour can only add to them.
-    /// Takes about 1.5 s. `None` when a valid signature was refused: then there is nothing to hold
-    /// a
-    /// run against.
+    /// in looks; of digests and MACs the cheapest run counts, since a neighbour can only add to
+    /// them. Takes about 1.5 s. `None` when a valid signature was refused: then there is nothing to
+    /// hold a run against.
     pub fn measure(&mut self) -> Option<RelativeFloor> {
         self.once()?;
         self.measure_by(RUNS)
