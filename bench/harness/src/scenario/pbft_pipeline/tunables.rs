@@ -16,7 +16,8 @@ use crate::tune::Tunable;
 pub(super) fn of(parameters: &ParameterSet) -> Result<Vec<Tunable>, ParameterError> {
     let mut undecided = parameters.clone();
     for name in ["stages", "pin"] {
-        undecided.set(name, "auto", Origin::Default)?;
+        // As a flag: it outweighs wherever the present value came from.
+        undecided.set(name, "auto", Origin::Flag(name.to_owned()))?;
     }
     let chosen = Settings::read(&undecided)?.cluster;
     // Merged stages have one verifying thread: no other choice is left where more are asked for.
