@@ -94,11 +94,11 @@ impl Scenario for PbftPipeline {
     }
 
     fn preparation(&self) -> &'static str {
-        "measuring the floor, about 1.5 s"
+        "measuring the floor, up to 1.5 s"
     }
 
     fn conclusion(&self) -> &'static str {
-        "measuring the floor again, about 1.5 s"
+        "measuring the floor again, up to 1.5 s"
     }
 
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {
@@ -219,7 +219,7 @@ impl PipelineSession {
     }
 }
 
-/// The floor as it is measured, whatever authenticates.
+/// The whole floor, for the run to be held against.
 fn measure(bench: &mut FloorBench) -> Result<RelativeFloor, RunError> {
     bench.measure().ok_or_else(refused)
 }

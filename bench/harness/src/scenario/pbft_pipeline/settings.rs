@@ -325,12 +325,22 @@ impl Settings {
     }
 
     /// What measures the floor under this load: as many signatures together as a replica may find
-    /// together.
+    /// together, and none where clients do not sign.
     pub(super) fn floor_bench(&self, workload: &Workload) -> FloorBench {
+        let signed = self.cluster.client_auth == ClientAuthKind::Signature;
+        self.bench(workload, if signed { self.cluster.signers as usize } else { 0 })
+    }
+
+    /// The same with signatures in any case, for what replicas sign.
+    pub(super) fn signed_floor_bench(&self, workload: &Workload) -> FloorBench {
+        self.bench(workload, self.cluster.signers as usize)
+    }
+
+    fn bench(&self, workload: &Workload, signers: usize) -> FloorBench {
         let shape = Shape {
             payload: workload.operation_bytes_mean().max(1.0) as usize,
             batch: self.cluster.verify_batch_max.max(self.cluster.engine.batch_size_max),
-            signers: self.cluster.signers as usize,
+            signers,
         };
         FloorBench::new(shape, PROTOCOL, self.seed)
     }

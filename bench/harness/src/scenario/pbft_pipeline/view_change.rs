@@ -78,7 +78,7 @@ impl Scenario for PbftViewChange {
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {
         let settings = read(parameters)?;
         let workload = settings.workload();
-        let mut bench = settings.floor_bench(&workload);
+        let mut bench = settings.signed_floor_bench(&workload);
         let floor = super::measure(&mut bench)?.least();
         let least_us = settings.floor(floor).cpu_us_per_tx(settings.live());
         let verify_us = floor.verify_us;
