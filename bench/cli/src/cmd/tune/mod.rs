@@ -43,7 +43,7 @@ on where it was interrupted. METHODOLOGY.md tells how it decides.
 
 Examples:
   quorumark tune pbft/pipeline --maximize throughput --subject-to 'p99<=20ms' --budget 3m
-  quorumark tune pbft/pipeline --minimize cpu_us_per_tx --param batch_size_max=16..1024*2
+  quorumark tune pbft/pipeline --minimize cpu_us_per_tx --param 'batch_size_max=16..1024*2'
   quorumark tune pow/miner --maximize hashes_per_s --budget 30s --out tuned
 
 Exit codes: 0 done, also when the budget is spent or the defaults are best; 4 no measurement counts;
