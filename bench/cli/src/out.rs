@@ -3,8 +3,9 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use quorumark_harness::RUNS_DIRECTORY;
+use quorumark_harness::{RUNS_DIRECTORY, date};
 use quorumark_report::store;
 
 use crate::input;
@@ -14,6 +15,13 @@ use crate::refused::Refused;
 const OWN_FOLDER: &str = "choose a folder of its own with --out, such as one below it";
 /// What to do about a folder that is taken.
 const ANOTHER: &str = "choose another with --out, or move it away";
+
+/// Where `what` keeps its record when nobody says: under [`RUNS_DIRECTORY`], with the time in front.
+/// `what` may be a scenario's name.
+pub(crate) fn default_path(what: &str) -> PathBuf {
+    let stamp = date::file_stamp(SystemTime::now());
+    Path::new(RUNS_DIRECTORY).join(format!("{stamp}-{}", what.replace('/', "-")))
+}
 
 /// A folder for one run, or for one tour. Drop removes what was made for it and stayed empty: what
 /// ends before anything was measured leaves nothing behind.

@@ -1,20 +1,14 @@
 //! The highest offered rate that holds an objective: p99 of the response time at most so much.
 //!
 //! A [`Ladder`] decides which rate to offer next and knows neither clock nor machine. A rate is
-//! looked
-//! at twice; where both trials keep the objective it likely holds. Rates are doubled, or halved,
-//! until
-//! one that likely holds and one that does not are known, then the geometric middle is looked at
-//! until
-//! they are close. The one that likely holds is then **confirmed** by trials of its own: six of six
-//! within the objective, or eight of nine. Were the median of p99 beyond the objective, that
-//! happened
-//! by chance in less than 1/64 and in less than 10/512 of all cases (the sign test), so the
-//! largest of
-//! the six, or the second of the nine, is an upper bound of it with more than 95 % confidence. A
-//! rate
-//! that is not confirmed has failed, and the search goes on below it. A trial whose rate was not
-//! offered or not served is one beyond the objective.
+//! looked at twice; where both trials keep the objective it likely holds. Rates are doubled, or
+//! halved, until one that likely holds and one that does not are known, then the geometric middle
+//! is looked at until they are close. The one that likely holds is then **confirmed** by trials of
+//! its own: six of six within the objective, or eight of nine. Were the median of p99 beyond the
+//! objective, that happened by chance in less than 1/64 and in less than 10/512 of all cases (the
+//! sign test), so the largest of the six, or the second of the nine, is an upper bound of it with
+//! more than 95 % confidence. A rate that is not confirmed has failed, and the search goes on below
+//! it. A trial whose rate was not offered or not served is one beyond the objective.
 
 use core::time::Duration;
 

@@ -1,11 +1,8 @@
 //! What a replica in a process of its own tells of itself, on the wire: counts, and executions.
 
-use std::sync::Arc;
-
 use quorumark_consensus::request::BATCH_REQUESTS_MAX;
-use quorumark_consensus::types::{ClientId, ReplicaId, Seq, Timestamp, View};
+use quorumark_consensus::types::{ReplicaId, Seq, View};
 use quorumark_primitives::Digest;
-use quorumark_primitives::ed25519::Signature;
 use quorumark_primitives::wire::{
     Decode, Encode, Reader, WireError, encode_bytes, encode_sequence,
 };
@@ -124,23 +121,6 @@ impl Decode for Snapshot {
     }
 }
 
-/// Two values, one after the other.
-struct Pair<A, B>(A, B);
-
-impl<A: Encode, B: Encode> Encode for Pair<&A, &B> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.0.encode(out);
-        self.1.encode(out);
-    }
-}
-
-impl<A: Decode, B: Decode> Decode for Pair<A, B> {
-    const SIZE_MIN: usize = A::SIZE_MIN + B::SIZE_MIN;
-    fn decode(reader: &mut Reader) -> Result<Pair<A, B>, WireError> {
-        Ok(Pair(A::decode(reader)?, B::decode(reader)?))
-    }
-}
-
 impl Encode for CommitEvent {
     fn encode(&self, out: &mut Vec<u8>) {
         self.replica.encode(out);
@@ -148,8 +128,8 @@ impl Encode for CommitEvent {
         self.view.encode(out);
         self.digest.encode(out);
         self.requests.encode(out);
-        sequence(self.executed.iter().map(|(client, at)| Pair(client, at)), out);
-        sequence(self.certificate.iter().map(|(by, signature)| Pair(by, signature)), out);
+        encode_sequence(&self.executed, out);
+        encode_sequence(&self.certificate, out);
         self.at_ns.encode(out);
     }
 }
@@ -160,32 +140,26 @@ impl Decode for CommitEvent {
         let replica = ReplicaId::decode(reader)?;
         let (seq, view) = (Seq::decode(reader)?, View::decode(reader)?);
         let (digest, requests) = (Digest::decode(reader)?, u32::decode(reader)?);
-        let executed: Vec<Pair<ClientId, Timestamp>> =
-            reader.sequence(BATCH_REQUESTS_MAX, "executed requests")?;
-        let certificate: Vec<Pair<ReplicaId, Signature>> =
-            reader.sequence(REPLICAS_MAX, "certificate")?;
         Ok(CommitEvent {
             replica,
             seq,
             view,
             digest,
             requests,
-            executed: executed.into_iter().map(|Pair(client, at)| (client, at)).collect(),
-            certificate: certificate.into_iter().map(|Pair(by, s)| (by, s)).collect::<Arc<[_]>>(),
+            executed: reader.sequence(BATCH_REQUESTS_MAX, "executed requests")?,
+            certificate: reader.sequence(REPLICAS_MAX, "certificate")?.into(),
             at_ns: u64::decode(reader)?,
         })
     }
 }
 
-/// As `encode_sequence`, of what is made on the way.
-fn sequence<T: Encode>(values: impl ExactSizeIterator<Item = T>, out: &mut Vec<u8>) {
-    (values.len() as u32).encode(out);
-    values.for_each(|value| value.encode(out));
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bytes::Bytes;
+    use quorumark_consensus::types::{ClientId, Timestamp};
+    use quorumark_primitives::ed25519::Signature;
 
     use super::*;
     use crate::metrics::{Meter, Stopwatch};

@@ -242,6 +242,21 @@ impl Decode for Digest {
     }
 }
 
+/// Two values, one after the other.
+impl<A: Encode, B: Encode> Encode for (A, B) {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.encode(out);
+        self.1.encode(out);
+    }
+}
+
+impl<A: Decode, B: Decode> Decode for (A, B) {
+    const SIZE_MIN: usize = A::SIZE_MIN + B::SIZE_MIN;
+    fn decode(reader: &mut Reader) -> Result<(A, B), WireError> {
+        Ok((A::decode(reader)?, B::decode(reader)?))
+    }
+}
+
 impl<T: Encode> Encode for Option<T> {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
@@ -296,6 +311,18 @@ mod tests {
         assert_eq!(bool::decode(&mut reader(&[2])), Err(WireError::NotCanonical { of: "bool" }));
         assert!(Option::<u8>::decode(&mut reader(&[2, 0])).is_err());
         assert_eq!(Option::<u8>::decode(&mut reader(&[1, 9])), Ok(Some(9)));
+    }
+
+    #[test]
+    fn a_pair_is_one_value_after_the_other_and_a_sequence_of_pairs_is_bounded_by_both() {
+        let pairs = [(1u8, 2u64), (3, 4)];
+        let mut out = Vec::new();
+        encode_sequence(&pairs, &mut out);
+        assert_eq!(out.len(), 4 + 2 * <(u8, u64)>::SIZE_MIN);
+        let read = reader(&out).sequence::<(u8, u64)>(2, "test");
+        assert_eq!(read, Ok(pairs.to_vec()));
+        let short = reader(&out[..4 + 9 + 8]).sequence::<(u8, u64)>(2, "test");
+        assert_eq!(short, Err(WireError::Length { length: 2, max: 1, of: "test" }));
     }
 
     #[test]

@@ -1,24 +1,23 @@
 //! `slo`: the highest offered rate that holds an objective.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use quorumark_harness::progress::Quiet;
 use quorumark_harness::scenario::Control;
 use quorumark_harness::slo::{Found, Ladder, Objective, Reading};
 use quorumark_harness::tune::{self, FRONT, Live};
-use quorumark_harness::{
-    Origin, ParameterSet, RUNS_DIRECTORY, RunError, Scenario, date, run_arguments, scenario,
-};
+use quorumark_harness::{Origin, ParameterSet, RunError, Scenario, run_arguments, scenario};
 use quorumark_report::units;
 use serde_json::{Value, json};
 
+use super::brief::{Spans, unsafe_trial};
 use super::report::write;
 use super::tune::duration;
 use crate::exit::{self, Exit};
 use crate::interrupt;
-use crate::out::OutFolder;
+use crate::out::{OutFolder, default_path};
 use crate::progress::ProgressLine;
 use crate::refused::Refused;
 use crate::settings::SettingArgs;
@@ -41,13 +40,12 @@ hold; 10 a trial was unsafe; 130 interrupted, what is known so far is told.";
 const RATE: &str = "rate";
 /// The file that holds every trial, inside the command's folder.
 const SLO_FILE: &str = "slo.json";
-/// Trials of the usual length in a budget.
-const SPANS: u32 = 100;
-/// The longest and the shortest such trial.
-const SPAN_MAX: Duration = Duration::from_secs(5);
-const SPAN_MIN: Duration = Duration::from_millis(100);
-/// The part of a trial that goes before it, at most.
-const WARMUP_PART: u32 = 4;
+/// How long a trial is.
+const SPANS: Spans = Spans {
+    count: 100,
+    range: (Duration::from_millis(100), Duration::from_secs(5)),
+    warmup_part: 4,
+};
 /// Requests of one trial: p99 is told from a thousand on.
 const REQUESTS: f64 = 1_200.0;
 /// The share of what a closed loop reaches that is offered first.
@@ -85,11 +83,7 @@ pub(crate) fn slo(args: &SloArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
     let (mut objective, span) = objective(args, scenario, &mut shared)?;
     let folder = match &args.out {
         Some(out) => OutFolder::named(out)?,
-        None => {
-            let stamp = date::file_stamp(SystemTime::now());
-            let name = format!("{stamp}-slo-{}", args.scenario.replace('/', "-"));
-            OutFolder::numbered(&Path::new(RUNS_DIRECTORY).join(name))?
-        }
+        None => OutFolder::numbered(&default_path(&format!("slo-{}", args.scenario)))?,
     };
     let interrupt = interrupt::listen()?;
     exit::say_debug_build();
@@ -162,15 +156,7 @@ fn objective(
     }
     let p99_ns = duration("--p99", &args.p99)?.as_nanos() as f64;
     let budget = duration("--budget", &args.budget)?;
-    let span = match args.settings.flag_that_sets("duration") {
-        Some(_) => shared.duration("duration"),
-        None => (budget / SPANS).clamp(SPAN_MIN, SPAN_MAX),
-    };
-    if shared.setting("warmup").origin == Origin::Default {
-        let warmup = shared.duration("warmup").min(span / WARMUP_PART);
-        let text = quorumark_harness::parameter::Value::Duration(warmup).to_string();
-        shared.set("warmup", &text, Origin::Default)?;
-    }
+    let span = SPANS.of(budget, &args.settings, shared)?;
     let budget_ns = u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX);
     Ok((Objective { p99_ns, rate_min, rate_first: rate_min, budget_ns }, span))
 }
@@ -225,11 +211,6 @@ impl Trials<'_> {
             Live::Unsafe(violation) => Err(violation),
         })
     }
-}
-
-fn unsafe_trial(violation: &str) -> Exit {
-    exit::say(&format!("error: safety was violated, so nothing more was measured: {violation}"));
-    Exit::Unsafe
 }
 
 fn sentence(args: &SloArgs, found: Found) -> String {

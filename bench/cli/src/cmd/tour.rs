@@ -4,18 +4,18 @@ use core::time::Duration;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
-use quorumark_harness::{Origin, ParameterSet, RUNS_DIRECTORY, Run, Scenario, date, scenario};
+use quorumark_harness::{Origin, ParameterSet, Run, Scenario, scenario};
 use quorumark_report::{Document, Record, Verdict, html, terminal as rendering, view};
 use serde_json::json;
 
 use super::run::measure;
 use crate::exit::{self, Exit};
 use crate::interrupt;
-use crate::out::OutFolder;
+use crate::out::{OutFolder, default_path};
 use crate::progress::ProgressLine;
 use crate::terminal::Terminal;
 
@@ -78,7 +78,7 @@ const STOPS: [Stop; 6] = [
 pub(crate) fn tour(args: &TourArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
     let folder = match &args.out {
         Some(out) => OutFolder::named(out)?,
-        None => OutFolder::numbered(&default_folder())?,
+        None => OutFolder::numbered(&default_path("tour"))?,
     };
     let interrupt = interrupt::listen()?;
     exit::say_debug_build();
@@ -98,11 +98,6 @@ pub(crate) fn tour(args: &TourArgs, terminal: &Terminal) -> anyhow::Result<Exit>
         Verdict::Void => Exit::Inconclusive,
         Verdict::Ok | Verdict::Inconclusive => Exit::Done,
     })
-}
-
-fn default_folder() -> PathBuf {
-    let stamp = date::file_stamp(SystemTime::now());
-    Path::new(RUNS_DIRECTORY).join(format!("{stamp}-tour"))
 }
 
 fn measure_all(interrupt: &AtomicBool, terminal: &Terminal) -> anyhow::Result<Vec<Run>> {

@@ -6,13 +6,16 @@ use quorumark_report::{Folded, Record};
 
 use crate::program::{Ended, Program};
 
-/// Long enough to be found on a core by the slowest of clocks.
-const SHORT: [&str; 7] = ["--duration", "300ms", "--warmup", "0s", "--out", "o", "--json"];
+/// Long enough for one busy thread to be found on a core by the slowest of clocks.
+const SHORT: &str = "300ms";
+/// The same for each of a pipeline's threads, on a machine that is busy with other tests.
+const LONGER: &str = "1500ms";
 
 /// The program's end and true, or false where this machine lets nobody look, which it says on one
 /// line.
-fn profiled(program: &Program, arguments: &[&str]) -> (Ended, bool) {
-    let ended = program.run(&[&["profile"], arguments, &SHORT].concat());
+fn profiled(program: &Program, arguments: &[&str], span: &str) -> (Ended, bool) {
+    let flags = ["--duration", span, "--warmup", "0s", "--out", "o", "--json"];
+    let ended = program.run(&[&["profile"], arguments, &flags].concat());
     let refused = ended.code == Some(1) && ended.stderr.contains("perf cannot sample: ");
     if refused {
         assert_eq!((ended.stderr.matches('\n').count(), ended.stdout.as_str()), (1, ""));
@@ -24,7 +27,7 @@ fn profiled(program: &Program, arguments: &[&str]) -> (Ended, bool) {
 #[test]
 fn a_profile_leaves_a_picture_the_stacks_a_page_and_the_record() {
     let program = Program::new();
-    let (ended, looked) = profiled(&program, &["hash/sha256d"]);
+    let (ended, looked) = profiled(&program, &["hash/sha256d"], SHORT);
     if !looked {
         return;
     }
@@ -56,7 +59,7 @@ fn a_pipeline_s_samples_stand_below_its_stages_and_threads() {
 fn pipeline_s_samples(stages: &str, thread: &str) {
     let program = Program::new();
     let arguments = ["pbft/pipeline", "--set", "auth=none", "--set", stages];
-    let (ended, looked) = profiled(&program, &arguments);
+    let (ended, looked) = profiled(&program, &arguments, LONGER);
     if !looked {
         return;
     }
@@ -81,7 +84,7 @@ fn pipeline_s_samples(stages: &str, thread: &str) {
 fn without_the_program_perf_one_line_says_how_to_get_it() {
     let program = Program::new().variable("PATH", "");
     let ended =
-        program.run(&[&["profile", "hash/sha256", "--backend", "perf"], &SHORT[..]].concat());
+        program.run(&["profile", "hash/sha256", "--backend", "perf", "--out", "o", "--json"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
     let told = "error: perf cannot sample: there is no program perf; install Linux's perf, ";
     assert!(ended.stderr.starts_with(told), "{ended:?}");
@@ -103,7 +106,7 @@ fn a_sampler_that_is_not_built_in_is_refused_with_the_way_to_build_it() {
 #[test]
 fn an_interrupted_profile_keeps_what_was_sampled() {
     let program = Program::new();
-    if !profiled(&Program::new(), &["hash/sha256d"]).1 {
+    if !profiled(&Program::new(), &["hash/sha256d"], SHORT).1 {
         return;
     }
     let long = ["profile", "hash/sha256d", "--duration", "1h", "--warmup", "0s", "--out", "o"];

@@ -43,3 +43,34 @@ fn every_file_that_a_command_of_the_readme_reads_exists() {
 fn the_readme_says_what_the_configuration_file_does() {
     assert!(README.contains("`quorumark.toml`") && README.contains("QUORUMARK_"));
 }
+
+/// The first character outside quotes that a shell takes for itself.
+fn for_the_shell(command: &str) -> Option<char> {
+    let mut quote = None;
+    command.chars().find(|&at| {
+        match quote {
+            None if at == '\'' || at == '"' => quote = Some(at),
+            Some(open) if open == at => quote = None,
+            _ => return quote.is_none() && "<>|&;*?$`(){}".contains(at),
+        }
+        false
+    })
+}
+
+#[test]
+fn what_is_meant_for_the_program_is_quoted_from_the_shell() {
+    let blocks = README.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let lines = blocks.flat_map(str::lines).map(|line| line.split(" #").next().unwrap_or(line));
+    for line in lines.filter(|line| line.starts_with("quorumark ")) {
+        assert_eq!(for_the_shell(line), None, "{line}");
+    }
+    for command in ["run", "sweep", "slo", "tune", "compare", "baseline", "sim", "report"] {
+        let help = Program::new().run(&[command, "--help"]).done().stdout;
+        let examples = help.lines().map(str::trim).filter(|line| line.starts_with("quorumark "));
+        // What an example is for may stand behind it.
+        for line in examples.map(|line| line.split("   ").next().unwrap_or(line)) {
+            assert_eq!(for_the_shell(line), None, "{line}");
+        }
+    }
+    assert_eq!(for_the_shell("quorumark tune --subject-to p99<=20ms"), Some('<'));
+}

@@ -123,7 +123,7 @@ fn the_pbft_pipeline_gives_a_record_with_the_figures_that_others_rely_on() {
     let record = record(&ended);
     // A machine that is busy with other tests may make so short a run void; never unsafe.
     assert!([Some(0), Some(4)].contains(&ended.code), "{ended:?}");
-    for line in ["floor, about", "signing ", "trial 1 of 1", "floor again"] {
+    for line in ["floor, up to", "signing ", "trial 1 of 1", "floor again"] {
         assert!(ended.stderr.contains(line), "{line} is missing: {ended:?}");
     }
     let bottleneck = record.bottleneck.as_deref().unwrap_or_default();

@@ -19,7 +19,7 @@ use crate::clock::Scope;
 use crate::environment::cores;
 use crate::fixture;
 use crate::limits::Floor;
-use crate::parameter::{Parameter, ParameterSet};
+use crate::parameter::{Parameter, ParameterError, ParameterSet};
 use crate::trial::RunError;
 use crate::tune::Tunable;
 
@@ -88,12 +88,12 @@ impl Scenario for MerkleRoot {
         }
     }
 
-    fn tunables(&self, _: &ParameterSet) -> Vec<Tunable> {
+    fn tunables(&self, _: &ParameterSet) -> Result<Vec<Tunable>, ParameterError> {
         let paths: Vec<&str> = Path::available().map(Path::name).collect();
-        vec![
+        Ok(vec![
             Tunable::integers("threads", 1, u64::from(cores()) * 2),
             Tunable::values("path", &paths),
-        ]
+        ])
     }
 
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {

@@ -101,8 +101,7 @@ pub trait Scenario: Sync {
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError>;
 
     /// The same for a session of which single trials are looked at, and that is never finished:
-    /// what
-    /// only a whole run needs may be left out.
+    /// what only a whole run needs may be left out.
     ///
     /// # Errors
     /// As [`Scenario::prepare`].
@@ -111,11 +110,13 @@ pub trait Scenario: Sync {
     }
 
     /// What can be tuned under what is set in `parameters`, and between which values: parameters
-    /// that
-    /// change how the work is done, and not which work it is. Nothing by default.
-    fn tunables(&self, parameters: &ParameterSet) -> Vec<Tunable> {
+    /// that change how the work is done, and not which work it is. Nothing by default.
+    ///
+    /// # Errors
+    /// As [`Scenario::check`].
+    fn tunables(&self, parameters: &ParameterSet) -> Result<Vec<Tunable>, ParameterError> {
         let _ = parameters;
-        Vec::new()
+        Ok(Vec::new())
     }
 }
 

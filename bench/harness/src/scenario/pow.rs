@@ -18,7 +18,7 @@ use super::{MetricSpec, Oracle, Scenario, Session, Spec, metric, note, run_param
 use crate::clock::Scope;
 use crate::environment::cores;
 use crate::limits::Floor;
-use crate::parameter::{Parameter, ParameterSet};
+use crate::parameter::{Parameter, ParameterError, ParameterSet};
 use crate::trial::RunError;
 use crate::tune::Tunable;
 
@@ -73,12 +73,12 @@ impl Scenario for PowMiner {
         }
     }
 
-    fn tunables(&self, _: &ParameterSet) -> Vec<Tunable> {
+    fn tunables(&self, _: &ParameterSet) -> Result<Vec<Tunable>, ParameterError> {
         let paths: Vec<&str> = Path::available().map(Path::name).collect();
-        vec![
+        Ok(vec![
             Tunable::integers("threads", 1, u64::from(cores()) * 2),
             Tunable::values("path", &paths),
-        ]
+        ])
     }
 
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {

@@ -78,7 +78,7 @@ impl Confirmation {
     pub(super) fn breaks(&self, goal: &Goal) -> bool {
         let all = self.samples(|pair| &pair.tuned).count();
         let broken =
-            self.samples(|pair| &pair.tuned).filter(|metrics| !keeps(goal, metrics)).count();
+            self.samples(|pair| &pair.tuned).filter(|metrics| !goal.is_kept(metrics)).count();
         broken >= BROKEN_MIN && 2 * broken > all
     }
 
@@ -116,17 +116,10 @@ impl Confirmation {
         side: impl Fn(&'a Pair) -> &'a Option<Metrics> + Copy + 'a,
     ) -> Option<bool> {
         self.samples(side).next()?;
-        let mut kept = goal.limits.iter().map(|limit| {
-            let values = self.samples(side).filter_map(|metrics| metrics.get(&limit.metric));
-            median(values).is_some_and(|median| limit.is_kept(median))
-        });
-        Some(kept.all(|kept| kept))
+        Some(goal.is_kept_by(|metric| {
+            median(self.samples(side).filter_map(|metrics| metrics.get(metric)))
+        }))
     }
-}
-
-fn keeps(goal: &Goal, metrics: &Metrics) -> bool {
-    let mut limits = goal.limits.iter();
-    limits.all(|limit| metrics.get(&limit.metric).is_some_and(|value| limit.is_kept(value)))
 }
 
 /// Whether the comparison found a change for the better, by what the goal calls better.

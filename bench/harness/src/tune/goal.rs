@@ -67,9 +67,19 @@ impl Goal {
         }
     }
 
+    /// Whether these figures keep every limit; one that is missing keeps none.
+    pub(super) fn is_kept(&self, metrics: &Metrics) -> bool {
+        self.is_kept_by(|metric| metrics.get(metric))
+    }
+
+    /// As [`Goal::is_kept`], where `figure` tells each.
+    pub(super) fn is_kept_by(&self, figure: impl Fn(&str) -> Option<f64>) -> bool {
+        let mut limits = self.limits.iter();
+        limits.all(|limit| figure(&limit.metric).is_some_and(|value| limit.is_kept(value)))
+    }
+
     /// The score and, for each limit, by how much it is exceeded ([`Limit::excess`]); `None` where
-    /// a
-    /// figure is missing.
+    /// a figure is missing.
     pub(super) fn channels(&self, metrics: &Metrics) -> Option<Vec<f64>> {
         let score = metrics.get(&self.metric).map(|value| self.score(value));
         let excess =
@@ -132,5 +142,7 @@ mod tests {
         let metrics: Metrics = [("a", 1.0), ("b", 4.0)].into_iter().collect();
         assert_eq!(goal.channels(&metrics), Some(vec![0.0, 2.0_f64.ln()]));
         assert_eq!(goal.metrics().collect::<Vec<_>>(), ["a", "b"]);
+        let kept = |figures: &[(&str, f64)]| goal.is_kept(&figures.iter().copied().collect());
+        assert_eq!([kept(&[("b", 2.0)]), kept(&[("b", 2.1)]), kept(&[])], [true, false, false]);
     }
 }

@@ -69,8 +69,7 @@ impl Judgement {
     }
 
     /// What one is recommended by: whether it surely keeps the limits, else how likely it does,
-    /// then
-    /// what it is worth at least.
+    /// then what it is worth at least.
     fn standing(&self) -> (f64, f64) {
         let kept = self.keeps();
         let sure = if kept >= SURE { 1.0 } else { kept };

@@ -1,8 +1,7 @@
 //! The search: what to measure next, from what has been measured.
 //!
 //! [`Search::next_ask`] asks, [`Search::tell`] answers; there is neither clock nor machine in it,
-//! and
-//! equal answers lead to equal questions. The order of things:
+//! and equal answers lead to equal questions. The order of things:
 //!
 //! 1. the **defaults**, twice and shortly: what a measurement costs follows from them;
 //! 2. **successive halving** (Jamieson and Talwalkar 2016): setups spread over the space, or all of

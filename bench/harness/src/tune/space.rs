@@ -64,8 +64,7 @@ pub struct Dimension {
 
 impl Dimension {
     /// The parameter `name` of `parameters` with `values`, and with the value that it has there:
-    /// its
-    /// default, which is always among the levels.
+    /// its default, which is always among the levels.
     ///
     /// # Errors
     /// [`TuneError`] for a name or a value that does not exist, and for too many values.

@@ -8,7 +8,6 @@ use quorumark_report::stats::median;
 use serde::{Deserialize, Serialize};
 
 use super::ask::Reading;
-use super::goal::Goal;
 use super::journal::Header;
 use super::outcome::{Found, Outcome};
 use super::search::Search;
@@ -131,15 +130,10 @@ fn point(search: &Search, setup: &Setup) -> Measured {
     Measured {
         settings: settings(search, setup),
         measurements: u32::try_from(figures.len()).unwrap_or(u32::MAX),
-        keeps_limits: (!figures.is_empty()).then(|| keeps(search.goal(), &metrics)),
+        keeps_limits: (!figures.is_empty()).then(|| search.goal().is_kept(&metrics)),
         metrics,
         refused,
     }
-}
-
-fn keeps(goal: &Goal, metrics: &Metrics) -> bool {
-    let mut limits = goal.limits.iter();
-    limits.all(|limit| metrics.get(&limit.metric).is_some_and(|value| limit.is_kept(value)))
 }
 
 /// The places of the points that no other beats in both figures (Pareto).

@@ -1,14 +1,11 @@
 //! What some measurements say of setups that were not measured: a Gaussian process.
 //!
 //! A measured value is taken as mean + effect of the setup + drift of the machine + noise. The
-//! effect
-//! is smooth over the setups, half of it a sum of effects of single dimensions and half of it
-//! whatever they do together; the drift is smooth in time, so that a setup that was measured again
-//! and again tells what the machine did meanwhile; the noise falls with the length of a
-//! measurement.
-//! Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), algorithm 2.1;
-//! how
-//! smooth and how noisy is chosen by the evidence (5.8), among a few of each.
+//! effect is smooth over the setups, half of it a sum of effects of single dimensions and half of
+//! it whatever they do together; the drift is smooth in time, so that a setup that was measured
+//! again and again tells what the machine did meanwhile; the noise falls with the length of a
+//! measurement. Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006),
+//! algorithm 2.1; how smooth and how noisy is chosen by the evidence (5.8), among a few of each.
 
 use core::f64::consts::TAU;
 
@@ -47,8 +44,7 @@ impl Belief {
     }
 
     /// By how much the value is expected to exceed `best`, where it does (expected improvement:
-    /// Jones,
-    /// Schonlau and Welch 1998).
+    /// Jones, Schonlau and Welch 1998).
     pub(super) fn gain_over(&self, best: f64) -> f64 {
         let sd = self.sd.max(1e-9);
         let z = (self.mean - best) / sd;

@@ -28,6 +28,16 @@ pub(crate) fn is_listed(record: &Record, scenario: &dyn Scenario, more: &[&'stat
     }
 }
 
+/// Each batch took exactly `expected` messages; unless a stalled machine made replicas ask for some
+/// again, and then the record says how many.
+pub(crate) fn has_messages_per_batch(record: &Record, expected: f64) {
+    let of = |name| record.metrics.get(name).expect("a figure of every pipeline");
+    let (found, repeated) = (of("messages_per_batch"), of("messages_repeated"));
+    let exact = (found - expected).abs() < 1e-9;
+    let more = repeated > 0.0 && found > expected;
+    assert!(exact || more, "{found} a batch, {repeated} repeated: {:?}", record.config);
+}
+
 /// The figures of `pbft/pipeline`, which a view change has too.
 pub(crate) fn of_the_pipeline() -> Vec<&'static str> {
     listed(scenario::find("pbft/pipeline").expect("it is a scenario"))

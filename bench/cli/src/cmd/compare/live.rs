@@ -1,11 +1,9 @@
 //! Two settings, or two builds, of one scenario, measured now and in turn.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use quorumark_harness::{
-    Origin, ParameterSet, RUNS_DIRECTORY, Scenario, date, pairs, run_arguments, scenario,
-};
+use quorumark_harness::{Origin, ParameterSet, Scenario, pairs, run_arguments, scenario};
 use quorumark_report::compare::noise::{Kind, NoiseFloors};
 use quorumark_report::compare::{Request, Side, judge};
 use quorumark_report::{Record, Verdict, units};
@@ -16,7 +14,7 @@ use super::{
 use crate::cmd::run::host;
 use crate::exit::{self, Exit};
 use crate::interrupt;
-use crate::out::OutFolder;
+use crate::out::{OutFolder, default_path};
 use crate::progress::ProgressLine;
 use crate::refused::Refused;
 use crate::terminal::Terminal;
@@ -54,7 +52,9 @@ pub(super) fn compare(
     args.threshold()?;
     let folder = match &args.out {
         Some(out) => OutFolder::named(out)?,
-        None => OutFolder::numbered(&default_folder(&plan))?,
+        None => {
+            OutFolder::numbered(&default_path(&format!("compare-{}", plan.scenario.spec().name)))?
+        }
     };
     let interrupt = interrupt::listen()?;
     exit::say_debug_build();
@@ -165,12 +165,6 @@ fn announcement(plan: &Plan) -> String {
          shorter with --duration",
         units::duration_ns(whole)
     )
-}
-
-fn default_folder(plan: &Plan) -> PathBuf {
-    let stamp = date::file_stamp(SystemTime::now());
-    let scenario = plan.scenario.spec().name.replace('/', "-");
-    Path::new(RUNS_DIRECTORY).join(format!("{stamp}-compare-{scenario}"))
 }
 
 /// The command that repeats the comparison.

@@ -3,14 +3,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::Context;
+use quorumark_harness::Run;
 use quorumark_harness::sweep::{PLAN_FILE, Plan, Point};
-use quorumark_harness::{RUNS_DIRECTORY, Run, date};
 use quorumark_report::{Record, store};
 
 use crate::input;
+use crate::out::default_path;
 use crate::refused::Refused;
 
 /// The largest plan that is read.
@@ -27,7 +27,7 @@ impl SweepFolder {
     pub(super) fn open(out: Option<&Path>, plan: &Plan) -> anyhow::Result<SweepFolder> {
         let path = match out {
             Some(out) => out.to_owned(),
-            None => default_path(plan),
+            None => default_path(&format!("sweep-{}", plan.scenario)),
         };
         if path.join(PLAN_FILE).exists() {
             let begun = read_plan(&path)?;
@@ -143,10 +143,4 @@ pub(in crate::cmd) fn stored(path: &Path) -> anyhow::Result<(Plan, Vec<(Point, R
         }
     }
     Ok((plan, points))
-}
-
-fn default_path(plan: &Plan) -> PathBuf {
-    let stamp = date::file_stamp(SystemTime::now());
-    let scenario = plan.scenario.replace('/', "-");
-    Path::new(RUNS_DIRECTORY).join(format!("{stamp}-sweep-{scenario}"))
 }

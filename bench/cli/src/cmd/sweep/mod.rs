@@ -39,7 +39,7 @@ other, or in the jobs of a batch scheduler, measure them all; --merge puts their
 Examples:
   quorumark sweep pbft/pipeline --param batch_size_max=1,8,64,512 --param verify_threads=1..N
   quorumark sweep pbft/pipeline --rate-ladder auto --duration 2s      latency against throughput
-  quorumark sweep merkle/root --param leaves=2^10..2^20*4 --out s     go on: the same again
+  quorumark sweep merkle/root --param 'leaves=2^10..2^20*4' --out s   go on: the same again
   quorumark sweep hash/sha256d --param size=64B,1KiB,64KiB --shard 2/3 --out part-2
   quorumark sweep --merge part-1 part-2 part-3 --out whole --html whole.html
 

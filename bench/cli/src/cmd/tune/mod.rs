@@ -5,7 +5,7 @@ mod show;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -17,15 +17,14 @@ use quorumark_harness::tune::{
     Ask, Dimension, FRONT, Header, JOURNAL_FILE, JOURNAL_VERSION, Journal, Live, Plan,
     SUMMARY_FILE, Search, Setup, Space, Stage, Summary, measure,
 };
-use quorumark_harness::{
-    Origin, ParameterSet, RUNS_DIRECTORY, RunError, Scenario, date, run_arguments, scenario,
-};
+use quorumark_harness::{Origin, ParameterSet, RunError, Scenario, run_arguments, scenario};
 use quorumark_report::units;
 
+use super::brief::{Spans, unsafe_trial};
 use super::report::write;
 use crate::exit::{self, Exit};
 use crate::interrupt;
-use crate::out::OutFolder;
+use crate::out::{OutFolder, default_path};
 use crate::progress::ProgressLine;
 use crate::refused::Refused;
 use crate::settings::SettingArgs;
@@ -43,8 +42,8 @@ throughput against p99, the confirmed gain) and the journal. The same command wi
 on where it was interrupted. METHODOLOGY.md tells how it decides.
 
 Examples:
-  quorumark tune pbft/pipeline --maximize throughput --subject-to p99<=20ms --budget 3m
-  quorumark tune pbft/pipeline --minimize cpu_us_per_tx --param batch_size_max=16..1024*2
+  quorumark tune pbft/pipeline --maximize throughput --subject-to 'p99<=20ms' --budget 3m
+  quorumark tune pbft/pipeline --minimize cpu_us_per_tx --param 'batch_size_max=16..1024*2'
   quorumark tune pow/miner --maximize hashes_per_s --budget 30s --out tuned
 
 Exit codes: 0 done, also when the budget is spent or the defaults are best; 4 no measurement counts;
@@ -53,13 +52,9 @@ Exit codes: 0 done, also when the budget is spent or the defaults are best; 4 no
 /// The file that `run --config` takes.
 const TUNED_FILE: &str = "tuned.toml";
 
-/// Spans of the longest measurement in a budget, where none is given.
-const SPANS: u32 = 120;
-/// The longest and the shortest such span.
-const SPAN_MAX: Duration = Duration::from_secs(5);
-const SPAN_MIN: Duration = Duration::from_millis(4);
-/// The part of a span that goes before it, at most.
-const WARMUP_PART: u32 = 5;
+/// How long the longest measurement is.
+const SPANS: Spans =
+    Spans { count: 120, range: (Duration::from_millis(4), Duration::from_secs(5)), warmup_part: 5 };
 
 /// Arguments of `tune`.
 #[derive(Debug, Args)]
@@ -134,10 +129,7 @@ pub(crate) fn tune(args: &TuneArgs, terminal: &Terminal) -> anyhow::Result<Exit>
     kept?;
     printed?;
     if let Some(violation) = violation {
-        exit::say(&format!(
-            "error: safety was violated, so nothing more was measured: {violation}"
-        ));
-        return Ok(Exit::Unsafe);
+        return Ok(unsafe_trial(&violation));
     }
     Ok(show::exit_of(&summary))
 }
@@ -214,18 +206,10 @@ fn plan(args: &TuneArgs, shared: &mut ParameterSet) -> anyhow::Result<Plan> {
         return Err(Refused::new("--repeat", problem, "leave it out, or raise --budget").into());
     }
     let budget = duration("--budget", &args.budget)?;
-    let span = match args.settings.flag_that_sets("duration") {
-        Some(_) => shared.duration("duration"),
-        None => (budget / SPANS).clamp(SPAN_MIN, SPAN_MAX),
-    };
+    let span = SPANS.of(budget, &args.settings, shared)?;
     if span > budget {
         let problem = "is longer than the budget";
         return Err(Refused::new("--duration", problem, "shorten it, or raise --budget").into());
-    }
-    let warmup = span / WARMUP_PART;
-    if shared.setting("warmup").origin == Origin::Default && shared.duration("warmup") > warmup {
-        let text = quorumark_harness::parameter::Value::Duration(warmup).to_string();
-        shared.set("warmup", &text, Origin::Default)?;
     }
     let ns = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
     Ok(Plan { budget_ns: ns(budget), span_ns: ns(span), seed: shared.integer("seed") })
@@ -251,7 +235,7 @@ fn dimensions(
         asked.push(axis);
     }
     let mut dimensions = Vec::new();
-    for tunable in scenario.tunables(shared) {
+    for tunable in scenario.tunables(shared)? {
         let own = asked.iter().position(|axis| axis.name == tunable.name);
         let values = own.map(|place| asked.remove(place).values).unwrap_or(tunable.values);
         if args.settings.flag_that_sets(tunable.name).is_none() {
@@ -288,9 +272,7 @@ fn space(
 /// The folder: one that was begun, or one that holds nothing.
 fn folder(args: &TuneArgs, header: &Header) -> anyhow::Result<OutFolder> {
     let Some(out) = &args.out else {
-        let stamp = date::file_stamp(SystemTime::now());
-        let name = format!("{stamp}-tune-{}", header.scenario.replace('/', "-"));
-        return Ok(OutFolder::numbered(&Path::new(RUNS_DIRECTORY).join(name))?);
+        return Ok(OutFolder::numbered(&default_path(&format!("tune-{}", header.scenario)))?);
     };
     let used = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
     if used && !out.join(JOURNAL_FILE).exists() {

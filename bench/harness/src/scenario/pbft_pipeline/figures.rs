@@ -206,6 +206,8 @@ fn counts(outcome: &Outcome, settings: &Settings, metrics: &mut Metrics) {
     let proofs = if signed { total.client_proofs_verified } else { 0 };
     metrics.set("signatures_verified_per_tx", each(proofs, answered));
     metrics.set("messages_per_batch", each(phase_messages(&total), batches));
+    let repeated: u64 = engines().map(|engine| engine.messages_repeated).sum();
+    metrics.set("messages_repeated", repeated as f64);
     let bytes = total.bytes_sent + total.bytes_to_clients + load.bytes_sent;
     metrics.set("bytes_per_tx", each(bytes, answered));
     metrics.set("batch_size_mean", each(executed, batches));

@@ -18,7 +18,6 @@ pub(super) use view_change::PbftViewChange;
 use core::time::Duration;
 use std::sync::Arc;
 
-use quorumark_consensus::pbft::PROTOCOL;
 use quorumark_pipeline::ClientAuthKind;
 use quorumark_report::stats::median;
 use quorumark_report::{Metrics, Verdict, Warning};
@@ -27,7 +26,7 @@ use self::settings::Settings;
 use super::{Closing, Control, Measured, MetricSpec, Objection, Scenario, Session, Spec, metric};
 use crate::CPU_SHARE_UNDISTURBED_MIN;
 use crate::environment::cores;
-use crate::floor::{FLOOR_DRIFT_MAX, Floor, FloorBench, RelativeFloor, Replicas, Shape};
+use crate::floor::{FLOOR_DRIFT_MAX, Floor, FloorBench, RelativeFloor, Replicas};
 use crate::parameter::{ParameterError, ParameterSet};
 use crate::trial::RunError;
 use crate::tune::Tunable;
@@ -62,7 +61,8 @@ const METRICS: &[MetricSpec] = &[
     metric("tentative_share", "transactions whose result was taken before it was committed"),
     metric("reads_split", "reads that replicas answered differently, and that were ordered then"),
     metric("signatures_verified_per_tx", "client signatures verified, over all replicas"),
-    metric("messages_per_batch", "pre-prepares, prepares and commits of one batch"),
+    metric("messages_per_batch", "pre-prepares, prepares and commits of one batch, repeats too"),
+    metric("messages_repeated", "messages that replicas sent again, to one that was behind"),
     metric("bytes_per_tx", "bytes sent by replicas and clients"),
     metric("batch_size_mean", "transactions of one batch"),
     metric("view_changes", "views left"),
@@ -94,11 +94,11 @@ impl Scenario for PbftPipeline {
     }
 
     fn preparation(&self) -> &'static str {
-        "measuring the floor, about 1.5 s"
+        "measuring the floor, up to 1.5 s"
     }
 
     fn conclusion(&self) -> &'static str {
-        "measuring the floor again, about 1.5 s"
+        "measuring the floor again, up to 1.5 s"
     }
 
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {
@@ -109,7 +109,7 @@ impl Scenario for PbftPipeline {
         Ok(Box::new(PipelineSession::new(parameters, FloorBench::estimate)?))
     }
 
-    fn tunables(&self, parameters: &ParameterSet) -> Vec<Tunable> {
+    fn tunables(&self, parameters: &ParameterSet) -> Result<Vec<Tunable>, ParameterError> {
         tunables::of(parameters)
     }
 }
@@ -179,12 +179,7 @@ impl PipelineSession {
     ) -> Result<PipelineSession, RunError> {
         let settings = Settings::read(parameters)?;
         let workload = settings.workload();
-        let shape = Shape {
-            payload: workload.operation_bytes_mean().max(1.0) as usize,
-            batch: settings.floor_batch(),
-            signers: settings.cluster.signers as usize,
-        };
-        let mut bench = FloorBench::new(shape, PROTOCOL, settings.seed);
+        let mut bench = settings.floor_bench(&workload);
         let before = look(&mut bench).ok_or_else(refused)?;
         let workload = Arc::new(workload);
         Ok(PipelineSession { settings, workload, bench, before, trials: Vec::new(), cut: false })
@@ -224,7 +219,7 @@ impl PipelineSession {
     }
 }
 
-/// The floor as it is measured, whatever authenticates.
+/// The whole floor, for the run to be held against.
 fn measure(bench: &mut FloorBench) -> Result<RelativeFloor, RunError> {
     bench.measure().ok_or_else(refused)
 }

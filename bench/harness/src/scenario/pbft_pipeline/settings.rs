@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use quorumark_application::kv::{PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN};
 use quorumark_consensus::committee::REPLICAS_MAX;
+use quorumark_consensus::pbft::PROTOCOL;
 use quorumark_consensus::request::BATCH_REQUESTS_MAX;
 use quorumark_consensus::{Committee, Instant};
 use quorumark_pipeline::{
@@ -14,7 +15,7 @@ use quorumark_primitives::signed::VerifyPath;
 use quorumark_report::Warning;
 
 use crate::environment::cores;
-use crate::floor::{Floor, Replicas};
+use crate::floor::{Floor, FloorBench, Replicas, Shape};
 use crate::load::{Arrivals, Law, Loop};
 use crate::parameter::{Parameter, ParameterError, ParameterSet};
 use crate::processes;
@@ -323,9 +324,25 @@ impl Settings {
         Plan::new(workload, self.cluster.clients, seed, self.shares)
     }
 
-    /// Signatures that the floor verifies together: as many as a replica may find together.
-    pub(super) fn floor_batch(&self) -> usize {
-        self.cluster.verify_batch_max.max(self.cluster.engine.batch_size_max)
+    /// What measures the floor under this load: as many signatures together as a replica may find
+    /// together, and none where clients do not sign.
+    pub(super) fn floor_bench(&self, workload: &Workload) -> FloorBench {
+        let signed = self.cluster.client_auth == ClientAuthKind::Signature;
+        self.bench(workload, if signed { self.cluster.signers as usize } else { 0 })
+    }
+
+    /// The same with signatures in any case, for what replicas sign.
+    pub(super) fn signed_floor_bench(&self, workload: &Workload) -> FloorBench {
+        self.bench(workload, self.cluster.signers as usize)
+    }
+
+    fn bench(&self, workload: &Workload, signers: usize) -> FloorBench {
+        let shape = Shape {
+            payload: workload.operation_bytes_mean().max(1.0) as usize,
+            batch: self.cluster.verify_batch_max.max(self.cluster.engine.batch_size_max),
+            signers,
+        };
+        FloorBench::new(shape, PROTOCOL, self.seed)
     }
 
     /// The floor under the way in which clients authenticate: a MAC costs what a reply's does, made

@@ -14,7 +14,7 @@ use core::ops::Bound;
 use core::time::Duration;
 use std::sync::Arc;
 
-use quorumark_consensus::pbft::{Counters, Message, PROTOCOL};
+use quorumark_consensus::pbft::{Counters, Message};
 use quorumark_pipeline::{ClientAuthKind, Protocol, ReplicaCounts};
 use quorumark_report::{Metrics, Verdict};
 
@@ -22,7 +22,6 @@ use super::settings::{self, PrimaryStop, Settings};
 use super::trial::{Change, FIRST_PRIMARY, Outcome};
 use super::{figures, trial};
 use crate::environment::cores;
-use crate::floor::{FloorBench, Shape};
 use crate::parameter::{Parameter, ParameterError, ParameterSet, Value};
 use crate::scenario::{
     Closing, Control, Measured, MetricSpec, Objection, Scenario, Session, Spec, metric,
@@ -79,12 +78,7 @@ impl Scenario for PbftViewChange {
     fn prepare(&self, parameters: &ParameterSet) -> Result<Box<dyn Session>, RunError> {
         let settings = read(parameters)?;
         let workload = settings.workload();
-        let shape = Shape {
-            payload: workload.operation_bytes_mean().max(1.0) as usize,
-            batch: settings.floor_batch(),
-            signers: settings.cluster.signers as usize,
-        };
-        let mut bench = FloorBench::new(shape, PROTOCOL, settings.seed);
+        let mut bench = settings.signed_floor_bench(&workload);
         let floor = super::measure(&mut bench)?.least();
         let least_us = settings.floor(floor).cpu_us_per_tx(settings.live());
         let verify_us = floor.verify_us;
