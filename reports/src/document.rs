@@ -4,6 +4,7 @@ use crate::compare::Comparison;
 use crate::flame::Folded;
 use crate::record::{Point, Record};
 use crate::sweep::Table;
+use crate::tuning::{Slo, Tuning};
 
 /// Something that was measured, with all that is needed to show it.
 #[derive(Debug, Clone)]
@@ -14,6 +15,10 @@ pub enum Document<'a> {
     Sweep(Table<'a>),
     /// Two records held against each other.
     Comparison(Compared<'a>),
+    /// The settings that do best.
+    Tuning(Tuning<'a>),
+    /// The highest rate that holds a response time.
+    Slo(Slo<'a>),
 }
 
 /// A record and its time series, which may be empty.
@@ -43,7 +48,8 @@ impl<'a> From<Run<'a>> for Document<'a> {
 }
 
 impl Document<'_> {
-    /// When its measuring began, as RFC 3339 in UTC; empty where nothing is known of it.
+    /// When its measuring began, or where nobody kept that, when it was written: RFC 3339 in UTC;
+    /// empty where nothing is known of it.
     pub fn started_at(&self) -> &str {
         match self {
             Document::Run(run) => &run.record.started_at,
@@ -55,6 +61,8 @@ impl Document<'_> {
                 let Compared { found, .. } = compared;
                 found.a.started_at.as_str().min(&found.b.started_at)
             }
+            Document::Tuning(tuning) => tuning.written_at,
+            Document::Slo(slo) => slo.written_at,
         }
     }
 }

@@ -6,7 +6,9 @@ mod comparison;
 mod frame;
 mod overview;
 mod run;
+mod slo;
 mod sweep;
+mod tuning;
 
 use maud::{Markup, html};
 
@@ -47,6 +49,8 @@ fn title(document: &Document<'_>) -> String {
         Document::Run(run) => run::title(run.record),
         Document::Sweep(table) => sweep::title(table),
         Document::Comparison(compared) => comparison::title(compared.found),
+        Document::Tuning(found) => tuning::title(found),
+        Document::Slo(found) => slo::title(found),
     }
 }
 
@@ -65,6 +69,14 @@ fn shown(document: &Document<'_>, heading: bool, drawings: &mut Drawings) -> Mar
             Document::Comparison(compared) => {
                 (comparison::answer(compared.found, heading))
                 (comparison::details(compared, drawings))
+            }
+            Document::Tuning(found) => {
+                (tuning::answer(found, heading))
+                (tuning::details(found, drawings))
+            }
+            Document::Slo(found) => {
+                (slo::answer(found, heading))
+                (slo::details(found, drawings))
             }
         }
     }

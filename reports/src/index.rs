@@ -6,6 +6,7 @@ use crate::compare::render::signed;
 use crate::document::{Compared, Document};
 use crate::row::Row;
 use crate::table::Table;
+use crate::tuning::{Slo, Tuning};
 use crate::{Record, Verdict, label, sweep, units};
 
 /// Characters of a commit that are shown.
@@ -17,6 +18,8 @@ pub fn kind(document: &Document<'_>) -> &'static str {
         Document::Run(_) => "run",
         Document::Sweep(_) => "sweep",
         Document::Comparison(_) => "comparison",
+        Document::Tuning(_) => "tuning",
+        Document::Slo(_) => "objective",
     }
 }
 
@@ -32,6 +35,8 @@ pub fn table(documents: &[Document<'_>], places: &[&str]) -> Table {
             Document::Run(run) => Line::of_run(run.record, labels.next().unwrap_or_default()),
             Document::Sweep(sweep) => Line::of_sweep(sweep),
             Document::Comparison(Compared { found, .. }) => Line::of_comparison(found),
+            Document::Tuning(tuning) => Line::of_tuning(tuning),
+            Document::Slo(slo) => Line::of_slo(slo),
         };
         let started = document.started_at().trim_end_matches('Z').replacen('T', " ", 1);
         let rest = [line.verdict, line.commit, place.to_owned()];
@@ -90,6 +95,29 @@ impl Line {
             figures: [change.unwrap_or_default(), String::new(), String::new(), String::new()],
             verdict: found.finding.to_string(),
             commit: found.b.commit.as_deref().map(shortened).unwrap_or_default(),
+        }
+    }
+}
+
+impl Line {
+    fn of_tuning(tuning: &Tuning<'_>) -> Line {
+        let change = tuning.confirmation.and_then(|found| found.change_share).map(signed);
+        Line {
+            what: format!("tuning of {}: {}", tuning.scenario, tuning.goal),
+            figures: [change.unwrap_or_default(), String::new(), String::new(), String::new()],
+            verdict: tuning.verdict.to_owned(),
+            commit: String::new(),
+        }
+    }
+
+    fn of_slo(slo: &Slo<'_>) -> Line {
+        let rate = slo.rate.map(|rate| format!("{}/s", units::count(rate)));
+        let p99 = format!("<= {}", units::duration_ns(slo.p99_ns));
+        Line {
+            what: format!("objective of {}", slo.scenario),
+            figures: [rate.unwrap_or_default(), p99, String::new(), String::new()],
+            verdict: slo.verdict.to_owned(),
+            commit: String::new(),
         }
     }
 }

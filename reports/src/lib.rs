@@ -26,6 +26,7 @@ pub mod store;
 pub mod sweep;
 pub mod table;
 pub mod terminal;
+pub mod tuning;
 pub mod units;
 pub mod verdict;
 pub mod view;

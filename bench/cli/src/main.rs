@@ -11,6 +11,8 @@ mod baselines;
 mod cmd;
 mod config_file;
 mod exit;
+#[cfg(test)]
+mod guides;
 mod input;
 mod interrupt;
 mod out;

@@ -1,7 +1,7 @@
 //! A comparison as text: for a terminal, and as Markdown.
 
 use super::Comparison;
-use super::judge::Finding;
+use super::judge::{Finding, MetricComparison};
 use crate::markdown::{escape, table as markdown_table};
 use crate::table::{Table, plain};
 use crate::terminal::{BOLD, GREEN, RED, Style, YELLOW};
@@ -27,7 +27,7 @@ pub fn text(comparison: &Comparison, style: Style) -> String {
     let mut lines = vec![heading(comparison, style)];
     lines.extend(reason(comparison).map(|reason| format!("why: {reason}")));
     lines.extend(sides(comparison));
-    for table in [metrics(comparison), counters(comparison)] {
+    for table in [metrics(&comparison.metrics), counters(comparison)] {
         if !table.rows.is_empty() {
             lines.push(String::new());
             let painted = |(place, line): (usize, String)| match place {
@@ -52,7 +52,7 @@ pub fn markdown(comparison: &Comparison) -> String {
         format!("## {}: {}\n\n", escape(&comparison.scenario), comparison.finding.as_str());
     let paragraphs = reason(comparison).into_iter().chain(sides(comparison));
     paragraphs.for_each(|line| text.push_str(&format!("{}\n\n", escape(&line))));
-    for table in [metrics(comparison), counters(comparison)] {
+    for table in [metrics(&comparison.metrics), counters(comparison)] {
         if !table.rows.is_empty() {
             text.push_str(&format!("{}\n", markdown_table(&table)));
         }
@@ -105,11 +105,11 @@ pub(crate) fn sides(comparison: &Comparison) -> Vec<String> {
 }
 
 /// A row a metric: both sides, the change, how far it may be off, the verdict.
-pub(crate) fn metrics(comparison: &Comparison) -> Table {
+pub(crate) fn metrics(metrics: &[MetricComparison]) -> Table {
     let figures = ["A", "B", "change", "95 % interval", "noise", "p"];
     let mut table = Table::new(&["metric"], &figures);
     table.columns.extend(Table::new(&["verdict"], &[]).columns);
-    for metric in &comparison.metrics {
+    for metric in metrics {
         let shown = |value: Option<f64>| units::metric(&metric.metric, value);
         let ends = metric.change_share_low.zip(metric.change_share_high);
         let or_absent = |text: Option<String>| text.unwrap_or_else(|| ABSENT.to_owned());
@@ -156,13 +156,12 @@ pub(crate) fn method(comparison: &Comparison) -> String {
 
 /// Why metrics have no verdict, where the heading does not say it.
 pub(crate) fn undecided(comparison: &Comparison) -> Vec<String> {
-    let of = |metric: &super::MetricComparison| {
+    let of = |metric: &MetricComparison| {
         let reason = metric.reason.as_deref()?;
         Some(plain(&format!("{}, {}: {reason}", metric.metric, metric.finding)))
     };
     let said = comparison.reason.as_deref().unwrap_or_default();
-    let unsaid =
-        |metric: &&super::MetricComparison| !said.starts_with(&format!("{}:", metric.metric));
+    let unsaid = |metric: &&MetricComparison| !said.starts_with(&format!("{}:", metric.metric));
     comparison.metrics.iter().filter(unsaid).filter_map(of).collect()
 }
 

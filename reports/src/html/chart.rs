@@ -81,6 +81,13 @@ impl Frame {
         self
     }
 
+    /// A dashed line over the whole width at `y`.
+    pub(super) fn level_at(mut self, y: f64, colour: &'static str) -> Frame {
+        let line = Shape::new().shape_type(ShapeType::Line).x_ref("paper").y_ref("y");
+        self.shapes.push(line.x0(0.0).x1(1.0).y0(y).y1(y).line(dashed(colour)));
+        self
+    }
+
     /// `plot` within it.
     pub(super) fn around(self, mut plot: Plot) -> Value {
         let clear = "rgba(0,0,0,0)";

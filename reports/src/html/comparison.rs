@@ -50,9 +50,9 @@ pub(super) fn details(compared: &Compared<'_>, drawings: &mut Drawings) -> Marku
     });
     let counters = render::counters(found);
     html! {
-        @match differences(found) {
+        @match all_differences(found) {
             Some(chart) => (drawings.place(&chart)),
-            None => (table(&render::metrics(found))),
+            None => (table(&render::metrics(&found.metrics))),
         }
         @for chart in samples.unwrap_or_default() { (drawings.place(&chart)) }
         @if !counters.rows.is_empty() {
@@ -75,10 +75,27 @@ pub(super) fn details(compared: &Compared<'_>, drawings: &mut Drawings) -> Marku
     }
 }
 
-/// The change of each metric with its interval, over what equal sides differ by.
-fn differences(found: &Comparison) -> Option<Chart> {
+/// What [`differences`] shows of a comparison.
+fn all_differences(found: &Comparison) -> Option<Chart> {
+    let caption = format!(
+        "Each point is a change, its bar the 95 % interval. The grey band is what equal sides \
+         differ by; the dashed lines are the smallest change that was looked for, {}. A change \
+         counts when its interval leaves out zero and it lies beyond both.",
+        units::share(found.threshold_share)
+    );
+    differences(&found.metrics, Some(found.threshold_share), "By how much B differs", caption)
+}
+
+/// The change of each metric with its interval, over what equal sides differ by; dashed lines at
+/// the threshold, where there is one.
+pub(super) fn differences(
+    metrics: &[MetricComparison],
+    threshold_share: Option<f64>,
+    title: &str,
+    caption: String,
+) -> Option<Chart> {
     let known: Vec<(&MetricComparison, f64)> =
-        found.metrics.iter().rev().filter_map(|m| Some((m, m.change_share?))).collect();
+        metrics.iter().rev().filter_map(|m| Some((m, m.change_share?))).collect();
     if known.is_empty() {
         return None;
     }
@@ -104,26 +121,15 @@ fn differences(found: &Comparison) -> Option<Chart> {
             );
         }
     }
-    let threshold = percent(found.threshold_share);
     let height = 150 + 60 * known.len();
     let x = axis("change from A to B (%)");
-    let frame = Frame::new(x, ordered_categories("metric", names), height)
-        .legend(true)
-        .bars_to_both_sides()
-        .upright_at(-threshold, ORANGE)
-        .upright_at(threshold, ORANGE);
-    Some(Chart {
-        title: "By how much B differs".to_owned(),
-        caption: format!(
-            "Each point is a change, its bar the 95 % interval. The grey band is what equal sides \
-             differ by; the dashed lines are the smallest change that was looked for, {}. A change \
-             counts when its interval leaves out zero and it lies beyond both.",
-            units::share(found.threshold_share)
-        ),
-        plot: frame.around(plot),
-        height,
-        table: render::metrics(found),
-    })
+    let frame = Frame::new(x, ordered_categories("metric", names), height);
+    let mut frame = frame.legend(true).bars_to_both_sides();
+    for threshold in threshold_share.into_iter().flat_map(|share| [-share, share]) {
+        frame = frame.upright_at(percent(threshold), ORANGE);
+    }
+    let (title, plot, table) = (title.to_owned(), frame.around(plot), render::metrics(metrics));
+    Some(Chart { title, caption, plot, height, table })
 }
 
 /// The colour of each finding.

@@ -39,7 +39,7 @@ hold; 10 a trial was unsafe; 130 interrupted, what is known so far is told.";
 /// The parameter that is searched.
 const RATE: &str = "rate";
 /// The file that holds every trial, inside the command's folder.
-const SLO_FILE: &str = "slo.json";
+pub(super) const SLO_FILE: &str = "slo.json";
 /// How long a trial is.
 const SPANS: Spans = Spans {
     count: 100,

@@ -38,7 +38,7 @@ fn fabricate(program: &Program, template: &Value, name: &str, cpu_ns: &[f64]) {
 }
 
 /// A steady system, and others held against it.
-fn stored() -> Program {
+pub(crate) fn stored() -> Program {
     let program = Program::new();
     let template = template(&program);
     let steady: Vec<f64> = (0..10).map(|i| 100.0 + 0.1 * f64::from(i * 7 % 10)).collect();

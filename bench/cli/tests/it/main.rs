@@ -6,6 +6,8 @@ mod arrows;
 mod check;
 mod compare;
 mod config;
+#[cfg(unix)]
+mod guides;
 mod merkle;
 mod mine;
 mod profile;

@@ -50,7 +50,16 @@ impl Program {
 
     /// The command, not yet started.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_quorumark"));
+        self.started(env!("CARGO_BIN_EXE_quorumark"), arguments)
+    }
+
+    /// A script for the shell, not yet started; what is added are its arguments.
+    pub(crate) fn shell(&self, script: &str) -> Command {
+        self.started("sh", &["-c", script, "script"])
+    }
+
+    fn started(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         let ours = std::env::vars().filter(|(name, _)| name.starts_with("QUORUMARK_"));
         ours.for_each(|(name, _)| {

@@ -1,6 +1,7 @@
 //! The scenarios as a program runs them: tiny, and complete.
 
 mod described;
+mod extending;
 mod load;
 mod oracle;
 mod pbft_pipeline;

@@ -1,6 +1,8 @@
 //! `report`: what was measured, listed, rendered and exported.
 
+mod slo;
 mod stored;
+mod tuning;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,8 +27,8 @@ const DOCUMENTS_MAX: usize = 1000;
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A sweep and a comparison are each one entry of the list and one part of the page; --csv and --export
-hold every record in them.
+A sweep, a comparison, a tuning and an objective (`slo`) are each one entry of the list and one part
+of the page; --csv and --export hold every record in them.
 
 Examples:
   quorumark report                                        a list of everything, the latest first
@@ -40,8 +42,8 @@ customSmallerIsBetter, github-action-benchmark-bigger for customBiggerIsBetter. 
 are left out of every export; where none is left, the exit code is 4. Of runs with one label the
 latest is exported.")]
 pub(crate) struct ReportArgs {
-    /// The folder of a run, a sweep or a comparison, a record.json, or a folder of such folders
-    /// [default: quorumark-runs].
+    /// The folder of a run, sweep, comparison, tuning or objective, a record.json, or a folder of
+    /// such folders [default: quorumark-runs].
     #[arg(value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Write one HTML page, which opens offline.
@@ -124,6 +126,8 @@ fn text_of(documents: &[Document<'_>], places: &[&str], terminal: &Terminal) -> 
         ([Document::Run(run)], _) => rendering::record(run.record, terminal.style()),
         ([Document::Sweep(table)], _) => table.text(terminal.style()),
         ([Document::Comparison(compared)], _) => compare::text(compared.found, terminal.style()),
+        ([Document::Tuning(found)], _) => tuning::text(found),
+        ([Document::Slo(found)], _) => slo::text(found),
         (_, Some(runs)) => rendering::records(&runs, terminal.style()),
         (several, None) => listed(several, places, terminal),
     }

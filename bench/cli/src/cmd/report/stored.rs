@@ -1,21 +1,29 @@
-//! What stands in a folder: the run, sweep or comparison that a command left there.
+//! What stands in a folder: the run, sweep, comparison, tuning or objective that a command left
+//! there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::Context;
+use quorumark_harness::date;
 use quorumark_harness::sweep::{PLAN_FILE, Plan, Point as SweepPoint};
+use quorumark_harness::tune::{SUMMARY_FILE, Summary};
 use quorumark_report::compare::Comparison;
 use quorumark_report::document::{Compared, Run};
 use quorumark_report::{Document, Folded, Point, Record, RecordError, store};
 
+use serde::de::DeserializeOwned;
+
+use super::{slo, tuning};
 use crate::cmd::compare::{self, COMPARISON_FILE};
+use crate::cmd::slo::SLO_FILE;
 use crate::cmd::sweep;
 use crate::input;
 use crate::refused::Refused;
 
-/// The largest comparison that is read.
-const COMPARISON_BYTES_MAX: u64 = 4 << 20;
+/// The largest result of a comparison or a search that is read.
+const RESULT_BYTES_MAX: u64 = 16 << 20;
 
 /// A document, read.
 pub(super) enum Stored {
@@ -25,6 +33,10 @@ pub(super) enum Stored {
     Sweep(Plan, Vec<(SweepPoint, Record)>),
     /// A comparison, and the records that it is of, where they are still there.
     Comparison(Box<Comparison>, Option<Box<[Record; 2]>>),
+    /// A tuning, and when it was written.
+    Tuning(Box<Summary>, String),
+    /// An objective, and when it was written.
+    Slo(Box<slo::Kept>, String),
 }
 
 /// A record with what stands beside it in its folder.
@@ -38,7 +50,7 @@ pub(super) struct StoredRun {
 }
 
 /// The files that tell what a folder holds, in the order in which they are looked for.
-const FILES: [&str; 3] = [store::RECORD_FILE, PLAN_FILE, COMPARISON_FILE];
+const FILES: [&str; 5] = [store::RECORD_FILE, PLAN_FILE, COMPARISON_FILE, SUMMARY_FILE, SLO_FILE];
 
 impl Stored {
     /// What stands at `path`: a folder, or the file in it that tells what it holds.
@@ -48,7 +60,7 @@ impl Stored {
             None => {
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                match [PLAN_FILE, COMPARISON_FILE].into_iter().find(|known| *known == name) {
+                match FILES.into_iter().skip(1).find(|known| *known == name) {
                     Some(file) => (folder.unwrap_or(Path::new(".")), file),
                     None => (path, store::RECORD_FILE),
                 }
@@ -60,8 +72,16 @@ impl Stored {
                 Stored::Sweep(plan, points)
             }
             COMPARISON_FILE => {
-                let found = read_comparison(&folder.join(COMPARISON_FILE))?;
+                let (found, _) = read(&folder.join(COMPARISON_FILE), "a comparison", "compare")?;
                 Stored::Comparison(Box::new(found), sides(folder)?.map(Box::new))
+            }
+            SUMMARY_FILE => {
+                let (found, at) = read(&folder.join(SUMMARY_FILE), "a tuning", "tune")?;
+                Stored::Tuning(Box::new(found), at)
+            }
+            SLO_FILE => {
+                let (found, at) = read(&folder.join(SLO_FILE), "an objective", "slo")?;
+                Stored::Slo(Box::new(found), at)
             }
             _ => Stored::Run(Box::new(StoredRun::read(path)?)),
         })
@@ -76,6 +96,8 @@ impl Stored {
                 let records = records.as_ref().map(|both| [&both[0], &both[1]]);
                 Document::Comparison(Compared { found, records })
             }
+            Stored::Tuning(summary, at) => Document::Tuning(tuning::of(summary, at)),
+            Stored::Slo(kept, at) => Document::Slo(slo::of(kept, at)),
         }
     }
 
@@ -90,6 +112,8 @@ impl Stored {
                 let both = records.iter().flat_map(|both| ["a", "b"].iter().zip(both.iter()));
                 both.map(|(side, record)| (side.into(), record)).collect()
             }
+            // These keep no records: their measurements are too short to be quoted one by one.
+            Stored::Tuning(..) | Stored::Slo(..) => Vec::new(),
         }
     }
 }
@@ -141,12 +165,19 @@ fn folders_below(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect())
 }
 
-fn read_comparison(path: &Path) -> Result<Comparison, Refused> {
-    let text = input::read_text(path, "a comparison", COMPARISON_BYTES_MAX)?;
-    serde_json::from_str(&text).map_err(|error| {
-        let problem = format!("is not a comparison ({error})");
-        Refused::new(path.display(), problem, "name a folder that `quorumark compare` wrote")
-    })
+/// The result that `command` wrote, and when it did.
+fn read<T: DeserializeOwned>(
+    path: &Path,
+    what: &str,
+    command: &str,
+) -> Result<(T, String), Refused> {
+    let text = input::read_text(path, what, RESULT_BYTES_MAX)?;
+    let found = serde_json::from_str(&text).map_err(|error| {
+        let remedy = format!("name a folder that `quorumark {command}` wrote");
+        Refused::new(path.display(), format!("is not {what} ({error})"), remedy)
+    })?;
+    let written = fs::metadata(path).and_then(|file| file.modified());
+    Ok((found, date::rfc3339(written.unwrap_or(SystemTime::UNIX_EPOCH))))
 }
 
 /// The records of both sides; `None` where one is not there.

@@ -30,6 +30,7 @@ use crate::refused::Refused;
 use crate::settings::SettingArgs;
 use crate::terminal::Terminal;
 pub(super) use goal::duration;
+pub(super) use show::{changed, sentence, word};
 
 /// What stands below the flags of `tune`.
 const AFTER_HELP: &str = "\

@@ -25,8 +25,22 @@ pub(super) fn exit_of(summary: &Summary) -> Exit {
     }
 }
 
+/// What was found, in a word or three.
+pub(in crate::cmd) fn word(found: Found) -> &'static str {
+    match found {
+        Found::Gain => "gain",
+        Found::DefaultsWithinNoise => "defaults within noise",
+        Found::DefaultsBest => "defaults best",
+        Found::LimitsKept => "limits kept",
+        Found::Unmet => "unmet",
+        Found::Open => "open",
+        Found::Unconfirmed => "unconfirmed",
+        Found::Unknown => "unknown",
+    }
+}
+
 /// What was found in one sentence, without the scenario's name.
-pub(super) fn sentence(summary: &Summary) -> String {
+pub(in crate::cmd) fn sentence(summary: &Summary) -> String {
     let metric = &summary.search.goal.metric;
     let change = summary.confirmation.as_ref().and_then(change);
     let pairs = summary.confirmation.as_ref().map_or(0, |found| found.pairs);
@@ -125,7 +139,7 @@ fn limits(summary: &Summary) -> String {
 }
 
 /// The settings that differ from the defaults.
-fn changed(settings: &Settings, defaults: &Settings) -> String {
+pub(in crate::cmd) fn changed(settings: &Settings, defaults: &Settings) -> String {
     let differs = settings.iter().filter(|(name, value)| defaults.get(*name) != Some(value));
     differs.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
