@@ -11,6 +11,9 @@ use crate::{Record, markdown, row};
 /// The version of the JSON form of a [`Table`].
 pub const SWEEP_VERSION: u32 = 1;
 
+/// The JSON Schema (draft 2020-12) of [`Table::json`], as text.
+pub const SWEEP_SCHEMA: &str = include_str!("../schema/sweep.schema.json");
+
 /// A sweep's points in their order.
 #[derive(Debug, Clone)]
 pub struct Table<'a> {

@@ -3,6 +3,9 @@
 use crate::Metrics;
 use crate::compare::judge::MetricComparison;
 
+/// The JSON Schema (draft 2020-12) of what a tuning leaves, as text.
+pub const TUNE_SCHEMA: &str = include_str!("../schema/tune.schema.json");
+
 /// A search for the settings that do best.
 #[derive(Debug, Clone)]
 pub struct Tuning<'a> {

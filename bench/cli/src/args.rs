@@ -10,7 +10,7 @@ use quorumark_harness::scenario;
 
 use crate::cmd::{
     baseline, check, compare, completions, config, decode, doctor, list, man, merkle, mine,
-    profile, report, run, sim, slo, sweep, tour, tune, verify,
+    profile, report, run, schema, sim, slo, sweep, tour, tune, verify,
 };
 use crate::refused::Refused;
 use crate::terminal::TerminalArgs;
@@ -90,9 +90,8 @@ pub(crate) enum Command {
     Report(report::ReportArgs),
     /// Show what a run would use, and where each value comes from
     Config(config::ConfigArgs),
-    /// Print the JSON schema of a record
-    #[command(after_help = "Examples:\n  quorumark schema")]
-    Schema,
+    /// Print the JSON schema of a record, or of another document
+    Schema(schema::SchemaArgs),
     /// Print or write manual pages
     Man(man::ManArgs),
     /// Print a shell's completion script

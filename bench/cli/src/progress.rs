@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use quorumark_harness::progress::Live;
 use quorumark_harness::{Phase, Progress};
 use quorumark_report::units;
 
@@ -18,6 +19,9 @@ const CLEAR: &str = "\r\u{1b}[2K";
 
 /// The line is drawn again after this long at the earliest: drawing costs the CPU that is measured.
 const REDRAW_AFTER: Duration = Duration::from_millis(200);
+
+/// How often a load is looked at: often enough to be seen to move.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The line; drop clears it.
 #[derive(Debug)]
@@ -93,6 +97,28 @@ impl Progress for ProgressLine {
             self.show(&format!("{}, {percent:.0} %", shown.phase));
         }
     }
+
+    fn looks_every(&self) -> Option<Duration> {
+        self.drawn.then_some(LOOK_EVERY)
+    }
+
+    fn live(&self, live: &Live) {
+        let shown = self.shown();
+        if self.drawn {
+            self.show(&format!("{}, {}", shown.phase, load(live)));
+        }
+    }
+}
+
+/// `40 %, 27.1k tx/s, p99 20.8 ms, 3.1 batches before verify`.
+fn load(live: &Live) -> String {
+    let percent = (100.0 * live.done.clamp(0.0, 1.0)).floor();
+    let throughput = units::metric("throughput_tx_per_s", Some(live.throughput_tx_per_s));
+    let p99 = live.p99_ns.map(|ns| format!(", p99 {}", units::duration_ns(ns)));
+    let queue =
+        live.queue.as_ref().map(|(stage, depth)| format!(", {depth:.1} batches before {stage}"));
+    let [p99, queue] = [p99, queue].map(Option::unwrap_or_default);
+    format!("{percent:.0} %, {throughput}{p99}{queue}")
 }
 
 fn words(phase: Phase) -> String {
@@ -111,5 +137,22 @@ impl Drop for ProgressLine {
         if self.drawn {
             let _ = write!(io::stderr(), "{CLEAR}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_is_told_in_one_line_with_what_is_known() {
+        let live = Live {
+            done: 0.409,
+            throughput_tx_per_s: 27_140.0,
+            p99_ns: Some(2.08e7),
+            queue: Some(("verify".to_owned(), 3.06)),
+        };
+        assert_eq!(load(&live), "40 %, 27.1k tx/s, p99 20.8 ms, 3.1 batches before verify");
+        assert_eq!(load(&Live { p99_ns: None, queue: None, ..live }), "40 %, 27.1k tx/s");
     }
 }

@@ -27,6 +27,9 @@ pub use render::{markdown, text};
 /// The version of the JSON form of a [`Comparison`].
 pub const COMPARISON_VERSION: u32 = 1;
 
+/// The JSON Schema (draft 2020-12) of a [`Comparison`], as text.
+pub const COMPARISON_SCHEMA: &str = include_str!("../../schema/comparison.schema.json");
+
 /// The figures that answer for CPU time, and those that answer for speed: the first of each that
 /// both records have is compared when no metric is named.
 const NATURAL: [&[&str]; 2] = [

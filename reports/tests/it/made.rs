@@ -1,8 +1,11 @@
-//! Records made from the golden one: the points of sweeps, and the two sides of a comparison.
+//! Records made from the golden one: the points of sweeps, the two sides of a comparison; and what
+//! searches came to.
 
+use quorumark_report::compare::judge::MetricComparison;
 use quorumark_report::compare::{self, Comparison, Request, Side};
 use quorumark_report::document::Compared;
 use quorumark_report::sweep::{Axis, Row, Table};
+use quorumark_report::tuning::{Offered, Slo, Tried, Tuning};
 use quorumark_report::{Interval, Metrics, Point, Record, Stage, Verdict};
 
 use crate::golden;
@@ -165,5 +168,74 @@ impl Pair {
     pub(crate) fn compared(&self) -> Compared<'_> {
         let [a, b] = &self.records;
         Compared { found: &self.found, records: Some([a, b]) }
+    }
+}
+
+/// A tuning that found a gain, and an objective that holds.
+pub(crate) struct Searches {
+    metrics: Vec<Metrics>,
+    confirmation: MetricComparison,
+}
+
+impl Searches {
+    pub(crate) fn made() -> Searches {
+        let tried = [(27_000.0, 2e7), (30_000.0, 2.4e7), (22_000.0, 1e7), (25_000.0, 3e7)];
+        let metrics = |(throughput, p99): (f64, f64)| {
+            [(THROUGHPUT, throughput), (P99, p99)].into_iter().collect::<Metrics>()
+        };
+        let confirmation = Pair::regressed().found.metrics.swap_remove(0);
+        Searches { metrics: tried.map(metrics).to_vec(), confirmation }
+    }
+
+    pub(crate) fn tuning(&self) -> Tuning<'_> {
+        let names = ["defaults", "window=512", "window=64", "verify=single"];
+        let tried =
+            self.metrics.iter().zip(names).enumerate().map(|(place, (metrics, name))| Tried {
+                settings: name.to_owned(),
+                metrics,
+                measurements: 3,
+                on_front: place < 3,
+                recommended: place == 1,
+                keeps_limits: Some(place != 3),
+            });
+        Tuning {
+            scenario: "pbft/pipeline",
+            verdict: "gain",
+            sentence: "throughput_tx_per_s +11.0 % against the defaults".to_owned(),
+            goal: "maximize throughput_tx_per_s, response_time_ns_p99 <= 25.0 ms".to_owned(),
+            metric: THROUGHPUT,
+            settings: vec![
+                ["window".to_owned(), "256".to_owned(), "512".to_owned()],
+                ["verify".to_owned(), "batch".to_owned(), String::new()],
+            ],
+            tried: tried.collect(),
+            confirmation: Some(&self.confirmation),
+            written_at: "2026-02-01T12:00:00Z",
+            reproduce: "quorumark tune pbft/pipeline --maximize throughput",
+        }
+    }
+
+    pub(crate) fn slo(&self) -> Slo<'_> {
+        let step = |rate: f64, confirming, p99_ns: &[f64], void, holds| Offered {
+            rate,
+            confirming,
+            p99_ns: p99_ns.to_vec(),
+            void,
+            holds: Some(holds),
+        };
+        Slo {
+            scenario: "pbft/pipeline",
+            verdict: "holds",
+            sentence: "12.0k/s holds p99 <= 20ms",
+            p99_ns: 2e7,
+            rate: Some(12_000.0),
+            offered: vec![
+                step(10_000.0, false, &[9e6, 1.1e7], 0, true),
+                step(16_000.0, false, &[2.6e7], 1, false),
+                step(12_000.0, true, &[1.4e7, 1.2e7, 1.6e7, 1.5e7, 1.3e7, 1.7e7], 0, true),
+            ],
+            written_at: "2026-02-01T13:00:00Z",
+            reproduce: "quorumark slo pbft/pipeline --p99 20ms",
+        }
     }
 }

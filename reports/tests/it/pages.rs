@@ -5,7 +5,7 @@ use quorumark_report::html::page;
 use quorumark_report::{Document, index};
 use serde_json::Value;
 
-use crate::made::{Pair, Swept, live, series, void};
+use crate::made::{Pair, Searches, Swept, live, series, void};
 use crate::page::{charts, own_parts};
 
 fn sweep(swept: &Swept) -> String {
@@ -131,18 +131,58 @@ fn a_comparison_whose_records_are_gone_still_has_its_verdict_and_differences() {
 }
 
 #[test]
+fn a_tuning_begins_with_its_sentence_and_shows_gain_front_and_every_setting() {
+    let made = Searches::made();
+    let html = own_parts(&page(&[Document::Tuning(made.tuning())]));
+    in_order(
+        &html,
+        &[
+            "maximize throughput_tx_per_s, response_time_ns_p99 &lt;= 25.0 ms",
+            "<h1><span class=\"badge gain\">gain</span></h1>",
+            "+11.0 % against the defaults",
+            "Recommended",
+            "The confirmed difference",
+            "Throughput against p99",
+            "Every setting, in the order",
+            "quorumark tune pbft/pipeline",
+        ],
+    );
+    let all = charts(&html);
+    let traces = all[1]["plot"]["data"].as_array().unwrap();
+    let named = |name: &str| traces.iter().find(|trace| trace["name"] == name).expect("a trace");
+    assert_eq!(named("not beaten in both")["x"], serde_json::json!([22.0, 27.0, 30.0]));
+    assert_eq!(named("recommended")["hovertext"], serde_json::json!(["window=512"]));
+    assert_eq!(named("defaults")["x"], serde_json::json!([27.0]));
+    assert!(all[0]["plot"]["layout"]["shapes"].as_array().is_none_or(Vec::is_empty));
+}
+
+#[test]
+fn an_objective_shows_the_rate_that_holds_and_each_trial_around_the_line() {
+    let made = Searches::made();
+    let html = own_parts(&page(&[Document::Slo(made.slo())]));
+    in_order(&html, &["p99 within 20.0 ms", "12.0k/s <span class=\"badge holds\">", "p99 of each"]);
+    let chart = &charts(&html)[0]["plot"];
+    assert_eq!(chart["data"][1]["x"].as_array().unwrap().len(), 6);
+    assert_eq!(chart["layout"]["shapes"][0]["y0"], 20.0);
+    assert_eq!(chart["layout"]["xaxis"]["title"]["text"], "rate (k requests/s)");
+    assert!(html.contains("<td class=\"does not hold\">does not hold</td>"));
+}
+
+#[test]
 fn a_page_of_everything_leads_to_each_part() {
     let (swept, pair, record, other) = (Swept::of_two(), Pair::regressed(), live(), void());
-    let series = series();
+    let (series, made) = (series(), Searches::made());
     let documents = [
         Document::Run(Run { record: &record, series: &series, stacks: None }),
         Document::Run(Run { record: &other, series: &[], stacks: None }),
         Document::Sweep(swept.table()),
         Document::Comparison(pair.compared()),
+        Document::Tuning(made.tuning()),
+        Document::Slo(made.slo()),
     ];
     let html = own_parts(&page(&documents));
-    assert!(html.contains("<h1>2 runs, 1 sweep, 1 comparison</h1>"));
-    for place in 0..4 {
+    assert!(html.contains("<h1>2 runs, 1 sweep, 1 comparison, 1 tuning, 1 objective</h1>"));
+    for place in 0..6 {
         assert!(html.contains(&format!("href=\"#run-{place}\"")), "{place}");
         assert!(html.contains(&format!("id=\"run-{place}\"")), "{place}");
     }
@@ -157,6 +197,11 @@ fn a_page_of_everything_leads_to_each_part() {
     let row = table.rows[3].join(" | ");
     assert!(row.contains("pbft/pipeline: mine against main") && row.contains("+20."), "{row}");
     assert!(row.contains("regressed"), "{row}");
+    let row = table.rows[4].join(" | ");
+    assert!(row.starts_with("2026-02-01 12:00:00 | tuning of pbft/pipeline: maximize"), "{row}");
+    assert!(row.contains("gain"), "{row}");
+    let row = table.rows[5].join(" | ");
+    assert!(row.contains("12.0k/s | <= 20.0 ms") && row.contains("holds"), "{row}");
 }
 
 #[test]

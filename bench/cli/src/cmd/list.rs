@@ -2,19 +2,23 @@
 
 use clap::Args;
 use quorumark_harness::scenario::{self, COMMON_METRICS, MetricSpec};
-use quorumark_harness::{Parameter, Spec};
+use quorumark_harness::tune::Tunable;
+use quorumark_harness::{Parameter, ParameterSet, Scenario, Spec};
 use quorumark_report::table::Table;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::terminal::Terminal;
 
+/// The most values of a parameter that are shown one by one.
+const VALUES_SHOWN: usize = 6;
+
 /// Arguments of `list`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   quorumark list                    every scenario
-  quorumark list pbft/pipeline      one's parameters with default, range and effect, and its figures
+  quorumark list pbft/pipeline      one's parameters, what `tune` searches of them, and its figures
   quorumark list --json")]
 pub(crate) struct ListArgs {
     /// Show this scenario's parameters, and what it measures.
@@ -26,21 +30,59 @@ pub(crate) struct ListArgs {
 
 /// Names every scenario, or shows one with its parameters and figures. As JSON it is everything.
 pub(crate) fn list(args: &ListArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let specs: Vec<Spec> = match &args.scenario {
-        Some(name) => vec![scenario::find(name)?.spec()],
-        None => scenario::all().iter().map(|scenario| scenario.spec()).collect(),
+    let scenarios: Vec<&'static dyn Scenario> = match &args.scenario {
+        Some(name) => vec![scenario::find(name)?],
+        None => scenario::all(),
     };
     if args.json {
-        let scenarios: Vec<Value> = specs.iter().map(to_json).collect();
-        terminal.print_json(&json!({ "scenarios": scenarios }))?;
+        let all: Result<Vec<Value>, _> = scenarios.iter().map(|one| to_json(*one)).collect();
+        terminal.print_json(&json!({ "scenarios": all? }))?;
         return Ok(Exit::Done);
     }
-    let text = match (&args.scenario, specs.as_slice()) {
-        (Some(_), [spec]) => section(spec, terminal) + &metrics(spec, terminal),
-        _ => names(&specs, terminal),
+    let text = match (&args.scenario, scenarios.as_slice()) {
+        (Some(_), [one]) => {
+            let (spec, tunables) = (one.spec(), tunables(*one)?);
+            section(&spec, terminal)
+                + &tuned(&spec, &tunables, terminal)
+                + &metrics(&spec, terminal)
+        }
+        _ => names(&scenarios.iter().map(|one| one.spec()).collect::<Vec<_>>(), terminal),
     };
     terminal.print(&text)?;
     Ok(Exit::Done)
+}
+
+/// What `tune` searches by itself under the defaults.
+fn tunables(scenario: &dyn Scenario) -> anyhow::Result<Vec<Tunable>> {
+    Ok(scenario.tunables(&ParameterSet::new(scenario.spec().parameters))?)
+}
+
+/// The parameters that `tune` searches by itself, between which values, and what each does.
+fn tuned(spec: &Spec, tunables: &[Tunable], terminal: &Terminal) -> String {
+    if tunables.is_empty() {
+        return "`tune` searches nothing of it by itself; name parameters with --param.\n\n"
+            .to_owned();
+    }
+    let mut table = Table::new(&["searched by tune", "values", "effect"], &[]);
+    for tunable in tunables {
+        table.push([tunable.name, &range(&tunable.values), effect(spec, tunable)]);
+    }
+    format!("{}\n", indented(&table, terminal))
+}
+
+fn effect(spec: &Spec, tunable: &Tunable) -> &'static str {
+    let found = spec.parameters.iter().find(|parameter| parameter.name == tunable.name);
+    found.map_or("", |parameter| parameter.effect)
+}
+
+/// `16, 32 .. 1024`; all of them where they are few.
+fn range(values: &[String]) -> String {
+    match values {
+        [first, second, _, .., last] if values.len() > VALUES_SHOWN => {
+            format!("{first}, {second} .. {last}")
+        }
+        few => few.join(", "),
+    }
 }
 
 fn names(specs: &[Spec], terminal: &Terminal) -> String {
@@ -104,7 +146,8 @@ fn indented(table: &Table, terminal: &Terminal) -> String {
     lines.iter().map(|line| format!("  {line}\n")).collect()
 }
 
-fn to_json(spec: &Spec) -> Value {
+fn to_json(scenario: &dyn Scenario) -> anyhow::Result<Value> {
+    let (spec, tunables) = (scenario.spec(), tunables(scenario)?);
     let parameter = |parameter: &Parameter| {
         json!({
             "name": parameter.name,
@@ -117,10 +160,15 @@ fn to_json(spec: &Spec) -> Value {
         })
     };
     let metric = |metric: &MetricSpec| json!({ "name": metric.name, "meaning": metric.meaning });
-    json!({
+    let tunable = |tunable: &Tunable| {
+        let effect = effect(&spec, tunable);
+        json!({ "name": tunable.name, "values": tunable.values, "effect": effect })
+    };
+    Ok(json!({
         "name": spec.name,
         "description": spec.description,
         "parameters": spec.parameters.iter().map(parameter).collect::<Vec<_>>(),
-        "metrics": all_metrics(spec).map(metric).collect::<Vec<_>>(),
-    })
+        "tunables": tunables.iter().map(tunable).collect::<Vec<_>>(),
+        "metrics": all_metrics(&spec).map(metric).collect::<Vec<_>>(),
+    }))
 }

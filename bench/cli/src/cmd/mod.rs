@@ -60,7 +60,7 @@ pub(crate) fn dispatch(invocation: Invocation) -> anyhow::Result<Exit> {
         Some(Command::Sim(args)) => sim::sim(&args, &terminal),
         Some(Command::Decode(args)) => decode::decode(&args, &terminal),
         Some(Command::Config(args)) => config::config(&args, &terminal),
-        Some(Command::Schema) => schema::schema(&terminal),
+        Some(Command::Schema(args)) => schema::schema(&args, &terminal),
         Some(Command::Man(args)) => man::man(&args, &terminal),
         Some(Command::Completions(args)) => completions::completions(&args, &terminal),
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::program::{Ended, Program, text};
 use crate::refusals::refused;
+use crate::schema::satisfies;
 
 /// What keeps a measurement short.
 const TINY: [&str; 4] = ["--duration", "1ms", "--warmup", "0s"];
@@ -165,6 +166,7 @@ fn live(program: &Program, more: &[&str]) -> Value {
 fn two_settings_are_measured_in_turn_as_ten_pairs() {
     let program = Program::new();
     let found = live(&program, &["--a", "size=1KiB", "--b", "size=2KiB", "--metric", "cpu"]);
+    satisfies(&found, "comparison");
     assert_eq!(found["interleaved"], true);
     assert_eq!(found["equal_sides"], false);
     assert_eq!(found["settings"], json!([{ "name": "size", "a": "1KiB", "b": "2KiB" }]));

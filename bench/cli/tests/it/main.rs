@@ -15,6 +15,7 @@ mod program;
 mod readme;
 mod refusals;
 mod run;
+mod schema;
 mod sim;
 mod slo;
 mod surface;

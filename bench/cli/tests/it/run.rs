@@ -5,6 +5,7 @@ use std::path::Path;
 use quorumark_report::Record;
 
 use crate::program::{Ended, Program};
+use crate::schema::satisfies;
 
 /// A run that is over at once.
 const TINY: [&str; 8] =
@@ -30,6 +31,7 @@ fn json_is_one_record_and_the_same_one_is_written() {
     let ended = tiny(&program, &["--json", "--out", "o", "--set", "size=1KiB", "--seed", "7"]);
     let shown = record(&ended);
     agrees(&ended, &shown);
+    satisfies(&ended.json(), "record");
     assert_eq!((shown.seed, shown.config["size"].as_str()), (7, Some("1KiB")));
     assert_eq!(shown.samples.len(), 2);
     assert!(["mimalloc", "system"].contains(&shown.provenance.allocator.as_str()));

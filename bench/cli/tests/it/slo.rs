@@ -35,4 +35,7 @@ fn a_response_time_that_no_rate_has_ends_with_5_and_keeps_every_trial() {
     assert_eq!(ended.code, Some(expected), "{ended:?}");
     let kept = std::fs::read_to_string(program.path("s/slo.json")).unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&kept).unwrap(), document);
+    program.run(&["report", "s", "--html", "s.html", "--quiet"]).done();
+    let page = std::fs::read_to_string(program.path("s.html")).unwrap();
+    assert!(page.contains("objective of pbft/pipeline: p99 within 1.00 ns"));
 }

@@ -23,6 +23,23 @@ fn the_list_names_scenarios_parameters_and_defaults() {
     let one = Program::new().run(&["list", "merkle/root"]).done();
     assert!(one.stdout.contains("leaves_per_s") && !one.stdout.contains("pow/miner"));
     assert!(one.stdout.contains("1ms to") && one.stdout.contains("seed"), "{one:?}");
+    assert!(one.stdout.contains("`tune` searches nothing of it by itself"), "{one:?}");
+}
+
+#[test]
+fn the_list_tells_what_tune_searches_between_which_values_and_why() {
+    let one = Program::new().run(&["list", "pbft/pipeline"]).done().stdout;
+    let tuned = one.split("searched by tune").nth(1).unwrap_or_else(|| panic!("{one}"));
+    assert!(tuned.contains("16, 32 .. 1024") && tuned.contains("batch, single"), "{tuned}");
+    let document = Program::new().run(&["list", "pbft/pipeline", "--json"]).done().json();
+    let tunables = document["scenarios"][0]["tunables"].as_array().unwrap();
+    assert!(tunables.iter().any(|tunable| tunable["name"] == "window"), "{document}");
+    for tunable in tunables {
+        let (name, effect) =
+            (tunable["name"].as_str().unwrap(), tunable["effect"].as_str().unwrap());
+        assert!(tuned.contains(name) && !effect.is_empty() && tuned.contains(effect), "{name}");
+        assert!(tunable["values"].as_array().unwrap().len() > 1, "{tunable}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::program::{Ended, Program};
 use crate::refusals::refused;
+use crate::schema::satisfies;
 
 /// Six points that are over at once.
 const SIX: [&str; 12] = [
@@ -65,7 +66,9 @@ fn a_sweep_is_one_record_a_point_and_one_table() {
 #[test]
 fn what_is_finished_is_not_measured_again() {
     let program = Program::new();
-    let first = points(&six(&program, &["--out", "s", "--json"]));
+    let first = six(&program, &["--out", "s", "--json"]);
+    satisfies(&first.json(), "sweep");
+    let first = points(&first);
     std::fs::remove_dir_all(program.path("s/0003-size=1KiB,seed=1")).unwrap();
     let ended = six(&program, &["--out", "s", "--json"]);
     let titles: Vec<&str> = ended.stderr.lines().filter(|line| line.contains(" of 6, ")).collect();

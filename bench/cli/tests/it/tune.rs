@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::program::{Ended, Program};
 use crate::refusals::refused;
+use crate::schema::satisfies;
 
 /// A search over eight setups of which the shortest message is hashed most often.
 const SHORT: [&str; 14] = [
@@ -33,6 +34,12 @@ fn what_is_found_is_a_configuration_that_a_run_takes() {
     let ended = short(&program, &["--out", "t", "--json"]);
     let document = ended.json();
     assert!(document["points"].as_array().unwrap().len() > 1, "{document}");
+    let shown = program.run(&["report", "t", "--html", "t.html"]).done();
+    assert!(shown.stderr.contains("page: t.html"), "{shown:?}");
+    let page = fs::read_to_string(program.path("t.html")).unwrap();
+    assert!(page.contains("tuning of hash/sha256d: maximize hashes_per_s"));
+    assert!(program.run(&["report", "t"]).done().stdout.contains("reproduce: quorumark tune"));
+    satisfies(&document, "tune");
     assert!(document["spent_ns"].as_u64().unwrap() < 2_500_000_000, "{document}");
     // A machine that others use disturbs every measurement of a debug build at times.
     if document["found"] == "unknown" {

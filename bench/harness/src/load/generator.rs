@@ -12,7 +12,7 @@ use quorumark_pipeline::PortError;
 
 use super::flights::{Flights, Needed, Progress};
 use super::record::Recorder;
-use super::{LoadConfig, LoadReport, Loop, Port, Requests};
+use super::{Gauge, LoadConfig, LoadReport, Loop, Port, Requests};
 use crate::oracle::{SendTimes, Window};
 use crate::workload::NUMBERS_MAX;
 
@@ -84,6 +84,13 @@ impl Generator {
             sends,
             interrupt,
         }
+    }
+
+    /// Has `gauge` told of each slice of the span.
+    #[must_use]
+    pub fn watched_by(mut self, gauge: Arc<Gauge>) -> Generator {
+        self.recorder.gauge = Some(gauge);
+        self
     }
 
     /// Runs the load until its span has ended and its results are there, or are waited for no

@@ -7,6 +7,7 @@
 
 mod arrivals;
 mod flights;
+mod gauge;
 mod generator;
 mod pool;
 mod port;
@@ -19,6 +20,7 @@ use quorumark_consensus::Committee;
 
 pub use self::arrivals::{Arrivals, Law};
 pub use self::flights::SPREAD_MAX;
+pub use self::gauge::Gauge;
 pub use self::generator::{FLUSH_FRAMES_MAX, Generator};
 pub use self::pool::{POOL_BYTES_MAX, Pool};
 pub use self::port::{ClusterPort, Port};

@@ -1,6 +1,7 @@
 //! What the generator counts and times.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use quorumark_consensus::types::{Instant, ReplicaId};
 use quorumark_report::{Metrics, Point};
 
 use super::flights::{Flight, Voters};
+use super::gauge::Gauge;
 use crate::clock;
 use crate::latency::Latency;
 use crate::oracle::{Sent, Window};
@@ -97,6 +99,7 @@ pub(super) struct Recorder {
     cpu_start: Option<Duration>,
     cpu_end: Option<Duration>,
     twice: HashMap<u64, Twice>,
+    pub(super) gauge: Option<Arc<Gauge>>,
 }
 
 /// A request that was answered and is sent a second time.
@@ -120,6 +123,7 @@ impl Recorder {
             cpu_start: None,
             cpu_end: None,
             twice: HashMap::new(),
+            gauge: None,
         }
     }
 
@@ -145,7 +149,11 @@ impl Recorder {
     fn close_slice(&mut self) {
         let slice = std::mem::take(&mut self.slice);
         let mut values = Metrics::new();
-        values.set("throughput_tx_per_s", slice.len() as f64 / SLICE.as_secs_f64());
+        let throughput = slice.len() as f64 / SLICE.as_secs_f64();
+        values.set("throughput_tx_per_s", throughput);
+        if let Some(gauge) = &self.gauge {
+            gauge.set(throughput, self.report.response.quantile(0.99));
+        }
         values.set("response_time_ns_p50", slice.quantile(0.5).map(|ns| ns as f64));
         values.set("response_time_ns_p99", slice.quantile(0.99).map(|ns| ns as f64));
         let t_ns = self.slice_end.since(self.window.start).as_nanos() as u64;

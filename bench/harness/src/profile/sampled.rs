@@ -1,11 +1,12 @@
 //! A run whose measured spans are sampled.
 
+use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use quorumark_report::Folded;
 
 use super::{ProfileError, Profiler};
-use crate::progress::{Phase, Progress};
+use crate::progress::{Live, Phase, Progress};
 
 /// Hears how a run gets on, has the profiler look while a trial is measured, and passes on what it
 /// hears.
@@ -57,6 +58,14 @@ impl Progress for Sampled<'_> {
 
     fn advance(&self, done: f64) {
         self.listener.advance(done);
+    }
+
+    fn looks_every(&self) -> Option<Duration> {
+        self.listener.looks_every()
+    }
+
+    fn live(&self, live: &Live) {
+        self.listener.live(live);
     }
 
     fn span_begins(&self) {

@@ -15,7 +15,7 @@ use quorumark_consensus::request::Reply;
 use quorumark_consensus::types::{Instant, ReplicaId, Seq, View};
 use quorumark_consensus::{ClientId, Committee};
 use quorumark_harness::load::{
-    Arrivals, Generator, Law, LoadConfig, LoadReport, Loop, Pool, Port, Requests,
+    Arrivals, Gauge, Generator, Law, LoadConfig, LoadReport, Loop, Pool, Port, Requests,
 };
 use quorumark_harness::oracle::{SendTimes, Window};
 use quorumark_harness::workload::{Plan, Shares, Workload};
@@ -140,7 +140,12 @@ fn run_with(server: &mut Server, pace: Loop, shares: Shares, read_only: bool) ->
     };
     let interrupt = Arc::new(AtomicBool::new(false));
     let generator = Generator::new(load, requests, Arc::new(SendTimes::default()), interrupt);
-    generator.run(server).unwrap()
+    let gauge = Arc::new(Gauge::default());
+    assert_eq!((gauge.throughput(), gauge.p99_ns()), (None, None), "nothing is known yet");
+    let report = generator.watched_by(Arc::clone(&gauge)).run(server).unwrap();
+    let last = report.series.last().and_then(|point| point.values.get("throughput_tx_per_s"));
+    assert_eq!(gauge.throughput(), last, "who watches sees the last slice");
+    report
 }
 
 fn open(rate: f64) -> Loop {

@@ -18,7 +18,7 @@ use quorumark_report::{Document, html};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::made::{Pair, Swept, live, series, void};
+use crate::made::{Pair, Searches, Swept, live, series, void};
 use chromium::Chromium;
 
 const LOOK: &str = include_str!("look.js");
@@ -76,11 +76,14 @@ fn pages() -> Vec<(&'static str, String)> {
     let run = Document::Run(Run { record: &record, series: &series, stacks: None });
     let second = Document::Run(Run { record: &other, series: &[], stacks: None });
     let compared = Document::Comparison(pair.compared());
+    let made = Searches::made();
+    let searches = [Document::Tuning(made.tuning()), Document::Slo(made.slo())];
     let [two, three, rates] = [&two, &three, &rates].map(|swept| Document::Sweep(swept.table()));
     vec![
         ("run", html::page(std::slice::from_ref(&run))),
         ("sweep", html::page(std::slice::from_ref(&two))),
         ("comparison", html::page(std::slice::from_ref(&compared))),
+        ("searches", html::page(&searches)),
         ("index", html::page(&[run, second, three, rates])),
     ]
 }

@@ -6,6 +6,7 @@
 //! pace that the core had during each ([`crate::pace`]).
 
 mod figures;
+mod onlooker;
 mod settings;
 mod system;
 mod trial;

@@ -89,6 +89,15 @@ impl System {
         }
     }
 
+    /// What is known of the queues; `None` where replicas are processes, which would have to be
+    /// asked.
+    pub(super) fn queues(&self) -> Option<Snapshot> {
+        match self {
+            System::Here(cluster) => Some(cluster.snapshot()),
+            System::Apart(_) => None,
+        }
+    }
+
     /// Everything counted so far.
     pub(super) fn look(&mut self) -> Looked {
         let (snapshot, elsewhere, elsewhere_ns) = match self {

@@ -12,9 +12,10 @@ use quorumark_pipeline::{
     ClientAuthKind, ClientKeys, ClusterKeys, ClusterReport, Snapshot, StageKind,
 };
 
+use super::onlooker::Onlooker;
 use super::settings::{PrimaryStop, Settings};
 use super::system::{Spent, System};
-use crate::load::{ClusterPort, Generator, LoadConfig, LoadReport, Loop, Pool, Requests};
+use crate::load::{ClusterPort, Gauge, Generator, LoadConfig, LoadReport, Loop, Pool, Requests};
 use crate::oracle::{
     Findings, Oracle, OracleThread, OracleTime, SendTimes, Sightings, Watched, Window,
 };
@@ -119,9 +120,12 @@ pub(super) fn run(
     let oracle = OracleThread::start(oracle, observed).map_err(|error| failed("oracle", &error))?;
     let interrupt = Arc::new(AtomicBool::new(false));
     let load = load(settings, settings.pace(start, seed), window);
+    let gauge = Arc::new(Gauge::default());
     let generator = Generator::new(load, requests, sends, Arc::clone(&interrupt));
+    let generator = generator.watched_by(Arc::clone(&gauge));
     let loader = Loader::start(generator, port)?;
-    let watch = watch(&mut cluster, settings, &sightings, window, control);
+    let watched = Onlooker { gauge: &gauge, window, control };
+    let watch = watch(&mut cluster, settings, &sightings, &watched);
     interrupt.store(control.interrupted(), Ordering::Relaxed);
     let load = loader.finish();
     let settled = load.as_ref().is_ok_and(|load| settle(&mut cluster, settings, load));
@@ -219,9 +223,9 @@ fn watch(
     cluster: &mut System,
     settings: &Settings,
     sightings: &Sightings,
-    window: Window,
-    control: &Control<'_>,
+    onlooker: &Onlooker<'_>,
 ) -> Result<Watch, RunError> {
+    let Onlooker { window, control, .. } = *onlooker;
     wait(cluster, window.start, control);
     control.progress.span_begins();
     let pace = PaceThread::start(settings.seed).map_err(|error| failed("pace", &error))?;
@@ -234,7 +238,7 @@ fn watch(
         }
         None => None,
     };
-    wait(cluster, window.end, control);
+    onlooker.follow(cluster);
     let spent = cluster.look().since(&before);
     control.progress.span_ends();
     Ok(Watch { spent, pace_us: pace.finish(), change })
@@ -264,7 +268,7 @@ fn change(
     Ok(Change { stopped_at, view, counted: cluster.snapshot().since(&before) })
 }
 
-fn wait(cluster: &System, until: Instant, control: &Control<'_>) {
+pub(super) fn wait(cluster: &System, until: Instant, control: &Control<'_>) {
     while !control.interrupted() {
         let left = until.since(cluster.now());
         if left.is_zero() {
