@@ -8,7 +8,7 @@
 pub(super) struct Quad(pub(super) [u32; 4]);
 
 /// The initial hash value, `a` to `h` (FIPS 180-4 5.3.3).
-pub(super) const INITIAL: [u32; 8] = [
+pub(crate) const INITIAL: [u32; 8] = [
     0x6a09_e667,
     0xbb67_ae85,
     0x3c6e_f372,

@@ -9,13 +9,13 @@
 //! operation has a `_with` form that takes another, so that a benchmark can hold them side by side.
 //! All paths give equal answers: [`self_check`] shows it on the machine at hand.
 //!
-//! `unsafe` is confined to the folders `sha_ni` and `avx2`. One message alone gains nothing here;
-//! [`crate::hash::sha256`] is as fast, and reads it in pieces.
+//! `unsafe` is confined to the folders `sha_ni` and `avx2`. One message alone gains here where a
+//! processor has no SHA unit; [`crate::hash::sha256`] takes the better way, and reads it in pieces.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)] // the intrinsics
 mod avx2;
-mod constants;
+pub(crate) mod constants;
 mod each;
 mod path;
 mod portable;
@@ -30,6 +30,8 @@ pub use path::{Path, PathError, path};
 pub use probe::{Group, Groups};
 pub use scan::Scan;
 pub use self_check::self_check;
+
+use std::sync::OnceLock;
 
 use crate::Digest;
 use crate::hash;
@@ -111,6 +113,23 @@ pub fn sha256_with(path: Path, message: &[u8]) -> Digest {
 /// Double SHA-256 of one block header. A range of nonces is for [`Scan`].
 pub fn sha256d_header(header: &[u8; 80]) -> Digest {
     hash::sha256d(header)
+}
+
+/// Compresses a lone message's blocks into its state. By the `sha2` crate, but where vectors are the
+/// best that a processor has: there the crate has nothing but integer code.
+pub(crate) fn compress(state: &mut [u32; 8], blocks: &[[u8; 64]]) {
+    static BEST: OnceLock<Compress> = OnceLock::new();
+    BEST.get_or_init(best)(state, blocks);
+}
+
+type Compress = fn(&mut [u32; 8], &[[u8; 64]]);
+
+fn best() -> Compress {
+    #[cfg(target_arch = "x86_64")]
+    if path().name() == avx2::EIGHT.name {
+        return avx2::EIGHT.long;
+    }
+    sha2::block_api::compress256
 }
 
 /// A message of 64 bytes, as the four quarters that a kernel loads.

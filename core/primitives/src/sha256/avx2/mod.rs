@@ -2,9 +2,11 @@
 //!
 //! For processors without the SHA extensions. A register holds the same word of eight messages, so
 //! every operation of FIPS 180-4 is one instruction (a rotation three) for all eight, and the only
-//! work beside the rounds is to turn rows of messages into columns of words and back.
+//! work beside the rounds is to turn rows of messages into columns of words and back. A lone message
+//! goes by [`one`].
 
 mod lanes;
+mod one;
 mod scan;
 
 use core::array;
@@ -19,10 +21,16 @@ use crate::Digest;
 pub(super) static EIGHT: Kernels = Kernels {
     name: "avx2-x8",
     lanes: LANES,
-    supported: || is_x86_feature_detected!("avx2"),
+    // No processor has the first without the others, but a virtual machine may hide them.
+    supported: || {
+        is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+    },
     sha256d_64: |input, out| {
-        // SAFETY: needs avx2. These kernels are reached through a `Path` alone, and a `Path` to
-        // them is made only after `supported` found it.
+        // SAFETY: needs avx2, and what falls short of a group bmi1 and bmi2. These kernels are
+        // reached through a `Path` alone, and a `Path` to them is made only after `supported`
+        // found all three.
         unsafe { double(input, out) }
     },
     sha256d_pairs: |input, out| {
@@ -37,8 +45,10 @@ pub(super) static EIGHT: Kernels = Kernels {
         // SAFETY: as above.
         unsafe { each_block(states, blocks) }
     },
-    // One message is a chain of rounds, and there is nothing to put into the other lanes.
-    long: portable::long,
+    long: |state, blocks| {
+        // SAFETY: as above.
+        unsafe { one::long(state, blocks) }
+    },
     scan: |header, first_nonce, count, top_word_max, hits| {
         // SAFETY: as above.
         unsafe { scan(header, first_nonce, count, top_word_max, hits) }
@@ -63,11 +73,11 @@ fn double<M: Message64>(input: &[M], out: &mut [Digest]) {
 }
 
 /// SHA-256 of a tag byte and 64 bytes.
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn tagged(tag: u8, input: &[[Digest; 2]], out: &mut [Digest]) {
     for (pairs, out) in input.chunks(LANES).zip(out.chunks_mut(LANES)) {
         if pairs.len() < MESSAGES_MIN {
-            portable::tagged(tag, pairs, out);
+            one::tagged(tag, pairs, out);
             continue;
         }
         let padded: [_; LANES] = array::from_fn(|n| portable::tagged_blocks(tag, fill(pairs, n)));
@@ -79,11 +89,11 @@ fn tagged(tag: u8, input: &[[Digest; 2]], out: &mut [Digest]) {
 }
 
 /// Compresses each block into its state.
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
 fn each_block(states: &mut [[u32; 8]], blocks: &[&[u8; 64]]) {
     for (states, blocks) in states.chunks_mut(LANES).zip(blocks.chunks(LANES)) {
         if states.len() < MESSAGES_MIN {
-            portable::blocks(states, blocks);
+            one::blocks(states, blocks);
             continue;
         }
         let rows: [Words; LANES] = array::from_fn(|n| Words::of(fill(states, n)));
