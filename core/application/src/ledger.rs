@@ -84,7 +84,7 @@ impl Encode for Receipt {
 
 impl Decode for Receipt {
     const SIZE_MIN: usize = 1;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         match u8::decode(reader)? {
             0 => {
                 Ok(Receipt::Included { height: u64::decode(reader)?, index: u32::decode(reader)? })
@@ -117,7 +117,7 @@ impl Encode for Totals {
 
 impl Decode for Totals {
     const SIZE_MIN: usize = 32 + 8 + 8;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(Totals {
             head: Digest::decode(reader)?,
             height: u64::decode(reader)?,

@@ -60,8 +60,10 @@ impl Committee {
 
     /// The primary of a view: `v mod n` (PBFT 4.1).
     pub fn primary(self, view: View) -> ReplicaId {
-        // The remainder is below n, and n fits a u16.
-        ReplicaId((view.0 % u64::from(self.n)) as u16)
+        let n = u64::from(self.n);
+        // It is asked for at every message: a division only where there is something to divide. The
+        // remainder is below n, and n fits a u16.
+        ReplicaId(if view.0 < n { view.0 } else { view.0 % n } as u16)
     }
 
     /// Whether `replica` is a member.

@@ -98,7 +98,7 @@ impl Cut {
     /// # Errors
     /// As [`Cut::digest_of`].
     pub fn read(self, nth: u32, part: &Bytes) -> Result<Vec<Bytes>, WireError> {
-        let mut reader = Reader::new(part.clone());
+        let mut reader = Reader::new(part);
         // A hostile part costs no more than its own bytes: the count is not reserved beforehand.
         let mut leaves = Vec::new();
         for _ in self.leaves_of(nth) {
@@ -126,7 +126,7 @@ impl Encode for StateRoot {
 
 impl Decode for StateRoot {
     const SIZE_MIN: usize = 32 + 8;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(StateRoot { root: Digest::decode(reader)?, leaves: u64::decode(reader)? })
     }
 }

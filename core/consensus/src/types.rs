@@ -32,7 +32,7 @@ macro_rules! newtype {
 
         impl Decode for $name {
             const SIZE_MIN: usize = size_of::<$int>();
-            fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+            fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
                 <$int>::decode(reader).map($name)
             }
         }

@@ -420,7 +420,7 @@ macro_rules! counts {
 
         impl Decode for ReplicaCounts {
             const SIZE_MIN: usize = size_of::<ReplicaCounts>();
-            fn decode(reader: &mut Reader) -> Result<ReplicaCounts, WireError> {
+            fn decode(reader: &mut Reader<'_>) -> Result<ReplicaCounts, WireError> {
                 let mut counts =
                     ReplicaCounts { $($name: u64::decode(reader)?,)* ..ReplicaCounts::default() };
                 for count in counts.sent.iter_mut().chain(&mut counts.received) {

@@ -129,7 +129,7 @@ pub fn open_replies<'k>(
     keys: impl Fn(ClientId) -> Option<&'k ClientKeys>,
     mut visit: impl FnMut(Reply),
 ) -> Result<usize, WireError> {
-    let mut reader = Reader::new(frame.clone());
+    let mut reader = Reader::new(frame);
     let mut refused = 0;
     while reader.remaining() > 0 {
         let start = frame.len() - reader.remaining();

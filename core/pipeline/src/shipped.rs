@@ -32,7 +32,7 @@ impl Encode for StageKind {
 
 impl Decode for StageKind {
     const SIZE_MIN: usize = 1;
-    fn decode(reader: &mut Reader) -> Result<StageKind, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<StageKind, WireError> {
         Ok(match u8::decode(reader)? {
             0 => StageKind::Ingress,
             1 => StageKind::Verify,
@@ -59,7 +59,7 @@ impl Encode for ThreadSnapshot {
 
 impl Decode for ThreadSnapshot {
     const SIZE_MIN: usize = 4 + 1 + 1 + 9 * 8 + 4 + 1;
-    fn decode(reader: &mut Reader) -> Result<ThreadSnapshot, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<ThreadSnapshot, WireError> {
         let name = reader.bytes(NAME_BYTES_MAX, "thread name")?;
         let name = String::from_utf8(name.to_vec());
         let (stage, replica) = (StageKind::decode(reader)?, Option::decode(reader)?);
@@ -112,7 +112,7 @@ impl Encode for Snapshot {
 
 impl Decode for Snapshot {
     const SIZE_MIN: usize = 16;
-    fn decode(reader: &mut Reader) -> Result<Snapshot, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Snapshot, WireError> {
         Ok(Snapshot {
             at_ns: u64::decode(reader)?,
             threads: reader.sequence(THREADS_MAX, "threads")?,
@@ -136,7 +136,7 @@ impl Encode for CommitEvent {
 
 impl Decode for CommitEvent {
     const SIZE_MIN: usize = 2 + 8 + 8 + 32 + 4 + 4 + 4 + 8;
-    fn decode(reader: &mut Reader) -> Result<CommitEvent, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<CommitEvent, WireError> {
         let replica = ReplicaId::decode(reader)?;
         let (seq, view) = (Seq::decode(reader)?, View::decode(reader)?);
         let (digest, requests) = (Digest::decode(reader)?, u32::decode(reader)?);

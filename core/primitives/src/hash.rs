@@ -3,13 +3,14 @@
 //! One message at a time. Many small messages at once, and proof of work, are in [`crate::sha256`],
 //! which is two to three times faster where it applies.
 
-use core::fmt;
+use core::{array, fmt};
 
 use blake3::IncrementCounter;
 use blake3::platform::{Platform, words_from_le_bytes_32};
-use sha2::Digest as _;
 
 use crate::check::Check;
+use crate::sha256::compress;
+use crate::sha256::constants::INITIAL;
 
 /// Pairs that are handed to BLAKE3 at once: as many as its widest vectors have lanes.
 const BLAKE3_LANES: usize = 16;
@@ -46,7 +47,9 @@ impl fmt::Debug for Digest {
 
 /// SHA-256 of `message` (FIPS 180-4).
 pub fn sha256(message: &[u8]) -> Digest {
-    Digest(sha2::Sha256::digest(message).into())
+    let mut hash = Sha256::new();
+    hash.update(message);
+    hash.finish()
 }
 
 /// Double SHA-256 of `message`: SHA-256 of its SHA-256, Bitcoin's hash of headers and transactions.
@@ -102,23 +105,74 @@ pub fn blake3_keyed_pairs(key: &[u8; 32], input: &[[Digest; 2]], out: &mut [Dige
 }
 
 /// SHA-256 of a message that arrives in pieces.
-#[derive(Clone, Default)]
-pub struct Sha256(sha2::Sha256);
+#[derive(Clone)]
+pub struct Sha256 {
+    state: [u32; 8],
+    /// What is read and not compressed stands at its beginning.
+    block: [u8; BLOCK],
+    /// Bytes that were read.
+    length: u64,
+}
+
+/// Bytes of a block of SHA-256.
+const BLOCK: usize = 64;
+/// Where the bit length stands in the last block (FIPS 180-4 5.1.1).
+const LENGTH_AT: usize = BLOCK - size_of::<u64>();
+
+impl Default for Sha256 {
+    fn default() -> Sha256 {
+        Sha256::new()
+    }
+}
 
 impl Sha256 {
     /// A hasher that has read nothing.
     pub fn new() -> Sha256 {
-        Sha256::default()
+        Sha256 { state: INITIAL, block: [0; BLOCK], length: 0 }
     }
 
     /// Reads the next piece of the message.
-    pub fn update(&mut self, piece: &[u8]) {
-        self.0.update(piece);
+    pub fn update(&mut self, mut piece: &[u8]) {
+        let filled = self.filled();
+        self.length += piece.len() as u64;
+        if filled > 0 {
+            let taken = piece.len().min(BLOCK - filled);
+            let (first, rest) = piece.split_at(taken);
+            self.block[filled..filled + taken].copy_from_slice(first);
+            if filled + taken < BLOCK {
+                return;
+            }
+            compress(&mut self.state, array::from_ref(&self.block));
+            piece = rest;
+        }
+        let (whole, rest) = piece.as_chunks::<BLOCK>();
+        if !whole.is_empty() {
+            compress(&mut self.state, whole);
+        }
+        self.block[..rest.len()].copy_from_slice(rest);
     }
 
     /// SHA-256 of what was read.
-    pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+    pub fn finish(mut self) -> Digest {
+        let filled = self.filled();
+        self.block[filled] = 0x80;
+        self.block[filled + 1..].fill(0);
+        if filled >= LENGTH_AT {
+            compress(&mut self.state, array::from_ref(&self.block));
+            self.block = [0; BLOCK];
+        }
+        let bits = self.length.wrapping_mul(8);
+        self.block[LENGTH_AT..].copy_from_slice(&bits.to_be_bytes());
+        compress(&mut self.state, array::from_ref(&self.block));
+        let mut digest = Digest::ZERO;
+        for (bytes, word) in digest.0.as_chunks_mut::<4>().0.iter_mut().zip(self.state) {
+            *bytes = word.to_be_bytes();
+        }
+        digest
+    }
+
+    fn filled(&self) -> usize {
+        (self.length % BLOCK as u64) as usize
     }
 
     /// Double SHA-256 of what was read.
@@ -194,6 +248,8 @@ pub fn self_check() -> Vec<Check> {
 
 #[cfg(test)]
 mod tests {
+    use sha2::Digest as _;
+
     use super::*;
 
     #[test]
@@ -202,6 +258,7 @@ mod tests {
         for cut in 0..=message.len() {
             let mut hasher = Sha256::new();
             hasher.update(&message[..cut]);
+            assert_eq!(hasher.clone().finish().0, *sha2::Sha256::digest(&message[..cut]));
             hasher.update(&message[cut..]);
             assert_eq!(hasher.clone().finish(), sha256(&message));
             assert_eq!(hasher.finish_double(), sha256d(&message));

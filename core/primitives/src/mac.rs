@@ -100,7 +100,7 @@ impl Encode for Tag {
 
 impl Decode for Tag {
     const SIZE_MIN: usize = 16;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         reader.array().map(Tag)
     }
 }
@@ -148,7 +148,7 @@ impl Encode for Authenticator {
 
 impl Decode for Authenticator {
     const SIZE_MIN: usize = 4;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         reader.sequence(RECEIVERS_MAX, "authenticator").map(Authenticator)
     }
 }

@@ -8,7 +8,7 @@
 //! The codec is our own because byte strings are decoded as views of the received frame
 //! ([`Reader::bytes`]): the field's derive-based codecs copy them.
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use thiserror::Error;
 
 use crate::Digest;
@@ -80,30 +80,32 @@ pub trait Decode: Sized {
     ///
     /// # Errors
     /// [`WireError`] when the bytes are not the canonical encoding of a value.
-    fn decode(reader: &mut Reader) -> Result<Self, WireError>;
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError>;
 
     /// Reads a whole frame.
     ///
     /// # Errors
     /// As [`Decode::decode`], and [`WireError::Trailing`] when bytes are left.
     fn from_frame(frame: &Bytes) -> Result<Self, WireError> {
-        let mut reader = Reader::new(frame.clone());
+        let mut reader = Reader::new(frame);
         let value = Self::decode(&mut reader)?;
         reader.finish()?;
         Ok(value)
     }
 }
 
-/// A cursor over one received frame.
+/// A cursor over one received frame. It borrows the frame: what is copied out of it costs no count of
+/// its references, and what is viewed counts one.
 #[derive(Debug)]
-pub struct Reader {
-    rest: Bytes,
+pub struct Reader<'a> {
+    frame: &'a Bytes,
+    rest: &'a [u8],
 }
 
-impl Reader {
+impl<'a> Reader<'a> {
     /// A reader at the start of `frame`.
-    pub fn new(frame: Bytes) -> Reader {
-        Reader { rest: frame }
+    pub fn new(frame: &'a Bytes) -> Reader<'a> {
+        Reader { frame, rest: frame }
     }
 
     /// Bytes not read yet.
@@ -127,10 +129,13 @@ impl Reader {
     /// # Errors
     /// [`WireError::Truncated`].
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
-        let missing = || WireError::Truncated { missing: N - self.rest.len() };
-        let array = *self.rest.first_chunk::<N>().ok_or_else(missing)?;
-        self.rest.advance(N);
-        Ok(array)
+        match self.rest.split_first_chunk::<N>() {
+            Some((array, rest)) => {
+                self.rest = rest;
+                Ok(*array)
+            }
+            None => Err(truncated(N - self.rest.len())),
+        }
     }
 
     /// A byte string of at most `max` bytes, as a view of the frame: no byte is copied.
@@ -138,11 +143,25 @@ impl Reader {
     /// # Errors
     /// [`WireError::Length`] above `max`, [`WireError::Truncated`].
     pub fn bytes(&mut self, max: usize, of: &'static str) -> Result<Bytes, WireError> {
+        self.slice(max, of).map(|view| self.frame.slice_ref(view))
+    }
+
+    /// As [`Reader::bytes`], for as long as the frame is there: no reference is counted.
+    ///
+    /// # Errors
+    /// As [`Reader::bytes`].
+    pub fn slice(&mut self, max: usize, of: &'static str) -> Result<&'a [u8], WireError> {
         let length = u32::decode(self)? as usize;
         if length > max {
             return Err(WireError::Length { length, max, of });
         }
-        self.take(length)
+        match self.rest.split_at_checked(length) {
+            Some((view, rest)) => {
+                self.rest = rest;
+                Ok(view)
+            }
+            None => Err(truncated(length - self.rest.len())),
+        }
     }
 
     /// A sequence of at most `max` values.
@@ -166,13 +185,12 @@ impl Reader {
         }
         Ok(values)
     }
+}
 
-    fn take(&mut self, count: usize) -> Result<Bytes, WireError> {
-        match self.rest.len().checked_sub(count) {
-            Some(_) => Ok(self.rest.split_to(count)),
-            None => Err(WireError::Truncated { missing: count - self.rest.len() }),
-        }
-    }
+/// Apart, so that the way of frames that are whole holds none of it.
+#[cold]
+fn truncated(missing: usize) -> WireError {
+    WireError::Truncated { missing }
 }
 
 /// Appends a byte string: its `u32` length, then its bytes.
@@ -204,7 +222,7 @@ macro_rules! integer {
         }
         impl Decode for $int {
             const SIZE_MIN: usize = size_of::<$int>();
-            fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+            fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
                 reader.array().map(<$int>::from_le_bytes)
             }
         }
@@ -220,7 +238,7 @@ impl Encode for bool {
 
 impl Decode for bool {
     const SIZE_MIN: usize = 1;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         match u8::decode(reader)? {
             0 => Ok(false),
             1 => Ok(true),
@@ -237,7 +255,7 @@ impl Encode for Digest {
 
 impl Decode for Digest {
     const SIZE_MIN: usize = 32;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         reader.array().map(Digest)
     }
 }
@@ -252,7 +270,7 @@ impl<A: Encode, B: Encode> Encode for (A, B) {
 
 impl<A: Decode, B: Decode> Decode for (A, B) {
     const SIZE_MIN: usize = A::SIZE_MIN + B::SIZE_MIN;
-    fn decode(reader: &mut Reader) -> Result<(A, B), WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<(A, B), WireError> {
         Ok((A::decode(reader)?, B::decode(reader)?))
     }
 }
@@ -271,7 +289,7 @@ impl<T: Encode> Encode for Option<T> {
 
 impl<T: Decode> Decode for Option<T> {
     const SIZE_MIN: usize = 1;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         match u8::decode(reader)? {
             0 => Ok(None),
             1 => T::decode(reader).map(Some),
@@ -284,16 +302,16 @@ impl<T: Decode> Decode for Option<T> {
 mod tests {
     use super::*;
 
-    fn reader(bytes: &[u8]) -> Reader {
-        Reader::new(Bytes::copy_from_slice(bytes))
+    fn frame(bytes: &[u8]) -> Bytes {
+        Bytes::copy_from_slice(bytes)
     }
 
     #[test]
     fn a_length_is_refused_before_anything_is_allocated() {
-        let huge = u32::MAX.to_le_bytes();
-        let refused = reader(&huge).sequence::<u64>(usize::MAX, "test").unwrap_err();
+        let huge = frame(&u32::MAX.to_le_bytes());
+        let refused = Reader::new(&huge).sequence::<u64>(usize::MAX, "test").unwrap_err();
         assert_eq!(refused, WireError::Length { length: u32::MAX as usize, max: 0, of: "test" });
-        assert!(matches!(reader(&huge).bytes(8, "test"), Err(WireError::Length { .. })));
+        assert!(matches!(Reader::new(&huge).bytes(8, "test"), Err(WireError::Length { .. })));
     }
 
     #[test]
@@ -308,9 +326,10 @@ mod tests {
 
     #[test]
     fn a_bool_and_an_option_have_one_spelling() {
-        assert_eq!(bool::decode(&mut reader(&[2])), Err(WireError::NotCanonical { of: "bool" }));
-        assert!(Option::<u8>::decode(&mut reader(&[2, 0])).is_err());
-        assert_eq!(Option::<u8>::decode(&mut reader(&[1, 9])), Ok(Some(9)));
+        let not_canonical = Err(WireError::NotCanonical { of: "bool" });
+        assert_eq!(bool::from_frame(&frame(&[2])), not_canonical);
+        assert!(Option::<u8>::from_frame(&frame(&[2, 0])).is_err());
+        assert_eq!(Option::<u8>::from_frame(&frame(&[1, 9])), Ok(Some(9)));
     }
 
     #[test]
@@ -319,9 +338,10 @@ mod tests {
         let mut out = Vec::new();
         encode_sequence(&pairs, &mut out);
         assert_eq!(out.len(), 4 + 2 * <(u8, u64)>::SIZE_MIN);
-        let read = reader(&out).sequence::<(u8, u64)>(2, "test");
+        let read = Reader::new(&frame(&out)).sequence::<(u8, u64)>(2, "test");
         assert_eq!(read, Ok(pairs.to_vec()));
-        let short = reader(&out[..4 + 9 + 8]).sequence::<(u8, u64)>(2, "test");
+        let short = frame(&out[..4 + 9 + 8]);
+        let short = Reader::new(&short).sequence::<(u8, u64)>(2, "test");
         assert_eq!(short, Err(WireError::Length { length: 2, max: 1, of: "test" }));
     }
 
@@ -330,7 +350,7 @@ mod tests {
         let mut out = Vec::new();
         encode_bytes(b"operation", &mut out);
         let frame = Bytes::from(out);
-        let view = Reader::new(frame.clone()).bytes(64, "test").unwrap();
+        let view = Reader::new(&frame).bytes(64, "test").unwrap();
         assert_eq!(view.as_ptr(), frame[4..].as_ptr());
     }
 }

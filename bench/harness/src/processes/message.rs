@@ -89,7 +89,7 @@ impl Encode for Text {
 
 impl Decode for Text {
     const SIZE_MIN: usize = 4;
-    fn decode(reader: &mut Reader) -> Result<Text, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Text, WireError> {
         let bytes: Bytes = reader.bytes(TEXT_BYTES_MAX, "text")?;
         let text = String::from_utf8(bytes.to_vec());
         text.map(Text).map_err(|_| WireError::NotCanonical { of: "text" })
@@ -118,7 +118,7 @@ impl Encode for Order {
 
 impl Decode for Order {
     const SIZE_MIN: usize = 1;
-    fn decode(reader: &mut Reader) -> Result<Order, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Order, WireError> {
         Ok(match u8::decode(reader)? {
             0 => Order::Setup(Setup {
                 replica: u16::decode(reader)?,
@@ -170,7 +170,7 @@ impl Encode for Answer {
 
 impl Decode for Answer {
     const SIZE_MIN: usize = 1;
-    fn decode(reader: &mut Reader) -> Result<Answer, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Answer, WireError> {
         Ok(match u8::decode(reader)? {
             0 => Answer::Seated(u16::decode(reader)?),
             1 => Answer::Met,

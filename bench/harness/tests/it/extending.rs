@@ -169,7 +169,7 @@ fn an_engine_and_an_application_of_one_s_own_run_under_the_pipeline() {
     let operation = Bytes::copy_from_slice(&20_u64.to_le_bytes());
     let request = Request { client: client.id(), timestamp: Timestamp(1), operation };
     let proof = client.prove(&request);
-    let frame = Message::Request(SignedRequest::new(request, proof)).to_frame();
+    let frame = Message::Request(Box::new(SignedRequest::new(request, proof))).to_frame();
     ports[0].send(ReplicaId(0), vec![frame]).unwrap();
 
     // A result counts once f + 1 replicas, here two, have answered alike.

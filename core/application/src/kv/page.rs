@@ -110,7 +110,7 @@ impl Page {
         leaf: &Bytes,
         belongs: impl Fn(u64) -> bool,
     ) -> Result<Page, WireError> {
-        let mut reader = Reader::new(leaf.clone());
+        let mut reader = Reader::new(leaf);
         let count = u32::decode(&mut reader)? as usize;
         if count > PAGE_KEYS_MAX {
             return Err(WireError::Length { length: count, max: PAGE_KEYS_MAX, of: "page" });
@@ -118,13 +118,13 @@ impl Page {
         let mut page = Page(Vec::with_capacity(count));
         for _ in 0..count {
             let key = u64::decode(&mut reader)?;
-            let value = reader.bytes(VALUE_BYTES_MAX, "value")?;
+            let value = reader.slice(VALUE_BYTES_MAX, "value")?;
             let rises = page.0.last().is_none_or(|last| last.key < key);
             if !rises || !belongs(key) {
                 return Err(WireError::NotCanonical { of: "page" });
             }
             // Copied: a view would hold the whole part in memory.
-            page.0.push(Entry { key, result: Outcome::Value(&value).to_result() });
+            page.0.push(Entry { key, result: Outcome::Value(value).to_result() });
         }
         reader.finish()?;
         Ok(page)

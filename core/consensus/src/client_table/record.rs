@@ -158,8 +158,10 @@ impl Record {
             let below = if *number == low / PAGE { (low % PAGE) as usize } else { 0 };
             // A page with nothing in it is no page: the hash depends on the window alone.
             if let Some(digest) = page.digest(*number, below) {
-                hash.update(&number.to_le_bytes());
-                hash.update(&digest.0);
+                let mut part = [0; 8 + 32];
+                part[..8].copy_from_slice(&number.to_le_bytes());
+                part[8..].copy_from_slice(&digest.0);
+                hash.update(&part);
             }
             page.settle(*number);
         }
@@ -199,7 +201,7 @@ impl Record {
     /// # Errors
     /// [`WireError`] when the bytes are not the one encoding of such a record.
     pub(super) fn decode(
-        reader: &mut Reader,
+        reader: &mut Reader<'_>,
         seq: Seq,
         window: u64,
     ) -> Result<(ClientId, Record), WireError> {
@@ -217,14 +219,14 @@ impl Record {
         for _ in 0..count {
             let timestamp = u64::decode(reader)?;
             let executed = Seq::decode(reader)?;
-            let result = reader.bytes(RESULT_BYTES_MAX, "result")?;
+            let result = reader.slice(RESULT_BYTES_MAX, "result")?;
             let in_window = (low..=highest).contains(&timestamp);
             if !in_window || last.is_some_and(|last| last >= timestamp) || executed > seq {
                 return Err(bad);
             }
             last = Some(timestamp);
             // Copied: a view would hold the whole part in memory.
-            record.set(timestamp, Entry::Done(executed, Bytes::copy_from_slice(&result)));
+            record.set(timestamp, Entry::Done(executed, Bytes::copy_from_slice(result)));
         }
         // The highest timestamp was executed, and is in its own window.
         if last == Some(highest) { Ok((client, record)) } else { Err(bad) }

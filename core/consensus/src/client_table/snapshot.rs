@@ -176,7 +176,7 @@ fn read_part(
     seq: Seq,
     window: u64,
 ) -> Result<Vec<(ClientId, Record)>, WireError> {
-    let mut reader = Reader::new(part.clone());
+    let mut reader = Reader::new(part);
     // A hostile part costs no more than its own bytes: the count is not reserved beforehand.
     let mut records = Vec::new();
     for _ in cut.leaves_of(nth) {

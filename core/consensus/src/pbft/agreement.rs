@@ -1,15 +1,17 @@
 //! The three phases of the normal case (PBFT 4.2), in whichever view the replica is.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use quorumark_primitives::signed::Signed;
 
 use super::early::Kept;
 use super::journal::Record;
-use super::log::{Cast, Offer, Place, Stage};
+use super::log::{Offer, Place, Stage};
 use super::message::Message;
 use super::replica::Pbft;
 use super::statement::{Commit, PrePrepare, Prepare};
+use super::votes::Cast;
 use crate::engine::Outbox;
 use crate::request::{Authentic, Batch, SignedRequest};
 use crate::types::{ReplicaId, Seq, View};
@@ -34,7 +36,7 @@ impl Pbft {
             self.admit_again(&batch);
         }
         let bytes = batch_bytes(&batch);
-        let early = || Message::PrePrepare(signed, Arc::clone(&batch));
+        let early = || Message::PrePrepare(Box::new(signed), Arc::clone(&batch));
         if !self.in_reach(body.replica, body.view, body.seq, bytes, early) {
             return;
         }
@@ -53,8 +55,8 @@ impl Pbft {
             Some(first) => {
                 // PBFT 4.2: the same view and sequence number with two digests. The first stands.
                 let Some(kept) = &first.batch else { return };
-                let first = Message::PrePrepare(first.signed, Arc::clone(kept));
-                let second = Message::PrePrepare(signed, batch);
+                let first = Message::PrePrepare(Box::new(first.signed), Arc::clone(kept));
+                let second = Message::PrePrepare(Box::new(signed), batch);
                 self.accuse(body.replica, first, second, out);
                 return;
             }
@@ -172,7 +174,7 @@ impl Pbft {
         let Some(slot) = self.log.slot_mut(seq) else { return };
         let Some(Offer { signed, batch: Some(batch), by_new_view }) = &slot.offered else { return };
         let digest = signed.body.digest;
-        let prepares = slot.prepares.matching(digest).count();
+        let prepares = slot.prepares.count_of(digest);
         if slot.stage == Stage::Open {
             let offered = *signed;
             if slot.contradicts(digest) {
@@ -198,7 +200,7 @@ impl Pbft {
             if self.journal.is_on()
                 && let Some(proof) = slot.prepared_certificate(committee.quorum())
             {
-                self.journal.write(out, || Record::Prepared(proof));
+                self.journal.write(out, || Record::Prepared(Box::new(proof)));
             }
             let body = Commit { view: self.view, seq, digest, replica: self.config.replica };
             self.say(Message::Commit(Signed::blank(body)), out);
@@ -206,7 +208,7 @@ impl Pbft {
         // PBFT 4.2: committed-local(m, v, n, i) needs prepared and 2f + 1 (here quorum) matching
         // commits, possibly its own.
         let Some(slot) = self.log.slot_mut(seq) else { return };
-        let commits = slot.commits.matching(digest).count();
+        let commits = slot.commits.count_of(digest);
         if slot.stage == Stage::Prepared && commits >= committee.quorum() {
             slot.stage = Stage::Committed;
             self.hand_out(out);
@@ -230,7 +232,7 @@ impl Pbft {
         // The primary wrote its own proposals when it made them, and has O in its NEW-VIEW, without
         // the bodies.
         if !is_primary || seq <= self.opened {
-            self.journal.write(out, || Record::Accepted(offered, batch));
+            self.journal.write(out, || Record::Accepted(Box::new(offered), batch));
         }
         if !is_primary {
             let body = Prepare { view, seq, digest, replica: self.config.replica };

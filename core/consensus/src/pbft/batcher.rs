@@ -7,6 +7,7 @@
 //! Bounds, at every replica: `pending_max` and `pending_bytes_max` for what waits, `per_client_max`
 //! for one client. What is above is refused; the client sends again.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -52,7 +53,7 @@ type RequestId = (ClientId, Timestamp);
 #[derive(Debug)]
 pub(super) struct Batcher {
     /// By order of arrival, with the time of it.
-    waiting: BTreeMap<u64, (Instant, SignedRequest)>,
+    waiting: BTreeMap<u64, (Instant, Box<SignedRequest>)>,
     arrivals: u64,
     waiting_bytes: usize,
     /// Waiting or proposed, not yet handed to execution.
@@ -74,7 +75,11 @@ impl Batcher {
         }
     }
 
-    pub(super) fn admit(&mut self, now: Instant, request: Authentic<SignedRequest>) -> Admission {
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        request: Authentic<Box<SignedRequest>>,
+    ) -> Admission {
         let request = request.into_inner();
         let id = request.id();
         if self.unexecuted.contains_key(&id) {
@@ -150,7 +155,7 @@ impl Batcher {
     }
 
     /// The oldest waiting request, and when it came.
-    pub(super) fn oldest(&self) -> Option<&(Instant, SignedRequest)> {
+    pub(super) fn oldest(&self) -> Option<&(Instant, Box<SignedRequest>)> {
         self.waiting.first_key_value().map(|(_, oldest)| oldest)
     }
 
@@ -160,7 +165,7 @@ impl Batcher {
     }
 
     /// The waiting requests, oldest first.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = &(Instant, SignedRequest)> {
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &(Instant, Box<SignedRequest>)> {
         self.waiting.values()
     }
 
@@ -185,7 +190,7 @@ impl Batcher {
         {
             self.waiting_bytes -= request.size();
             self.unexecuted.insert(request.id(), Whereabouts::Ordered);
-            batch.push(request);
+            batch.push(*request);
         }
         batch
     }

@@ -163,7 +163,7 @@ macro_rules! encoded {
 
         impl Decode for $name {
             const SIZE_MIN: usize = 4 $(+ <$type as Decode>::SIZE_MIN)*;
-            fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+            fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
                 Ok($name {
                     $($field: <$type>::decode(reader)?,)*
                     $list: reader.sequence(usize::from(REPLICAS_MAX), "certificate")?,
@@ -185,7 +185,7 @@ impl Encode for Voucher {
 
 impl Decode for Voucher {
     const SIZE_MIN: usize = ReplicaId::SIZE_MIN + Signature::SIZE_MIN;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(Voucher { replica: Decode::decode(reader)?, signature: Decode::decode(reader)? })
     }
 }

@@ -9,8 +9,8 @@ use quorumark_primitives::signed::Signed;
 
 use super::certificate::{CheckpointCertificate, Voucher};
 use super::config::Config;
-use super::log::{Cast, Votes};
 use super::statement::Checkpoint;
+use super::votes::{Cast, Votes};
 use crate::committee::Committee;
 use crate::parts::StateRoot;
 use crate::types::{ReplicaId, Seq};
@@ -97,7 +97,7 @@ impl Checkpoints {
         };
         let others = self.committee.members().filter_map(|replica| votes.of(replica));
         let other = others.map(|vote| vote.body.state).filter(|state| state != own).max();
-        other.is_some_and(|state| votes.matching(state).count() >= self.committee.quorum())
+        other.is_some_and(|state| votes.count_of(state) >= self.committee.quorum())
     }
 
     /// The highest checkpoint that a quorum vouches for with equal digests and that this replica
@@ -109,7 +109,7 @@ impl Checkpoints {
         let quorum = self.committee.quorum();
         let proven = self.own.iter().rev().find(|(seq, state)| {
             let votes = self.votes.get(seq);
-            votes.is_some_and(|votes| votes.matching(**state).count() >= quorum)
+            votes.is_some_and(|votes| votes.count_of(**state) >= quorum)
         });
         proven.map(|(seq, _)| *seq)
     }
@@ -119,7 +119,7 @@ impl Checkpoints {
     pub(super) fn truncate(&mut self, stable: Seq, forgotten: Seq) {
         let quorum = self.committee.quorum();
         let proven = self.own.range(..=stable).filter_map(|(seq, state)| {
-            let equal: Vec<_> = self.votes.get(seq)?.matching(*state).copied().collect();
+            let equal: Vec<_> = self.votes.get(seq)?.matching(*state).collect();
             (equal.len() >= quorum).then_some((*seq, equal))
         });
         self.certificates.extend(proven);
@@ -142,7 +142,7 @@ impl Checkpoints {
     /// C of a view-change (PBFT 4.4): the proof of the stable checkpoint.
     pub(super) fn proof(&self, stable: Seq) -> CheckpointCertificate {
         let votes = self.certificates.get(&stable);
-        let certificate = votes.and_then(|votes| self.certify(stable, votes.iter()));
+        let certificate = votes.and_then(|votes| self.certify(stable, votes.iter().copied()));
         certificate.unwrap_or_else(CheckpointCertificate::start)
     }
 
@@ -154,10 +154,10 @@ impl Checkpoints {
         states.find_map(|state| self.certify(seq, votes.matching(state)))
     }
 
-    fn certify<'a>(
+    fn certify(
         &self,
         seq: Seq,
-        equal: impl Iterator<Item = &'a Signed<Checkpoint>>,
+        equal: impl Iterator<Item = Signed<Checkpoint>>,
     ) -> Option<CheckpointCertificate> {
         let quorum = self.committee.quorum();
         let votes: Vec<_> = equal.take(quorum).collect();
@@ -180,7 +180,7 @@ impl Checkpoints {
         &self,
         replica: ReplicaId,
         above: Seq,
-    ) -> impl Iterator<Item = &Signed<Checkpoint>> {
+    ) -> impl Iterator<Item = Signed<Checkpoint>> {
         self.votes.range(above.next()..).filter_map(move |(_, votes)| votes.of(replica))
     }
 }

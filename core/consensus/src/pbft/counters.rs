@@ -18,7 +18,7 @@ macro_rules! on_the_wire {
 
         impl Decode for Counters {
             const SIZE_MIN: usize = size_of::<Counters>();
-            fn decode(reader: &mut Reader) -> Result<Counters, WireError> {
+            fn decode(reader: &mut Reader<'_>) -> Result<Counters, WireError> {
                 // Fields are decoded in the order in which they are written here.
                 Ok(Counters { $($name: u64::decode(reader)?),* })
             }

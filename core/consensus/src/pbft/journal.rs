@@ -1,5 +1,6 @@
 //! What a replica must not forget (PROTOCOLS: durability), and how far its journal has come.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -16,14 +17,15 @@ use crate::parts::StateRoot;
 use crate::request::Batch;
 use crate::types::{Seq, View};
 
-/// One record of a PBFT replica's journal.
+/// One record of a PBFT replica's journal. Small, since it is moved from place to place: what is large
+/// lies apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// A proposal was accepted, or made, and its body is here: written before the replica says its
     /// PREPARE, or as primary its PRE-PREPARE. The signature of an own proposal is still blank.
-    Accepted(Signed<PrePrepare>, Arc<Batch>),
+    Accepted(Box<Signed<PrePrepare>>, Arc<Batch>),
     /// A batch is prepared: written before the replica says its COMMIT.
-    Prepared(PreparedCertificate),
+    Prepared(Box<PreparedCertificate>),
     /// It moved to a view, and whether it takes part in it.
     View {
         /// The view.

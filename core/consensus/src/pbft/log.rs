@@ -18,6 +18,7 @@
 //!   the others' sake, and never for another digest.
 //! - `bodies`: f + 1 honest replicas accepted what a certificate names, and keep it to be fetched.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -27,100 +28,10 @@ use quorumark_primitives::ed25519::Signature;
 use quorumark_primitives::signed::Signed;
 
 use super::certificate::{CommitCertificate, PreparedCertificate, Voucher};
-use super::statement::{Checkpoint, Commit, PrePrepare, Prepare};
+use super::statement::{Commit, PrePrepare, Prepare};
+use super::votes::Votes;
 use crate::request::{Authentic, Batch};
 use crate::types::{Instant, ReplicaId, Seq, View};
-
-/// A statement of which a replica makes one for each sequence number.
-pub(super) trait Vote: Copy {
-    /// What is voted for.
-    fn digest(&self) -> Digest;
-    /// Who votes.
-    fn replica(&self) -> ReplicaId;
-}
-
-macro_rules! vote {
-    ($($statement:ty: $digest:ident),*) => {$(
-        impl Vote for $statement {
-            fn digest(&self) -> Digest {
-                self.$digest
-            }
-            fn replica(&self) -> ReplicaId {
-                self.replica
-            }
-        }
-    )*};
-}
-vote!(Prepare: digest, Commit: digest, Checkpoint: state);
-
-/// What became of a vote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cast<S> {
-    /// It is the replica's first.
-    New,
-    /// It was there already.
-    Repeat,
-    /// The replica voted for another digest before: this earlier vote stands.
-    Conflict(Signed<S>),
-}
-
-/// At most one vote of each replica.
-#[derive(Debug, Clone)]
-pub(super) struct Votes<S> {
-    by_replica: Vec<Option<Signed<S>>>,
-    /// How many there are: most slots of a log have none, and are looked at all the time.
-    count: usize,
-}
-
-impl<S: Vote> Votes<S> {
-    pub(super) fn new(n: usize) -> Votes<S> {
-        let mut by_replica = Vec::new();
-        by_replica.resize_with(n, || None);
-        Votes { by_replica, count: 0 }
-    }
-
-    /// Takes a member's vote.
-    pub(super) fn cast(&mut self, vote: Signed<S>) -> Cast<S> {
-        let place = usize::from(vote.body.replica().0);
-        match self.by_replica.get_mut(place) {
-            Some(Some(first)) if first.body.digest() == vote.body.digest() => Cast::Repeat,
-            Some(Some(first)) => Cast::Conflict(*first),
-            Some(empty) => {
-                *empty = Some(vote);
-                self.count += 1;
-                Cast::New
-            }
-            None => Cast::Repeat, // Not a member: the caller checked; nothing is counted.
-        }
-    }
-
-    /// Puts a vote in the place of the replica's earlier one.
-    pub(super) fn replace(&mut self, vote: Signed<S>) {
-        if let Some(place) = self.by_replica.get_mut(usize::from(vote.body.replica().0)) {
-            self.count += usize::from(place.is_none());
-            *place = Some(vote);
-        }
-    }
-
-    pub(super) fn of(&self, replica: ReplicaId) -> Option<&Signed<S>> {
-        self.by_replica.get(usize::from(replica.0))?.as_ref()
-    }
-
-    pub(super) fn matching(&self, digest: Digest) -> impl Iterator<Item = &Signed<S>> {
-        self.by_replica.iter().flatten().filter(move |vote| vote.body.digest() == digest)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    fn clear(&mut self) {
-        if self.count > 0 {
-            self.by_replica.iter_mut().for_each(|vote| *vote = None);
-            self.count = 0;
-        }
-    }
-}
 
 /// How far a sequence number has come at this replica, in its view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -178,7 +89,7 @@ pub(super) struct Slot {
     /// When the replica first had something of its own to say of it: what peers may lack.
     pub(super) since: Option<Instant>,
     /// Of the views that were left: the prepared certificate of the highest.
-    pub(super) prepared: Option<PreparedCertificate>,
+    pub(super) prepared: Option<Box<PreparedCertificate>>,
     /// Once it was committed in a view that was left, or a peer showed that it was.
     pub(super) committed: Option<Committed>,
     /// Batches that were accepted in views that were left.
@@ -223,7 +134,7 @@ impl Slot {
                 self.prepared.as_ref().is_none_or(|kept| kept.view() < certificate.view()),
                 "a later view prepares later"
             );
-            self.prepared = Some(certificate);
+            self.prepared = Some(Box::new(certificate));
         }
         if self.committed.is_none() {
             self.committed = self.commit_certificate(quorum);
@@ -237,8 +148,9 @@ impl Slot {
     /// PBFT 4.4: the certificate of what is prepared in this view, for a VIEW-CHANGE.
     pub(super) fn prepared_certificate(&self, quorum: usize) -> Option<PreparedCertificate> {
         let offer = self.offered.as_ref().filter(|_| self.stage >= Stage::Prepared)?;
+        let mut prepares = Vec::with_capacity(quorum - 1);
         let votes = self.prepares.matching(offer.signed.body.digest).take(quorum - 1);
-        let prepares = votes.map(|vote| voucher(vote.body.replica, vote.signature)).collect();
+        prepares.extend(votes.map(|vote| voucher(vote.body.replica, vote.signature)));
         Some(PreparedCertificate { pre_prepare: offer.signed, prepares })
     }
 
@@ -255,7 +167,7 @@ impl Slot {
         if self.bodies.iter().any(|body| body.digest() == batch.digest()) {
             return;
         }
-        let shown = self.prepared.as_ref().map(PreparedCertificate::digest);
+        let shown = self.prepared.as_ref().map(|certificate| certificate.digest());
         if self.bodies.len() > BODIES_MAX
             && let Some(oldest) = self.bodies.iter().position(|body| Some(body.digest()) != shown)
         {
@@ -303,8 +215,11 @@ impl Slot {
             return Some(Decision { view, batch, certificate: commits });
         }
         let offer = self.offered.as_ref().filter(|_| self.stage == Stage::Committed)?;
-        let votes = self.commits.matching(offer.signed.body.digest).take(quorum);
-        let certificate = votes.map(|vote| (vote.body.replica, vote.signature)).collect();
+        let mut votes = self.commits.matching(offer.signed.body.digest);
+        // As many as are known beforehand are put together in one place.
+        let vote = |_| votes.next().expect("what is committed has a quorum of commits");
+        let certificate = (0..quorum).map(vote).map(|vote| (vote.body.replica, vote.signature));
+        let certificate = certificate.collect();
         Some(Decision { view, batch: Arc::clone(self.accepted.as_ref()?.get()), certificate })
     }
 

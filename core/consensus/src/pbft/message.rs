@@ -1,5 +1,6 @@
 //! What PBFT replicas say to each other: each statement with what travels beside it.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -52,14 +53,17 @@ const STATE_SLICE: u8 = 14;
 pub const READ: u8 = 15;
 
 /// Everything that travels between PBFT replicas, and from clients to them.
+///
+/// It is as large as a vote, of which there are the most, and is moved without a call: what is larger
+/// lies apart.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message {
     /// A client's request, from the client or forwarded by a backup.
-    Request(SignedRequest),
+    Request(Box<SignedRequest>),
     /// A client's request that only reads: answered without being ordered.
-    Read(SignedRequest),
+    Read(Box<SignedRequest>),
     /// The primary's proposal and its batch.
-    PrePrepare(Signed<PrePrepare>, Arc<Batch>),
+    PrePrepare(Box<Signed<PrePrepare>>, Arc<Batch>),
     /// A backup agrees to the order.
     Prepare(Signed<Prepare>),
     /// A replica is prepared.
@@ -67,7 +71,7 @@ pub enum Message {
     /// A replica's state after a sequence number.
     Checkpoint(Signed<Checkpoint>),
     /// What a replica has and lacks.
-    Status(Status),
+    Status(Box<Status>),
     /// A replica leaves its view.
     ViewChange(Arc<ViewChange>),
     /// The primary of a new view opens it.
@@ -89,6 +93,9 @@ pub enum Message {
     /// A piece of a part.
     StateSlice(Arc<StateSlice>),
 }
+
+// The most that compilers move by a few registers.
+const _: () = assert!(size_of::<Message>() <= 128);
 
 impl Message {
     /// The replica that says it; `None` for a client's request, and for what bears no signature of
@@ -211,7 +218,7 @@ impl Sealable for Message {
         match self {
             // A client's word; a replica cannot seal it.
             Message::Request(_) | Message::Read(_) => {}
-            Message::PrePrepare(signed, _) => sealer.seal(signed),
+            Message::PrePrepare(signed, _) => sealer.seal(&mut **signed),
             Message::Prepare(signed) => sealer.seal(signed),
             Message::Commit(signed) => sealer.seal(signed),
             Message::Checkpoint(signed) => sealer.seal(signed),
@@ -259,16 +266,17 @@ impl Encode for Message {
 
 impl Decode for Message {
     const SIZE_MIN: usize = 1;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(match u8::decode(reader)? {
-            REQUEST => Message::Request(SignedRequest::decode(reader)?),
+            REQUEST => Message::Request(Box::new(SignedRequest::decode(reader)?)),
             PRE_PREPARE => {
-                Message::PrePrepare(Signed::decode(reader)?, Arc::new(Batch::decode(reader)?))
+                let signed = Box::new(Signed::decode(reader)?);
+                Message::PrePrepare(signed, Arc::new(Batch::decode(reader)?))
             }
             PREPARE => Message::Prepare(Signed::decode(reader)?),
             COMMIT => Message::Commit(Signed::decode(reader)?),
             CHECKPOINT => Message::Checkpoint(Signed::decode(reader)?),
-            STATUS => Message::Status(Signed::decode(reader)?),
+            STATUS => Message::Status(Box::new(Signed::decode(reader)?)),
             VIEW_CHANGE => Message::ViewChange(Arc::new(ViewChange::decode(reader)?)),
             NEW_VIEW => Message::NewView(Arc::new(NewView::decode(reader)?)),
             FETCH => Message::Fetch(Signed::decode(reader)?),
@@ -281,7 +289,7 @@ impl Decode for Message {
             FETCH_STATE => Message::FetchState(Signed::decode(reader)?),
             STATE_MANIFEST => Message::StateManifest(Arc::new(Decode::decode(reader)?)),
             STATE_SLICE => Message::StateSlice(Arc::new(Decode::decode(reader)?)),
-            READ => Message::Read(SignedRequest::decode(reader)?),
+            READ => Message::Read(Box::new(SignedRequest::decode(reader)?)),
             tag => return Err(WireError::Tag { tag, of: "message" }),
         })
     }

@@ -53,6 +53,7 @@ mod timer;
 mod transfer;
 mod view_change;
 mod view_message;
+mod votes;
 
 pub use certificate::{CheckpointCertificate, CommitCertificate, PreparedCertificate, Voucher};
 pub use config::{CheckedConfig, Config, ConfigError};

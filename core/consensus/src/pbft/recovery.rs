@@ -16,6 +16,7 @@
 //!
 //! A checkpoint vote needs no record: executing the same batches again gives the same state.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -69,9 +70,9 @@ impl Pbft {
                     self.rejoin = abstains.then(begin);
                 }
                 Record::Accepted(signed, batch) => {
-                    self.recover_accepted(signed, batch, &mut spoken)
+                    self.recover_accepted(*signed, batch, &mut spoken)
                 }
-                Record::Prepared(certificate) => self.recover_prepared(certificate, &mut spoken),
+                Record::Prepared(certificate) => self.recover_prepared(*certificate, &mut spoken),
                 Record::View { view, active: false } => self.recover_left(view, &mut spoken, out),
                 Record::View { view, active: true } => self.recover_entered(view, &spoken),
                 Record::ViewChange(view_change) => spoken.view_change = Some(view_change),
@@ -222,7 +223,7 @@ impl Pbft {
             self.say(Message::NewView(new_view), out);
         }
         for (signed, batch) in spoken.proposals.into_values() {
-            self.say(Message::PrePrepare(signed, batch), out);
+            self.say(Message::PrePrepare(Box::new(signed), batch), out);
         }
         self.say_votes_again(out);
     }

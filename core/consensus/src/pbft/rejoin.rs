@@ -17,6 +17,7 @@
 //! Not covered: a VIEW-CHANGE that the earlier life said for a view that nobody else has left for.
 //! Until the others are past that view, the replica still counts among the f.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use quorumark_primitives::signed::Signed;
@@ -73,7 +74,7 @@ impl Pbft {
     /// Tells a replica that lost its journal where this one stands.
     pub(super) fn answer_rejoining(&self, asked: &StatusStatement, out: &mut Outbox<Message>) {
         let answers = Some(Heard { replica: asked.replica, round: asked.round });
-        let message = Message::Status(Signed::blank(self.status(answers)));
+        let message = Message::Status(Box::new(Signed::blank(self.status(answers))));
         let after = self.journal.position();
         out.push(Output::Say { to: Recipients::One(asked.replica), message, after });
     }

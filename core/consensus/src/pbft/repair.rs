@@ -11,6 +11,7 @@
 //! most twice an interval, and only for a status newer than its last, so that neither a flood nor a
 //! replay of statuses buys anything.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -123,7 +124,7 @@ impl Pbft {
             return;
         }
         self.counters.statuses_said += 1;
-        let message = Message::Status(Signed::blank(self.status(None)));
+        let message = Message::Status(Box::new(Signed::blank(self.status(None))));
         self.say(message, out);
     }
 
@@ -203,7 +204,7 @@ impl Pbft {
         }
         let above = status.stable.max(self.log.low());
         let own = self.checkpoints.votes_of(self.config.replica, above);
-        again.extend(own.copied().map(Message::Checkpoint));
+        again.extend(own.map(Message::Checkpoint));
     }
 
     /// A peer that is behind this view, or waits for it, gets its NEW-VIEW; while nobody has that, it
@@ -308,14 +309,14 @@ impl Pbft {
             let bytes = batch_bytes(batch);
             if bytes <= *budget {
                 *budget -= bytes;
-                again.push(Message::PrePrepare(*signed, batch.clone()));
+                again.push(Message::PrePrepare(Box::new(*signed), batch.clone()));
             }
         }
         if !peer_has.prepared {
-            again.extend(slot.prepares.of(me).copied().map(Message::Prepare));
+            again.extend(slot.prepares.of(me).map(Message::Prepare));
         }
         if !peer_has.committed {
-            again.extend(slot.commits.of(me).copied().map(Message::Commit));
+            again.extend(slot.commits.of(me).map(Message::Commit));
         }
     }
 

@@ -14,18 +14,19 @@ use super::config::CheckedConfig;
 use super::early::Early;
 use super::execution::Cursor;
 use super::journal::{Journal, Record};
-use super::log::{Cast, Log, Place};
+use super::log::{Log, Place};
 use super::message::Message;
 use super::new_view::FORWARDS_A_TIMEOUT;
 use super::reads::Reads;
 use super::rejoin::Rejoin;
 use super::repair::Watch;
 use super::serving::Serving;
-use super::statement::{Checkpoint, PrePrepare};
+use super::statement::{Checkpoint, PrePrepare, ViewPhase};
 use super::timer::Timer;
 use super::transfer::Transfer;
 use super::view_change::ViewChanges;
 use super::view_message::NewView;
+use super::votes::Cast;
 use crate::client_table::{ClientTable, Standing};
 use crate::engine::{Engine, Evidence, Input, Outbox, Output, Recipients};
 use crate::parts::StateRoot;
@@ -247,8 +248,8 @@ impl Pbft {
         }
         match message {
             Message::Request(request) => self.on_request(request, out),
-            Message::Read(request) => self.on_read(request),
-            Message::PrePrepare(signed, batch) => self.on_pre_prepare(signed, batch, out),
+            Message::Read(request) => self.on_read(*request),
+            Message::PrePrepare(signed, batch) => self.on_pre_prepare(*signed, batch, out),
             Message::Prepare(signed) => self.on_prepare(signed, out),
             Message::Commit(signed) => self.on_commit(signed, out),
             Message::Checkpoint(signed) => self.on_checkpoint(signed, out),
@@ -267,7 +268,7 @@ impl Pbft {
 
     /// PBFT 4.1: a repeat gets its cached reply; a new request is ordered by the primary, and a
     /// backup passes it on.
-    fn on_request(&mut self, request: SignedRequest, out: &mut Outbox<Message>) {
+    fn on_request(&mut self, request: Box<SignedRequest>, out: &mut Outbox<Message>) {
         let (client, timestamp) = request.id();
         match self.clients.standing(client, timestamp) {
             Standing::Executing => {}
@@ -291,7 +292,7 @@ impl Pbft {
                 // PBFT 4.4: a backup that knows of a request waits for its execution, and keeps it
                 // for the primary to come. The verifier refuses a bare request whose own proof
                 // fails, so none is lost here, and none starts a timer.
-                if let Some(request) = Authentic::<SignedRequest>::by_own_check(request) {
+                if let Some(request) = Authentic::<Box<SignedRequest>>::by_own_check(request) {
                     let admission = self.batcher.admit(self.now, request);
                     self.counters.requests_refused += u64::from(admission == Admission::Full);
                 }
@@ -317,8 +318,8 @@ impl Pbft {
                 replica: self.config.replica,
             };
             let (signed, batch) = (Signed::blank(body), Arc::new(batch));
-            self.journal.write(out, || Record::Accepted(signed, Arc::clone(&batch)));
-            self.say(Message::PrePrepare(signed, batch), out);
+            self.journal.write(out, || Record::Accepted(Box::new(signed), Arc::clone(&batch)));
+            self.say(Message::PrePrepare(Box::new(signed), batch), out);
         }
     }
 
@@ -447,9 +448,15 @@ impl Engine for Pbft {
             Input::Recovered(records) => self.on_recovered(records, out),
             Input::Lost => self.on_lost(out),
         }
-        self.transfer_state(out);
-        self.enter_when_ready(out);
-        self.end_abstention(out);
+        if self.transfer.is_wanted() {
+            self.transfer_state(out);
+        }
+        if self.phase() == ViewPhase::Opened {
+            self.enter_when_ready(out);
+        }
+        if self.abstains() {
+            self.end_abstention(out);
+        }
         self.propose(out);
         self.ask_reads(out);
         self.execute_ahead(out);
@@ -459,14 +466,14 @@ impl Engine for Pbft {
         let speaks = self.active && !self.abstains();
         let can_propose = speaks && self.is_primary() && self.proposed < self.log.high();
         let linger = if can_propose { self.batcher.deadline() } else { None };
-        let others = [
-            linger,
-            self.patience_ends(),
-            self.fetch.next(),
-            self.next_forward(),
-            self.transfer.deadline(self.config.replica),
-        ];
-        others.into_iter().flatten().chain([self.watch.next_status]).min()
+        let mut next = self.watch.next_status;
+        let mut sooner = |due: Option<Instant>| next = due.map_or(next, |due| due.min(next));
+        sooner(linger);
+        sooner(self.patience_ends());
+        sooner(self.fetch.next());
+        sooner(self.next_forward());
+        sooner(self.transfer.deadline(self.config.replica));
+        Some(next)
     }
 
     fn counters(&self) -> Counters {

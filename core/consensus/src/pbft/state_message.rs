@@ -224,7 +224,7 @@ impl Encode for Tree {
 
 impl Decode for Tree {
     const SIZE_MIN: usize = 1;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         match u8::decode(reader)? {
             0 => Ok(Tree::Application),
             1 => Ok(Tree::Clients),
@@ -249,7 +249,7 @@ impl Encode for Wanted {
 
 impl Decode for Wanted {
     const SIZE_MIN: usize = 1;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         match u8::decode(reader)? {
             0 => Ok(Wanted::Manifest),
             1 => Ok(Wanted::Slice {
@@ -274,7 +274,7 @@ impl Encode for FetchState {
 
 impl Decode for FetchState {
     const SIZE_MIN: usize = 8 + 2 + 8 + 1 + 2;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(FetchState {
             round: u64::decode(reader)?,
             peer: ReplicaId::decode(reader)?,
@@ -295,7 +295,7 @@ impl Encode for StateStatement {
 
 impl Decode for StateStatement {
     const SIZE_MIN: usize = 8 + 32 + 2;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(StateStatement {
             seq: Seq::decode(reader)?,
             digest: Digest::decode(reader)?,
@@ -313,7 +313,7 @@ impl Encode for TreeParts {
 
 impl Decode for TreeParts {
     const SIZE_MIN: usize = 8 + 4;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(TreeParts {
             leaves: u64::decode(reader)?,
             digests: reader.sequence(PARTS_MAX, "parts of a state")?,
@@ -331,7 +331,7 @@ impl Encode for StateManifest {
 
 impl Decode for StateManifest {
     const SIZE_MIN: usize = 2 * TreeParts::SIZE_MIN + Signed::<StateStatement>::SIZE_MIN;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(StateManifest {
             application: TreeParts::decode(reader)?,
             clients: TreeParts::decode(reader)?,
@@ -349,7 +349,7 @@ impl Encode for StateSlice {
 
 impl Decode for StateSlice {
     const SIZE_MIN: usize = 1 + 4 + 8 + 8 + 4 + Signed::<StateStatement>::SIZE_MIN;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(StateSlice {
             tree: Tree::decode(reader)?,
             nth: u32::decode(reader)?,

@@ -36,7 +36,7 @@ macro_rules! statement {
 
         impl Decode for $name {
             const SIZE_MIN: usize = 2 $(+ <$type as Decode>::SIZE_MIN)*;
-            fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+            fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
                 Ok($name {
                     $($field: Decode::decode(reader)?,)*
                     replica: ReplicaId::decode(reader)?,
@@ -218,7 +218,7 @@ impl Encode for FetchStatement {
 
 impl Decode for FetchStatement {
     const SIZE_MIN: usize = 8 + 4 + 2;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(FetchStatement {
             round: u64::decode(reader)?,
             digests: reader.sequence(FETCH_DIGESTS_MAX, "fetched digests")?,
@@ -235,7 +235,7 @@ impl Encode for ViewPhase {
 
 impl Decode for ViewPhase {
     const SIZE_MIN: usize = 1;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         match u8::decode(reader)? {
             0 => Ok(ViewPhase::Changing),
             1 => Ok(ViewPhase::Opened),
@@ -270,14 +270,14 @@ impl Encode for Heard {
 
 impl Decode for Heard {
     const SIZE_MIN: usize = 2 + 8;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(Heard { replica: ReplicaId::decode(reader)?, round: u64::decode(reader)? })
     }
 }
 
 impl Decode for StatusStatement {
     const SIZE_MIN: usize = 8 + 4 + 8 + 1 + 4 + 8 + 8 + 4 + 1 + 2;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(StatusStatement {
             round: u64::decode(reader)?,
             attempt: u32::decode(reader)?,
@@ -305,7 +305,7 @@ impl Encode for SlotStatus {
 
 impl Decode for SlotStatus {
     const SIZE_MIN: usize = 1;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         match u8::decode(reader)? {
             bits @ 0..8 => Ok(SlotStatus {
                 pre_prepared: bits & 1 != 0,

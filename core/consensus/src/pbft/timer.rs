@@ -23,6 +23,8 @@ const DOUBLINGS_MAX: u32 = 16;
 #[derive(Debug)]
 pub(super) struct Timer {
     base: Duration,
+    /// As it stands: it follows from the base and the failures, and is asked for all the time.
+    timeout: Duration,
     /// Views left in a row in which nothing was executed.
     failures: u32,
     /// When the view was entered.
@@ -38,6 +40,7 @@ impl Timer {
     pub(super) fn new(base: Duration) -> Timer {
         Timer {
             base,
+            timeout: base,
             failures: 0,
             entered: Instant::START,
             quorum_since: None,
@@ -47,12 +50,17 @@ impl Timer {
 
     /// The timeout as it stands.
     pub(super) fn timeout(&self) -> Duration {
-        self.base * (1 << self.failures.saturating_sub(1).min(DOUBLINGS_MAX))
+        self.timeout
+    }
+
+    fn fail(&mut self, failures: u32) {
+        self.failures = failures;
+        self.timeout = self.base * (1 << failures.saturating_sub(1).min(DOUBLINGS_MAX));
     }
 
     /// The view is left. The first wait for a new view takes the base, the next twice that.
     pub(super) fn left_view(&mut self) {
-        self.failures = self.failures.saturating_add(1);
+        self.fail(self.failures.saturating_add(1));
         self.quorum_since = None;
         self.accepted.clear();
     }
@@ -83,8 +91,8 @@ impl Timer {
         while self.accepted.front().is_some_and(|(_, first)| *first <= seq) {
             self.accepted.pop_front();
         }
-        if in_view {
-            self.failures = 0;
+        if in_view && self.failures > 0 {
+            self.fail(0);
         }
     }
 

@@ -173,6 +173,12 @@ impl Transfer {
         }
     }
 
+    /// Whether this replica knows of a state that it lacks, or fetches one: else there is nothing to
+    /// be done.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.newest.is_some() || self.is_under_way()
+    }
+
     /// Whether a state is being fetched: nothing is executed meanwhile.
     pub(super) fn is_under_way(&self) -> bool {
         self.target.is_some()

@@ -5,6 +5,7 @@
 //! above it. From that moment it takes part in no agreement until it enters a view
 //! ([`super::new_view`]); checkpoints and repairs go on. Views only rise.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -137,7 +138,8 @@ impl Pbft {
     pub(super) fn say_view_change(&mut self, out: &mut Outbox<Message>) {
         let view = self.view;
         let certificates = self.log.slots().filter(|(seq, _)| *seq > self.log.low());
-        let prepared: Vec<_> = certificates.filter_map(|(_, slot)| slot.prepared.clone()).collect();
+        let prepared = certificates.filter_map(|(_, slot)| slot.prepared.as_deref().cloned());
+        let prepared: Vec<_> = prepared.collect();
         self.counters.certificates_said += prepared.len() as u64;
         let checkpoint = self.checkpoints.proof(self.log.low());
         let replica = self.config.replica;
@@ -177,7 +179,8 @@ impl Pbft {
         for request in batch.requests() {
             let (client, timestamp) = request.id();
             if self.clients.is_fresh(client, timestamp)
-                && let Some(request) = Authentic::<SignedRequest>::by_own_check(request.clone())
+                && let Some(request) =
+                    Authentic::<Box<SignedRequest>>::by_own_check(Box::new(request.clone()))
             {
                 self.batcher.admit(self.now, request);
             }

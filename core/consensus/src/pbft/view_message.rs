@@ -289,7 +289,7 @@ impl Encode for ViewChangeBody {
 
 impl Decode for ViewChangeBody {
     const SIZE_MIN: usize = 8 + CheckpointCertificate::SIZE_MIN + 4 + 2;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(ViewChangeBody {
             view: View::decode(reader)?,
             checkpoint: CheckpointCertificate::decode(reader)?,
@@ -310,7 +310,7 @@ impl Encode for NewViewBody {
 
 impl Decode for NewViewBody {
     const SIZE_MIN: usize = 8 + 4 + 4 + 2;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(NewViewBody {
             view: View::decode(reader)?,
             view_changes: reader.sequence(usize::from(REPLICAS_MAX), "view-changes")?,
@@ -331,7 +331,7 @@ macro_rules! sealed {
 
         impl Decode for $name {
             const SIZE_MIN: usize = $body::SIZE_MIN + Signature::SIZE_MIN;
-            fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+            fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
                 let blank = $name::blank($body::decode(reader)?);
                 Ok($name { signature: Signature::decode(reader)?, ..blank })
             }

@@ -57,7 +57,7 @@ fn pbft_4_4_what_arrives_early_for_a_view_counts_once_it_is_entered() {
         let mut one = one(n, 2);
         let (body, digest) = batch(&mut one, 1);
         let signed = pre_prepare_in(&mut one, 3, 1, digest);
-        assert!(one.hear(Message::PrePrepare(signed, body)).is_empty());
+        assert!(one.hear(Message::PrePrepare(Box::new(signed), body)).is_empty());
         for replica in (0..n).filter(|id| *id != 3 && *id != 2) {
             assert!(one.hear(prepare_in(3, 1, digest, replica)).is_empty());
         }
@@ -124,7 +124,7 @@ fn votes_of_an_earlier_view_never_count_in_a_later_one() {
         let opens = new_view(&mut one, 3, v);
         one.receive(&opens);
         let signed = pre_prepare_in(&mut one, 3, 1, digest);
-        let outputs = one.hear(Message::PrePrepare(signed, body));
+        let outputs = one.hear(Message::PrePrepare(Box::new(signed), body));
         one.settle(outputs);
         for replica in (0..n).filter(|id| *id != 3) {
             assert!(one.hear(prepare(1, digest, replica)).is_empty(), "n = {n}");
@@ -202,10 +202,14 @@ fn pbft_4_4_the_primary_of_a_new_view_orders_nothing_else_up_to_max_s() {
     one.receive(&opens);
     let (body, digest) = batch(&mut one, 1);
     let signed = pre_prepare_in(&mut one, 3, 2, digest);
-    let outputs = one.hear(Message::PrePrepare(signed, Arc::clone(&body)));
+    let outputs = one.hear(Message::PrePrepare(Box::new(signed), Arc::clone(&body)));
     assert_eq!(says(&outputs, "prepare"), 0, "2 is a null");
     let signed = pre_prepare_in(&mut one, 3, 4, digest);
-    assert_eq!(says(&one.hear(Message::PrePrepare(signed, body)), "prepare"), 1, "4 is free");
+    assert_eq!(
+        says(&one.hear(Message::PrePrepare(Box::new(signed), body)), "prepare"),
+        1,
+        "4 is free"
+    );
 }
 
 #[test]
@@ -213,7 +217,7 @@ fn a_null_request_is_for_a_new_view_alone() {
     let mut one = one(4, 2);
     let null = Arc::new(Batch::null());
     let signed = pre_prepare_in(&mut one, 0, 1, null.digest());
-    assert!(one.hear(Message::PrePrepare(signed, null)).is_empty());
+    assert!(one.hear(Message::PrePrepare(Box::new(signed), null)).is_empty());
     assert_eq!(one.engine.counters().messages_improper, 1);
 }
 
@@ -368,7 +372,7 @@ fn a_status_says_whose_view_changes_it_has_and_peers_send_the_rest() {
         one.now = one.now + Duration::from_secs(60);
         let mut body = said.body.clone();
         (body.round, body.replica, body.view_changes) = (round, ReplicaId(3), had);
-        let outputs = one.hear(Message::Status(Signed::blank(body)));
+        let outputs = one.hear(Message::Status(Box::new(Signed::blank(body))));
         let relayed = outputs.iter().filter(|output| {
             matches!(output, Output::Relay { message: Message::ViewChange(_), .. })
         });

@@ -16,7 +16,7 @@ pub(crate) fn pre_prepare(one: &mut One, seq: u64, timestamp: u64) -> (Message, 
     let batch = Arc::new(Batch::new(vec![request]));
     let digest = batch.digest();
     let body = PrePrepare { view: View(0), seq: Seq(seq), digest, replica: ReplicaId(0) };
-    (Message::PrePrepare(Signed::blank(body), batch), digest)
+    (Message::PrePrepare(Box::new(Signed::blank(body)), batch), digest)
 }
 
 pub(crate) fn prepare(seq: u64, digest: Digest, replica: usize) -> Message {
@@ -175,7 +175,7 @@ fn pbft_4_2_a_pre_prepare_must_come_from_the_primary_of_this_view_and_name_its_b
     let spoil = |change: fn(&mut PrePrepare)| {
         let mut body = signed.body;
         change(&mut body);
-        Message::PrePrepare(Signed::blank(body), Arc::clone(&batch))
+        Message::PrePrepare(Box::new(Signed::blank(body)), Arc::clone(&batch))
     };
     assert!(one.hear(spoil(|body| body.replica = ReplicaId(2))).is_empty(), "not the primary");
     assert!(one.hear(spoil(|body| body.view = View(4))).is_empty(), "another view");
@@ -185,7 +185,7 @@ fn pbft_4_2_a_pre_prepare_must_come_from_the_primary_of_this_view_and_name_its_b
     for seq in [high + 1, 2 * high, 2 * high + 1, u64::MAX] {
         let mut body = signed.body;
         body.seq = Seq(seq);
-        let message = Message::PrePrepare(Signed::blank(body), Arc::clone(&batch));
+        let message = Message::PrePrepare(Box::new(Signed::blank(body)), Arc::clone(&batch));
         assert!(one.hear(message).is_empty(), "above the high watermark");
     }
     let outputs = one.hear(spoil(|_| {}));
@@ -200,7 +200,7 @@ fn an_empty_or_overfull_batch_is_never_prepared() {
         let batch = Arc::new(Batch::new(requests));
         let digest = batch.digest();
         let body = PrePrepare { view: View(0), seq: Seq(1), digest, replica: ReplicaId(0) };
-        assert!(one.hear(Message::PrePrepare(Signed::blank(body), batch)).is_empty());
+        assert!(one.hear(Message::PrePrepare(Box::new(Signed::blank(body)), batch)).is_empty());
     }
     assert_eq!(one.engine.counters().messages_improper, 2);
 }

@@ -102,7 +102,7 @@ fn a_slot_that_is_used_again_takes_a_good_copy_of_a_doubtful_proposal() {
         let batch = Arc::new(Batch::new(vec![request]));
         let (seq, digest) = (Seq(4 * WINDOW + 1), batch.digest());
         let body = PrePrepare { view: View(0), seq, digest, replica: ReplicaId(0) };
-        let sealed = one.keys.seal(Message::PrePrepare(Signed::blank(body), batch));
+        let sealed = one.keys.seal(Message::PrePrepare(Box::new(Signed::blank(body)), batch));
         let verified = judge(&mut verifier, sealed.get()).expect("a proposal is kept, marked");
         let outputs = one.input(Input::Message(verified));
         assert_eq!(says(&outputs, "prepare"), prepares);
@@ -216,7 +216,7 @@ fn above_pending_bytes_max_requests_are_refused_until_a_batch_is_proposed() {
     for timestamp in 1..=4 {
         let bytes = if timestamp % 2 == 0 { 100 } else { half };
         let request = sized(&mut one, timestamp, bytes);
-        assert!(one.receive(&Message::Request(request)).is_empty());
+        assert!(one.receive(&Message::Request(Box::new(request))).is_empty());
     }
     // 1 MiB, 100 bytes; another 1 MiB is too much, another 100 bytes are not.
     assert_eq!((one.engine.waiting(), one.engine.counters().requests_refused), (3, 1));
@@ -224,7 +224,7 @@ fn above_pending_bytes_max_requests_are_refused_until_a_batch_is_proposed() {
     assert!(proposal(&one.input(Input::Timeout)).is_some());
     for timestamp in [5, 7] {
         let request = sized(&mut one, timestamp, half);
-        one.receive(&Message::Request(request));
+        one.receive(&Message::Request(Box::new(request)));
     }
     assert_eq!((one.engine.waiting(), one.engine.counters().requests_refused), (2, 1), "2 MiB");
 }
@@ -253,7 +253,7 @@ fn the_primary_proposes_up_to_the_bytes_of_a_batch_and_a_larger_request_by_itsel
         let mut batches = Vec::new();
         for (nth, bytes) in sizes.iter().enumerate() {
             let request = sized(&mut one, nth as u64 + 1, *bytes);
-            batches.extend(proposal(&one.receive(&Message::Request(request))));
+            batches.extend(proposal(&one.receive(&Message::Request(Box::new(request)))));
         }
         one.now = one.now + Duration::from_millis(1);
         batches.extend(proposal(&one.input(Input::Timeout)));
@@ -276,7 +276,7 @@ fn a_backup_prepares_up_to_the_bytes_of_a_batch_and_a_larger_request_by_itself()
         let batch = Arc::new(Batch::new(requests.collect()));
         let digest = batch.digest();
         let body = PrePrepare { view: View(0), seq: Seq(1), digest, replica: ReplicaId(0) };
-        let outputs = one.hear(Message::PrePrepare(Signed::blank(body), batch));
+        let outputs = one.hear(Message::PrePrepare(Box::new(Signed::blank(body)), batch));
         let prepared = says(&outputs, "prepare") == 1;
         assert_eq!(one.engine.counters().messages_improper, u64::from(!prepared));
         prepared

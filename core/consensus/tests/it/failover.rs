@@ -181,7 +181,10 @@ fn pbft_4_4_a_primary_that_tells_two_halves_two_stories_is_replaced() {
                         digest: batch.digest(),
                         replica: replica_0,
                     };
-                    lab.lie(Some(replica), Message::PrePrepare(Signed::blank(body), batch));
+                    lab.lie(
+                        Some(replica),
+                        Message::PrePrepare(Box::new(Signed::blank(body)), batch),
+                    );
                 }
             }
             requests.iter().for_each(|request| lab.ask_all(request));

@@ -113,7 +113,7 @@ fn a_request_that_shows_nothing_is_refused_where_clients_sign() {
     let bad = proposal_of(&mut one, 2, strip);
     assert_eq!(refusal(&one, &bad), Some(Refusal::ClientAuth));
     for bare in [Message::Request, Message::Read] {
-        let bare = bare(strip(one.keys.request(0, 1, b"op")));
+        let bare = bare(Box::new(strip(one.keys.request(0, 1, b"op"))));
         assert_eq!(refusal(&one, &bare), Some(Refusal::ClientAuth));
     }
 }
@@ -129,10 +129,10 @@ fn a_bare_request_with_a_bad_mac_for_this_replica_is_refused_and_by_no_other_rep
             _ => Tag([0; 16]),
         });
         let proof = ClientProof::Mac(Authenticator::new(tags.collect()));
-        let bad = Message::Request(SignedRequest::new(good.request.clone(), proof));
+        let bad = Message::Request(Box::new(SignedRequest::new(good.request.clone(), proof)));
         for replica in 0..4 {
             let mut verifier = one.keys.verifier(one.keys.macs(replica));
-            assert!(judge(&mut verifier, &Message::Request(good.clone())).is_ok());
+            assert!(judge(&mut verifier, &Message::Request(Box::new(good.clone()))).is_ok());
             let expected = (replica == spoiled).then_some(Refusal::Mac);
             assert_eq!(judge(&mut verifier, &bad).err(), expected, "replica {replica}");
         }

@@ -242,7 +242,7 @@ impl Lab {
     }
 
     fn transmit_request(&mut self, to: ReplicaId, request: &SignedRequest) {
-        let message = Message::Request(request.clone());
+        let message = Message::Request(Box::new(request.clone()));
         // Clients are no replicas: only the receiver decides whether it is lost.
         if !(self.lose)(to, to, &message) {
             self.transmit(to, &message);

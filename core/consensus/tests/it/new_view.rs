@@ -225,9 +225,9 @@ fn bad_certificates(one: &mut One) -> Vec<(PreparedCertificate, &'static str)> {
     ];
     let mut usurped = prepared(one, view, seq, digest);
     usurped.pre_prepare.body.replica = quorumark_consensus::ReplicaId(0);
-    let blank = Message::PrePrepare(usurped.pre_prepare, Arc::new(Batch::null()));
+    let blank = Message::PrePrepare(Box::new(usurped.pre_prepare), Arc::new(Batch::null()));
     let Message::PrePrepare(signed, _) = one.keys.seal(blank).into_inner() else { unreachable!() };
-    usurped.pre_prepare = signed;
+    usurped.pre_prepare = *signed;
     bad.push((usurped, "proposed by a backup"));
     bad
 }

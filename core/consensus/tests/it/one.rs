@@ -156,7 +156,7 @@ impl One {
     /// A request arrives from its client.
     pub(crate) fn ask(&mut self, client: u32, timestamp: u64) -> Vec<Output<Message>> {
         let request = self.keys.request(client, timestamp, b"op");
-        self.receive(&Message::Request(request))
+        self.receive(&Message::Request(Box::new(request)))
     }
 
     /// A message that is signed arrives through the gate, which must let it pass.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use quorumark_consensus::pbft::{Config, Message, StatusStatement, ViewPhase};
 use quorumark_consensus::{Engine, Input, Instant, Output, Seq, View};
+use quorumark_primitives::signed::Signed;
 
 use crate::agreement::{commit_at, says};
 use crate::cells::Shape;
@@ -120,8 +121,7 @@ fn durability_a_peer_answers_who_rejoins_with_its_round_and_its_own_watermark() 
     assert_eq!(asked.phase, ViewPhase::Rejoining);
     let mut peer = one(4, 0);
     peer.now = Instant(1 << 40);
-    let outputs =
-        peer.hear(Message::Status(quorumark_primitives::signed::Signed::blank(asked.clone())));
+    let outputs = peer.hear(Message::Status(Box::new(Signed::blank(asked.clone()))));
     let answer = outputs.iter().find_map(|output| match output {
         Output::Say { message: Message::Status(signed), .. } => signed.body.answers,
         _ => None,

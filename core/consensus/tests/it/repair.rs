@@ -24,7 +24,7 @@ const SECOND: u64 = 1_000_000_000;
 
 /// A status of a replica that waits.
 fn status(replica: u16, round: u64, stable: u64, executed: u64) -> Message {
-    Message::Status(Signed::blank(StatusStatement {
+    Message::Status(Box::new(Signed::blank(StatusStatement {
         round,
         attempt: 1,
         view: View(0),
@@ -35,7 +35,7 @@ fn status(replica: u16, round: u64, stable: u64, executed: u64) -> Message {
         slots: Vec::new(),
         answers: None,
         replica: ReplicaId(replica),
-    }))
+    })))
 }
 
 fn relayed(outputs: &[Output<Message>]) -> Vec<&'static str> {
@@ -181,11 +181,12 @@ fn under_macs_a_good_copy_of_a_proposal_takes_the_place_of_a_spoilt_one() {
     let digest = good.digest();
     assert_eq!(digest, spoilt.digest(), "the digest binds no proof");
     let body = PrePrepare { view: View(0), seq: Seq(1), digest, replica: ReplicaId(0) };
-    let sealed = one.keys.seal(Message::PrePrepare(Signed::blank(body), Arc::clone(&good)));
-    let Message::PrePrepare(signed, _) = *sealed.get() else { unreachable!() };
+    let sealed =
+        one.keys.seal(Message::PrePrepare(Box::new(Signed::blank(body)), Arc::clone(&good)));
+    let Message::PrePrepare(signed, _) = sealed.into_inner() else { unreachable!() };
     let mut verifier = one.keys.verifier(one.keys.macs(1));
     let mut hear = |one: &mut One, batch: &Arc<Batch>| {
-        let frame = Message::PrePrepare(signed, Arc::clone(batch)).to_frame();
+        let frame = Message::PrePrepare(signed.clone(), Arc::clone(batch)).to_frame();
         let mut verified = None;
         let mut items = vec![Message::from_frame(&frame).unwrap()];
         verifier.verify(&mut items, |verdict| verified = verdict.ok());
@@ -285,7 +286,7 @@ fn one_status_causes_no_more_than_two_batches_of_bytes() {
     let mut one = One::new(4, 0, |config| config.batch_size_max = 1);
     let operation = vec![7; 1 << 20];
     for timestamp in 1..=32 {
-        let request = Message::Request(one.keys.request(0, timestamp, &operation));
+        let request = Message::Request(Box::new(one.keys.request(0, timestamp, &operation)));
         let mut verifier = one.keys.verifier(ClientAuth::Signature);
         let verified = receive(&mut verifier, &request).unwrap();
         let outputs = one.input(Input::Message(verified));

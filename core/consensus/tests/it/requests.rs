@@ -133,7 +133,7 @@ fn doubtful_proposal(one: &mut One) -> (Message, Digest) {
     let batch = Arc::new(Batch::new(vec![request]));
     let digest = batch.digest();
     let body = PrePrepare { view: View(0), seq: Seq(1), digest, replica: ReplicaId(0) };
-    let mut message = Message::PrePrepare(Signed::blank(body), batch);
+    let mut message = Message::PrePrepare(Box::new(Signed::blank(body)), batch);
     let sealed = one.keys.seal(message.clone());
     message = Message::from_frame(&sealed.get().to_frame()).unwrap();
     (message, digest)

@@ -35,7 +35,7 @@ fn order(one: &mut One, seq: u64, requests: Vec<SignedRequest>) -> Vec<Output<Me
     let batch = Arc::new(Batch::new(requests));
     let digest = batch.digest();
     let body = PrePrepare { view: View(0), seq: Seq(seq), digest, replica: ReplicaId(0) };
-    let mut outputs = one.hear(Message::PrePrepare(Signed::blank(body), batch));
+    let mut outputs = one.hear(Message::PrePrepare(Box::new(Signed::blank(body)), batch));
     for replica in 1..one.committee.n() {
         outputs.extend(one.hear(prepare(seq, digest, replica)));
     }

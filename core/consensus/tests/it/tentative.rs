@@ -260,7 +260,8 @@ fn pbft_4_4_a_null_in_its_place_is_executed_instead_and_the_request_runs_once_la
     let again = Arc::new(Batch::new(vec![hand.one.keys.request(0, 1, b"op")]));
     let body =
         PrePrepare { view: View(1), seq: Seq(3), digest: again.digest(), replica: ReplicaId(1) };
-    let outputs = hand.one.hear(Message::PrePrepare(Signed::blank(body), Arc::clone(&again)));
+    let outputs =
+        hand.one.hear(Message::PrePrepare(Box::new(Signed::blank(body)), Arc::clone(&again)));
     hand.act(outputs);
     assert_eq!(hand.commit_in(1, 3, again.digest()), [Work::Ahead(3), Work::Confirmed(3)]);
     let reply = hand.ask_again(1).unwrap();
@@ -331,7 +332,7 @@ fn osdi99_5_1_a_read_waits_for_what_it_would_reflect_and_goes_before_the_next() 
     let (first, _) = hand.prepare(1);
     let (second, _) = hand.prepare(2);
     let read = hand.one.keys.request(2, 1, b"read");
-    let outputs = hand.one.receive(&Message::Read(read));
+    let outputs = hand.one.receive(&Message::Read(Box::new(read)));
     assert_eq!(hand.act(outputs), [], "the state is ahead");
     let expected = [Work::Confirmed(1), Work::Asked, Work::Ahead(2)];
     assert_eq!(hand.commit(1, first), expected);
@@ -346,7 +347,7 @@ fn osdi99_5_1_after_an_undo_reads_wait_until_its_sequence_number_is_committed() 
     let (digest, _) = hand.prepare(1);
     let read = |hand: &mut Hand, timestamp| {
         let read = hand.one.keys.request(2, timestamp, b"read");
-        let outputs = hand.one.receive(&Message::Read(read));
+        let outputs = hand.one.receive(&Message::Read(Box::new(read)));
         hand.act(outputs)
     };
     assert_eq!(read(&mut hand, 1), [], "it comes before the undo");

@@ -29,9 +29,9 @@ pub(crate) fn pre_prepare_in(
     let replica = one.committee.primary(view);
     let body = PrePrepare { view, seq: Seq(seq), digest, replica };
     // The seal binds the digest alone, so any batch does.
-    let blank = Message::PrePrepare(Signed::blank(body), Arc::new(Batch::null()));
+    let blank = Message::PrePrepare(Box::new(Signed::blank(body)), Arc::new(Batch::null()));
     let Message::PrePrepare(signed, _) = one.keys.seal(blank).into_inner() else { unreachable!() };
-    signed
+    *signed
 }
 
 pub(crate) fn prepare_in(view: u64, seq: u64, digest: Digest, replica: usize) -> Message {

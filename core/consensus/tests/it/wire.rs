@@ -49,15 +49,18 @@ fn message() -> impl Strategy<Value = Message> {
             let (view, seq) = (View(view), Seq(seq));
             let (digest, replica) = (Digest(digest), ReplicaId(replica));
             match kind {
-                0 => Message::Request(requests.into_iter().next().unwrap_or_else(|| {
+                0 => Message::Request(Box::new(requests.into_iter().next().unwrap_or_else(|| {
                     let operation = Bytes::new();
                     let (client, timestamp) = (ClientId(0), Timestamp(0));
                     let request = Request { client, timestamp, operation };
                     SignedRequest::new(request, ClientProof::None)
-                })),
+                }))),
                 1 => {
                     let body = PrePrepare { view, seq, digest, replica };
-                    Message::PrePrepare(Signed { body, signature }, Arc::new(Batch::new(requests)))
+                    Message::PrePrepare(
+                        Box::new(Signed { body, signature }),
+                        Arc::new(Batch::new(requests)),
+                    )
                 }
                 2 => {
                     let body = Prepare { view, seq, digest, replica };
@@ -93,7 +96,7 @@ fn message() -> impl Strategy<Value = Message> {
                         answers: (seq.0 % 2 == 0).then_some(Heard { replica, round: view.0 }),
                         replica,
                     };
-                    Message::Status(Signed { body, signature })
+                    Message::Status(Box::new(Signed { body, signature }))
                 }
                 6 => {
                     let view_change = view_change(view, seq, digest, replica, signature);

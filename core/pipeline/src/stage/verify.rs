@@ -171,7 +171,7 @@ mod tests {
             let batch = Arc::new(Batch::new(requests.collect()));
             let (view, digest, replica) = (View(0), batch.digest(), ReplicaId(0));
             let body = PrePrepare { view, seq: Seq(seq), digest, replica };
-            let mut message = Message::PrePrepare(Signed::blank(body), batch);
+            let mut message = Message::PrePrepare(Box::new(Signed::blank(body)), batch);
             message.seal(&mut self.keys.sealer(0));
             message
         }

@@ -111,7 +111,7 @@ fn panic_at_the_first_batch(config: ClusterConfig) {
         operation: Bytes::new(),
     };
     let proof = client.prove(&request);
-    let frame = Message::Request(SignedRequest::new(request, proof)).to_frame();
+    let frame = Message::Request(Box::new(SignedRequest::new(request, proof))).to_frame();
     ports[0].send(ReplicaId(0), vec![frame]).unwrap();
     let deadline = Instant::now() + PATIENCE;
     // The port closes when the last stage that could answer has gone.

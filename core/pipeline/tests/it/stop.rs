@@ -32,7 +32,7 @@ fn request(keys: &mut ClientKeys, timestamp: u64) -> Bytes {
     let operation = Bytes::from(timestamp.to_le_bytes().to_vec());
     let request = Request { client: keys.id(), timestamp: Timestamp(timestamp), operation };
     let proof = keys.prove(&request);
-    Message::Request(SignedRequest::new(request, proof)).to_frame()
+    Message::Request(Box::new(SignedRequest::new(request, proof))).to_frame()
 }
 
 /// Fills the inbox of the replica with the number of the port's first client, and keeps it full.

@@ -83,7 +83,7 @@ macro_rules! byte_string {
 
         impl Decode for $name {
             const SIZE_MIN: usize = $length;
-            fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+            fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
                 reader.array().map($name)
             }
         }

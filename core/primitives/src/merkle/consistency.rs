@@ -133,7 +133,7 @@ impl Encode for ConsistencyProof {
 impl Decode for ConsistencyProof {
     const SIZE_MIN: usize = 8 + 8 + 4;
 
-    fn decode(reader: &mut Reader) -> Result<ConsistencyProof, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<ConsistencyProof, WireError> {
         Ok(ConsistencyProof {
             old_count: u64::decode(reader)?,
             new_count: u64::decode(reader)?,

@@ -135,7 +135,7 @@ impl Encode for MultiProof {
 impl Decode for MultiProof {
     const SIZE_MIN: usize = 1 + 8 + 4 + 4;
 
-    fn decode(reader: &mut Reader) -> Result<MultiProof, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<MultiProof, WireError> {
         let siblings_max = MULTI_PROOF_LEAVES_MAX * PATH_LENGTH_MAX;
         Ok(MultiProof {
             rule: Rule::decode(reader)?,

@@ -200,7 +200,7 @@ impl Encode for InclusionProof {
 impl Decode for InclusionProof {
     const SIZE_MIN: usize = 1 + 8 + 8 + 4;
 
-    fn decode(reader: &mut Reader) -> Result<InclusionProof, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<InclusionProof, WireError> {
         Ok(InclusionProof {
             rule: Rule::decode(reader)?,
             leaf_count: u64::decode(reader)?,

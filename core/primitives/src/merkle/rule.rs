@@ -166,7 +166,7 @@ impl Encode for Rule {
 impl Decode for Rule {
     const SIZE_MIN: usize = 1;
 
-    fn decode(reader: &mut Reader) -> Result<Rule, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Rule, WireError> {
         let tag = u8::decode(reader)?;
         let rule = Rule::ALL.get(usize::from(tag)).copied();
         rule.ok_or(WireError::Tag { tag, of: "Merkle rule" })
@@ -184,7 +184,7 @@ mod tests {
             assert_eq!(Rule::from_frame(&rule.to_frame()), Ok(rule));
         }
         assert!("sha1".parse::<Rule>().is_err());
-        assert!(Rule::decode(&mut Reader::new(bytes::Bytes::from_static(&[3]))).is_err());
+        assert!(Rule::from_frame(&bytes::Bytes::from_static(&[3])).is_err());
     }
 
     #[test]

@@ -184,13 +184,12 @@ impl Verifier {
     /// # Errors
     /// Why it is not verified.
     pub fn verify_one<T: Claimed>(&mut self, mut item: T) -> Result<Verified<T>, Refusal> {
-        let count = self.collect(core::slice::from_ref(&item));
-        debug_assert_eq!(count, 1, "one value is listed at once, however many signatures it has");
+        self.macs_missed.clear();
+        let note = self.list(&item);
         self.verdicts.clear();
         if !self.batch.is_empty() {
             self.batch.verify(&mut self.verdicts);
         }
-        let note = self.notes[0];
         match self.judge(&mut item, Note::default(), note) {
             None => Ok(Verified(item)),
             Some(refusal) => Err(refusal),
@@ -201,29 +200,29 @@ impl Verifier {
     fn collect<T: Claimed>(&mut self, items: &[T]) -> usize {
         self.notes.clear();
         self.macs_missed.clear();
-        let mut macs = 0;
         for item in items {
-            let first_signature = self.batch.len();
-            let mut claims =
-                Claims { first_signature, macs: 0, checked: 0, refusal: None, gate: self };
-            item.claims(&mut claims);
-            let refusal = claims.refusal;
-            macs += claims.macs;
-            if refusal.is_some() {
-                self.batch.truncate(first_signature);
-            }
-            self.notes.push(Note {
-                refusal,
-                signatures_end: self.batch.len(),
-                macs_missed_end: self.macs_missed.len(),
-            });
+            let note = self.list(item);
+            self.notes.push(note);
             if self.batch.len() >= QUEUE_SIGNATURES_FLUSH {
                 break;
             }
         }
-        self.counters.macs_verified += macs as u64;
-        self.counters.macs_invalid += self.macs_missed.len() as u64;
         self.notes.len()
+    }
+
+    /// Lists the claims of one value behind those that are listed.
+    fn list<T: Claimed>(&mut self, item: &T) -> Note {
+        let (first_signature, missed) = (self.batch.len(), self.macs_missed.len());
+        let mut claims = Claims { first_signature, macs: 0, checked: 0, refusal: None, gate: self };
+        item.claims(&mut claims);
+        let Claims { macs, refusal, .. } = claims;
+        if refusal.is_some() {
+            self.batch.truncate(first_signature);
+        }
+        let (signatures_end, macs_missed_end) = (self.batch.len(), self.macs_missed.len());
+        self.counters.macs_verified += macs as u64;
+        self.counters.macs_invalid += (macs_missed_end - missed) as u64;
+        Note { refusal, signatures_end, macs_missed_end }
     }
 
     /// The verdict on one value, whose claims lie between the ends of `before` and of `note`: why it

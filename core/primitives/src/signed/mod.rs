@@ -162,7 +162,7 @@ impl<B: Encode> Encode for Signed<B> {
 
 impl<B: Decode> Decode for Signed<B> {
     const SIZE_MIN: usize = B::SIZE_MIN + Signature::SIZE_MIN;
-    fn decode(reader: &mut Reader) -> Result<Self, WireError> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(Signed { body: B::decode(reader)?, signature: Signature::decode(reader)? })
     }
 }

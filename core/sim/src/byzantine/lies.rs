@@ -98,7 +98,8 @@ impl Liar {
                 let PrePrepare { view, seq, digest, replica } = signed.body;
                 scene.plot.oppose(view, seq, digest, rival.digest());
                 let body = PrePrepare { view, seq, digest: rival.digest(), replica };
-                *message = Message::PrePrepare(Signed::blank(body), Arc::new(rival));
+                let signed = Box::new(Signed::blank(body));
+                *message = Message::PrePrepare(signed, Arc::new(rival));
             }
             Message::Prepare(signed) => {
                 let body = &mut signed.body;

@@ -4,10 +4,11 @@ use quorumark_consensus::types::ReplicaId;
 
 use super::Checker;
 use super::finding::{Exhibit, Findings, Violation, Vote};
+use super::kinds::Kinds;
 use super::reference::{Comparison, FACTS_KEPT, Reference};
 use super::ring::Ring;
 use super::run::{Run, Seen};
-use crate::trace::{Committed, Fact, Said, VoteKind};
+use crate::trace::{Committed, Fact, FactKind, Said, VoteKind};
 
 /// Views of one sequence number whose votes are compared; above it the lowest is forgotten.
 const VIEWS_MAX: usize = 16;
@@ -41,6 +42,10 @@ impl Default for Agreement {
 }
 
 impl Checker for Agreement {
+    fn hears(&self) -> Kinds {
+        Kinds::of(&[FactKind::Committed, FactKind::Said])
+    }
+
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
         match &seen.event.fact {
             Fact::Committed(it) if run.is_honest(it.replica) => {

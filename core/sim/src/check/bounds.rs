@@ -2,14 +2,19 @@
 
 use super::Checker;
 use super::finding::{Findings, Violation};
+use super::kinds::Kinds;
 use super::run::{Run, Seen};
-use crate::trace::Fact;
+use crate::trace::{Fact, FactKind};
 
 /// No gauge of an honest replica shows more than its cap.
 #[derive(Debug)]
 pub(super) struct Bounds;
 
 impl Checker for Bounds {
+    fn hears(&self) -> Kinds {
+        Kinds::of(&[FactKind::Gauge])
+    }
+
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
         let Fact::Gauge(it) = &seen.event.fact else { return };
         if !run.is_honest(it.replica) {

@@ -6,8 +6,9 @@ use quorumark_consensus::types::{Instant, ReplicaId, Seq};
 
 use super::Checker;
 use super::finding::{Exhibit, Findings, Violation};
+use super::kinds::Kinds;
 use super::run::{Run, Seen};
-use crate::trace::Fact;
+use crate::trace::{Fact, FactKind};
 
 /// Checkpoints that are watched at once; while they are so many, later ones are skipped.
 const TARGETS_MAX: usize = 4096;
@@ -43,6 +44,16 @@ struct Target {
 }
 
 impl Checker for CatchUp {
+    fn hears(&self) -> Kinds {
+        Kinds::of(&[
+            FactKind::Crashed,
+            FactKind::Restarted,
+            FactKind::Executed,
+            FactKind::TransferFinished,
+            FactKind::Stable,
+        ])
+    }
+
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
         match &seen.event.fact {
             Fact::Crashed(it) => self.place(it.replica).down = true,

@@ -2,9 +2,10 @@
 
 use super::Checker;
 use super::finding::{Findings, Violation};
+use super::kinds::Kinds;
 use super::quorum::{Certificates, Statement};
 use super::run::{Run, Seen};
-use crate::trace::{Committed, Fact};
+use crate::trace::{Committed, Fact, FactKind};
 
 /// PBFT 4.2: committed-local needs a quorum of matching commits from different replicas; each is
 /// checked against the bytes that its signer signs.
@@ -14,6 +15,10 @@ pub(super) struct Certificate {
 }
 
 impl Checker for Certificate {
+    fn hears(&self) -> Kinds {
+        Kinds::of(&[FactKind::Committed])
+    }
+
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
         let Fact::Committed(it) = &seen.event.fact else { return };
         if !run.is_honest(it.replica) {

@@ -8,11 +8,12 @@ use quorumark_primitives::Digest;
 
 use super::Checker;
 use super::finding::{Exhibit, Findings, Violation};
+use super::kinds::Kinds;
 use super::recent::{REQUESTS_KEPT, Recent};
 use super::reference::FACTS_KEPT;
 use super::ring::Ring;
 use super::run::{Run, Seen};
-use crate::trace::{Acknowledgement, Answered, Committed, EndCause, Fact, Ordered};
+use crate::trace::{Acknowledgement, Answered, Committed, EndCause, Fact, FactKind, Ordered};
 
 /// An operation that a client accepted was vouched for by enough distinct replicas and is committed
 /// at an honest one, one accepted by tentative replies sooner or later; no honest replica commits another batch in its place; and when the run is over,
@@ -53,6 +54,15 @@ impl Default for Durability {
 }
 
 impl Checker for Durability {
+    fn hears(&self) -> Kinds {
+        Kinds::of(&[
+            FactKind::Committed,
+            FactKind::Answered,
+            FactKind::Restarted,
+            FactKind::TransferFinished,
+        ])
+    }
+
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
         match &seen.event.fact {
             Fact::Committed(it) if run.is_honest(it.replica) => {

@@ -6,6 +6,7 @@ use quorumark_consensus::types::{ClientId, ReplicaId, Seq, Timestamp};
 
 use super::Checker;
 use super::finding::{Findings, Violation};
+use super::kinds::Kinds;
 use super::recent::{REQUESTS_KEPT, Recent};
 use super::reference::FACTS_KEPT;
 use super::ring::Ring;
@@ -89,6 +90,10 @@ impl ExactlyOnce {
 }
 
 impl Checker for ExactlyOnce {
+    fn hears(&self) -> Kinds {
+        Settle::KINDS
+    }
+
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
         let fact = &seen.event.fact;
         if let Some(it) = self.settle.settled(run, fact) {

@@ -7,10 +7,11 @@ use rustc_hash::FxHashMap;
 
 use super::Checker;
 use super::finding::{Findings, Violation};
+use super::kinds::Kinds;
 use super::run::{Run, Seen};
 use crate::history::{self, Answer, Call, CallError, History, OperationId};
 use crate::linearizability::{self, Budget, Verdict};
-use crate::trace::Fact;
+use crate::trace::{Fact, FactKind};
 
 /// Operations of one run that are judged; a longer run is judged up to the moment when they are so
 /// many, which is a history by itself.
@@ -45,6 +46,10 @@ struct Asked {
 }
 
 impl Checker for Linearizable {
+    fn hears(&self) -> Kinds {
+        Kinds::of(&[FactKind::Submitted, FactKind::Answered, FactKind::Executed])
+    }
+
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
         match &seen.event.fact {
             Fact::Submitted(_) | Fact::Answered(_) if self.full => found.skip(),

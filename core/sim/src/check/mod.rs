@@ -23,6 +23,7 @@ mod certificate;
 mod durability;
 mod exactly_once;
 mod finding;
+mod kinds;
 mod linearizable;
 mod no_double_vote;
 mod prefix;
@@ -39,7 +40,7 @@ mod state;
 mod summary;
 mod validity;
 
-use crate::trace::{Event, Fact, Header};
+use crate::trace::{Event, FactKind, Header};
 
 pub use finding::{Exhibit, Findings, Violation};
 pub use recent::REQUESTS_KEPT;
@@ -48,6 +49,7 @@ pub use set::{Check, CheckSet, Family};
 pub use signature::{RealSignatures, SignatureCheck};
 pub use summary::{LedgerHead, Peak, Summary};
 
+use kinds::Kinds;
 use run::{Run, Seen};
 
 /// The checkers of one run.
@@ -70,14 +72,19 @@ pub struct Report {
     pub summary: Summary,
 }
 
-/// One property. It gets every event that is not of the network, in order, then the end.
+/// One property. It gets every event of the kinds that it hears, in order, then the end.
 trait Checker: core::fmt::Debug {
+    /// What it is shown: of most facts most checkers have nothing to say.
+    fn hears(&self) -> Kinds;
+
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings);
 
     /// As [`Checker::observe`], for a stretch of the trace. What it knows of `run` beside the header
     /// is that of the stretch's end.
     fn observe_all(&mut self, run: &mut Run, stretch: &[Seen<'_>], found: &mut Findings) {
-        stretch.iter().for_each(|seen| self.observe(run, seen, found));
+        let hears = self.hears();
+        let heard = stretch.iter().filter(|seen| hears.contains(seen.kind));
+        heard.for_each(|seen| self.observe(run, seen, found));
     }
 
     /// Decides what only the end of the trace decides.
@@ -110,13 +117,14 @@ impl Checks {
         for event in events {
             self.line += 1;
             self.summary.observe(&self.run, event);
+            let kind = event.fact.kind();
             if event.fact.is_network() {
                 continue;
             }
             self.run.follow(event);
             // A moment is for scenarios to wait for: what it claims is judged by the other facts.
-            if !matches!(event.fact, Fact::Reached(_)) {
-                stretch.push(Seen { line: self.line, event });
+            if kind != FactKind::Reached {
+                stretch.push(Seen { line: self.line, kind, event });
             }
         }
         for (_, checker, findings) in &mut self.checkers {

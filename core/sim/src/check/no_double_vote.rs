@@ -4,9 +4,10 @@ use quorumark_consensus::types::View;
 
 use super::Checker;
 use super::finding::{Exhibit, Findings, Violation, Vote};
+use super::kinds::Kinds;
 use super::ring::Ring;
 use super::run::{Run, Seen};
-use crate::trace::{Fact, Said, VoteKind};
+use crate::trace::{Fact, FactKind, Said, VoteKind};
 
 /// Windows of sequence numbers whose votes are remembered, from each replica's highest one: it votes
 /// within one window of its stable checkpoint, which lies at most two below.
@@ -46,6 +47,10 @@ impl NoDoubleVote {
 }
 
 impl Checker for NoDoubleVote {
+    fn hears(&self) -> Kinds {
+        Kinds::of(&[FactKind::Said])
+    }
+
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
         let Fact::Said(said) = &seen.event.fact else { return };
         if !run.is_honest(said.replica) {

@@ -4,6 +4,7 @@ use quorumark_consensus::types::{ReplicaId, Seq};
 
 use super::Checker;
 use super::finding::{Findings, Violation};
+use super::kinds::Kinds;
 use super::reference::{Comparison, Reference};
 use super::run::{Run, Seen};
 use super::settle::Settle;
@@ -53,6 +54,10 @@ impl Prefix {
 }
 
 impl Checker for Prefix {
+    fn hears(&self) -> Kinds {
+        Settle::KINDS
+    }
+
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
         let fact = &seen.event.fact;
         if let Some(it) = self.settle.settled(run, fact) {

@@ -6,8 +6,9 @@ use quorumark_consensus::types::{ClientId, Instant, Timestamp};
 
 use super::Checker;
 use super::finding::{Exhibit, Findings, Violation};
+use super::kinds::Kinds;
 use super::run::{Run, Seen};
-use crate::trace::Fact;
+use crate::trace::{Fact, FactKind};
 
 /// Requests that may wait for their answer and are watched; later ones are skipped while it is full.
 const PENDING_MAX: usize = 1 << 16;
@@ -21,6 +22,10 @@ pub(super) struct Progress {
 }
 
 impl Checker for Progress {
+    fn hears(&self) -> Kinds {
+        Kinds::of(&[FactKind::Submitted, FactKind::Answered])
+    }
+
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
         match &seen.event.fact {
             Fact::Submitted(it) if run.header.is_honest_client(it.client) => {

@@ -4,7 +4,7 @@ use quorumark_consensus::types::{Instant, ReplicaId};
 
 use super::finding::Exhibit;
 use super::signature::SignatureCheck;
-use crate::trace::{EndCause, Event, Fact, Header};
+use crate::trace::{EndCause, Event, Fact, FactKind, Header};
 
 /// One run: its header, its quorums, its end.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(super) struct Run {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub(super) line: u64,
+    pub(super) kind: FactKind,
     pub(super) event: &'a Event,
 }
 

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use quorumark_consensus::types::ReplicaId;
 
+use super::kinds::Kinds;
 use super::run::Run;
-use crate::trace::{Executed, Fact};
+use crate::trace::{Executed, Fact, FactKind};
 
 /// Tentative executions of one replica that may wait for their commit; above it the first are
 /// forgotten.
@@ -15,19 +17,32 @@ const TENTATIVE_MAX: usize = 4096;
 /// The tentative executions of each replica.
 #[derive(Debug, Default)]
 pub(super) struct Settle {
-    waiting: Vec<VecDeque<Executed>>,
+    waiting: Vec<VecDeque<Arc<Executed>>>,
 }
 
 impl Settle {
+    /// The facts that it has to see.
+    pub(super) const KINDS: Kinds = Kinds::of(&[
+        FactKind::Executed,
+        FactKind::Committed,
+        FactKind::RolledBack,
+        FactKind::Restarted,
+        FactKind::TransferFinished,
+    ]);
+
     /// The execution at an honest replica that stands from this fact on: one that was not
     /// tentative, or a tentative one whose batch is now committed.
-    pub(super) fn settled<'a>(&mut self, run: &Run, fact: &'a Fact) -> Option<Cow<'a, Executed>> {
+    pub(super) fn settled<'a>(
+        &mut self,
+        run: &Run,
+        fact: &'a Fact,
+    ) -> Option<Cow<'a, Arc<Executed>>> {
         match fact {
             Fact::Executed(it) if !run.is_honest(it.replica) => None,
             Fact::Executed(it) if !it.tentative => Some(Cow::Borrowed(it)),
             Fact::Executed(it) => {
                 let waiting = self.of(it.replica);
-                waiting.push_back(it.clone());
+                waiting.push_back(Arc::clone(it));
                 if waiting.len() > TENTATIVE_MAX {
                     waiting.pop_front();
                 }
@@ -57,7 +72,7 @@ impl Settle {
         }
     }
 
-    fn of(&mut self, replica: ReplicaId) -> &mut VecDeque<Executed> {
+    fn of(&mut self, replica: ReplicaId) -> &mut VecDeque<Arc<Executed>> {
         let at = usize::from(replica.0);
         if self.waiting.len() <= at {
             self.waiting.resize_with(at + 1, VecDeque::new);

@@ -6,12 +6,13 @@ use quorumark_primitives::hash::Blake3;
 
 use super::Checker;
 use super::finding::{Exhibit, Findings, Violation};
+use super::kinds::Kinds;
 use super::quorum::{Certificates, Statement};
 use super::recent::Recent;
 use super::reference::{Comparison, Reference};
 use super::run::{Run, Seen};
 use super::settle::Settle;
-use crate::trace::{Executed, Fact, Replied, StableReached};
+use crate::trace::{Executed, Fact, FactKind, Replied, StableReached};
 
 /// Replies whose results are compared.
 const REPLIES_KEPT: usize = 1 << 14;
@@ -45,6 +46,11 @@ impl Default for State {
 }
 
 impl Checker for State {
+    fn hears(&self) -> Kinds {
+        let own = Kinds::of(&[FactKind::Checkpointed, FactKind::Stable, FactKind::Replied]);
+        Settle::KINDS.and(own)
+    }
+
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
         let fact = &seen.event.fact;
         if let Some(it) = self.settle.settled(run, fact) {

@@ -9,11 +9,12 @@ use quorumark_primitives::hash::Sha256;
 
 use super::Checker;
 use super::finding::{Findings, Violation};
+use super::kinds::Kinds;
 use super::recent::{REQUESTS_KEPT, Recent};
 use super::reference::FACTS_KEPT;
 use super::ring::Ring;
 use super::run::{Run, Seen};
-use crate::trace::{Auth, Fact, Ordered, Submitted};
+use crate::trace::{Auth, Fact, FactKind, Ordered, Submitted};
 
 /// Every request that an honest replica commits or executes was submitted by its client, with that
 /// very digest; and the digest that was voted for binds these requests in this order. Without client
@@ -46,6 +47,10 @@ struct Held<'a> {
 }
 
 impl Checker for Validity {
+    fn hears(&self) -> Kinds {
+        Kinds::of(&[FactKind::Submitted, FactKind::Committed, FactKind::Executed])
+    }
+
     fn observe(&mut self, run: &mut Run, seen: &Seen<'_>, found: &mut Findings) {
         if run.header.auth == Auth::None {
             return;

@@ -267,6 +267,18 @@ impl<A: Field, B: Field> Field for (A, B) {
     }
 }
 
+impl<T: Field> Field for Arc<T> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        T::encode(self, out);
+    }
+    fn to_json(&self) -> Value {
+        T::to_json(self)
+    }
+    fn from_json(value: Value) -> Result<Self, FieldError> {
+        T::from_json(value).map(Arc::new)
+    }
+}
+
 impl<T: Field> Field for Box<T> {
     fn encode(&self, out: &mut Vec<u8>) {
         T::encode(self, out);

@@ -5,8 +5,9 @@ use quorumark_primitives::hash::Blake3;
 
 use super::Event;
 
-/// Bytes that are gathered before they are hashed: BLAKE3 hashes long inputs several chunks at once.
-const BUFFER_BYTES: usize = 32 << 10;
+/// Bytes that are gathered before they are hashed: BLAKE3 hashes long inputs several chunks at once,
+/// if they begin and end with a chunk.
+const BUFFER_BYTES: usize = 16 << 10;
 
 /// What the hash begins with: its version.
 const TAG: &[u8] = b"quorumark/trace/1";
@@ -38,8 +39,9 @@ impl TraceHash {
     pub fn absorb(&mut self, event: &Event) {
         event.encode(&mut self.buffer);
         self.events += 1;
-        if self.buffer.len() >= BUFFER_BYTES {
-            self.flush();
+        while let Some((whole, _)) = self.buffer.split_first_chunk::<BUFFER_BYTES>() {
+            self.hash.update(whole);
+            self.buffer.drain(..BUFFER_BYTES);
         }
     }
 
@@ -50,12 +52,7 @@ impl TraceHash {
 
     /// The hash of the events taken.
     pub fn finish(mut self) -> Digest {
-        self.flush();
-        self.hash.finish()
-    }
-
-    fn flush(&mut self) {
         self.hash.update(&self.buffer);
-        self.buffer.clear();
+        self.hash.finish()
     }
 }

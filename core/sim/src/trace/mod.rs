@@ -24,8 +24,8 @@ mod name;
 
 pub use fact::{
     Acknowledgement, Answered, Checkpointed, Committed, Crashed, Delivered, Dropped, Ended,
-    Equivocated, Executed, Fact, Fault, Gauge, Ordered, Panicked, Reached, Replied, Restarted,
-    RolledBack, Said, StableReached, Submitted, TransferFinished,
+    Equivocated, Executed, Fact, FactKind, Fault, Gauge, Ordered, Panicked, Reached, Replied,
+    Restarted, RolledBack, Said, StableReached, Submitted, TransferFinished,
 };
 pub use field::FieldError;
 pub use hash::TraceHash;

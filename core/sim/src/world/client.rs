@@ -141,14 +141,17 @@ impl Client {
         let (operation, value) = self.operation(key, workload.mix);
         let timestamp = Timestamp(self.timestamp);
         let request = Request { client: self.id, timestamp, operation: operation.clone() };
-        let digest = request.digest();
-        let proof = self.sealer.sign(&RequestStatement { client: self.id, digest });
-        let signed = SignedRequest::new(request, ClientProof::Signature(proof));
-        let ordinary = Message::Request(signed.clone()).to_frame();
+        let client = self.id;
+        let signed = Box::new(SignedRequest::prove(request, |digest| {
+            ClientProof::Signature(self.sealer.sign(&RequestStatement { client, digest }))
+        }));
+        let digest = signed.digest();
         let reads = self.read_only && value.is_none();
-        let (frame, ordinary) = match reads {
-            true => (Message::Read(signed).to_frame(), Some(ordinary)),
-            false => (ordinary, None),
+        let (frame, ordinary) = if reads {
+            let ordinary = Message::Request(signed.clone()).to_frame();
+            (Message::Read(signed).to_frame(), Some(ordinary))
+        } else {
+            (Message::Request(signed).to_frame(), None)
         };
         let replies = Vec::new();
         let pending = Pending { frame: frame.clone(), key, value, ordinary, replies, sent: 1 };
@@ -201,7 +204,7 @@ impl Client {
     /// nothing was ordered, and of every request where reads are not ordered: see the engine's
     /// `reads`). OSDI'99 5.1: a tentative reply never counts towards f + 1, only towards a quorum of
     /// one view: see the engine's `tentative`.
-    pub(super) fn reply(&mut self, from: u16, frame: Bytes) -> Option<Answered> {
+    pub(super) fn reply(&mut self, from: u16, frame: &Bytes) -> Option<Answered> {
         let reply = self.authentic(from, frame)?;
         let committee = self.committee;
         let pending = self.pending.get_mut(&reply.timestamp.0)?;
@@ -245,14 +248,14 @@ impl Client {
     }
 
     /// A reply under the MAC of the replica that it names, which has to be its sender.
-    fn authentic(&self, from: u16, frame: Bytes) -> Option<Reply> {
-        let body = frame.slice(..frame.len().checked_sub(Tag::SIZE_MIN)?);
+    fn authentic(&self, from: u16, frame: &Bytes) -> Option<Reply> {
+        let body = frame.get(..frame.len().checked_sub(Tag::SIZE_MIN)?)?;
         let mut reader = Reader::new(frame);
         let reply = Reply::decode(&mut reader).ok()?;
         let tag = Tag::decode(&mut reader).ok()?;
         reader.finish().ok()?;
         let own = reply.client == self.id && reply.replica.0 == from;
-        (own && self.sessions.accepts(from, Domain::Reply, &body, &tag)).then_some(reply)
+        (own && self.sessions.accepts(from, Domain::Reply, body, &tag)).then_some(reply)
     }
 
     fn remember(&mut self, key: u64, written: Option<Bytes>, result: &Bytes) {
@@ -317,7 +320,7 @@ mod tests {
         let mut frame = reply.to_frame().to_vec();
         let tag = keys.of_replica(replica).tag(0, Domain::Reply, &frame).unwrap();
         tag.encode(&mut frame);
-        client.reply(replica, Bytes::from(frame)).map(|answered| answered.how)
+        client.reply(replica, &Bytes::from(frame)).map(|answered| answered.how)
     }
 
     #[test]

@@ -350,7 +350,7 @@ impl World<'_> {
 
     fn begin_lie(&mut self, replica: u16, behaviour: &Behaviour, until: u64) {
         self.liar(replica).begin(behaviour, until);
-        if behaviour.lie == Lie::Twin && self.twins_of(replica).next().is_none() {
+        if behaviour.lie == Lie::Twin && self.twins_of(replica).is_empty() {
             let mut twin = self.node(replica, 1 << 16);
             let mut liar = Liar::new(self.scenario.seed, replica);
             liar.begin(behaviour, until);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use quorumark_consensus::pbft::Message;
 use quorumark_primitives::signed::{Verified, Verifier};
-use quorumark_primitives::wire::Decode;
+use quorumark_primitives::wire::{Decode, Encode};
 
 use super::replica::kind_of;
 use crate::trace::{DropCause, MessageKind};
@@ -27,6 +27,14 @@ pub(super) struct Fault {
 impl Frame {
     pub(super) fn new(bytes: Bytes) -> Frame {
         Frame(Rc::new(bytes))
+    }
+
+    /// The frame of a message, which is put together in `scratch`: so it takes the memory that it
+    /// needs.
+    pub(super) fn of(message: &Message, scratch: &mut Vec<u8>) -> Frame {
+        scratch.clear();
+        message.encode(scratch);
+        Frame::new(Bytes::copy_from_slice(scratch))
     }
 
     /// As it is on the wire.

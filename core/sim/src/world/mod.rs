@@ -84,8 +84,8 @@ pub(crate) struct World<'a> {
     /// Events that were not told to the sink yet.
     told: Vec<Event>,
     sink: &'a mut dyn FnMut(&[Event]),
-    /// Where the results of a batch are put together, to be hashed.
-    results: Vec<u8>,
+    /// Where bytes are put together, to be sent or hashed.
+    scratch: Vec<u8>,
     summary: Summary,
     /// Whose turn it is, for the report of a panic.
     current: Option<ReplicaId>,
@@ -141,7 +141,7 @@ impl<'a> World<'a> {
             keys,
             told: Vec::with_capacity(STRETCH_EVENTS),
             sink,
-            results: Vec::new(),
+            scratch: Vec::new(),
             summary: Summary::default(),
             current: None,
         };
@@ -281,15 +281,16 @@ impl<'a> World<'a> {
     }
 
     /// As [`World::send`], to a client.
-    fn send_reply(&mut self, replica: u16, client: u32, frame: &Bytes) {
+    fn send_reply(&mut self, replica: u16, client: u32, frame: Bytes) {
         let (from, end) = (Sender::Replica(replica), End::Client(client));
         match self.passage(from, end, frame.len()) {
             Passage::Dropped(cause) => {
                 self.drop_frame(from, end, frame.len(), MessageKind::Reply, cause);
             }
             Passage::Arrives(at, again) => {
-                for at in [at].into_iter().chain(again) {
-                    let frame = self.network.corrupted(frame).unwrap_or_else(|| frame.clone());
+                let copy = again.map(|at| (at, frame.clone()));
+                for (at, frame) in [(at, frame)].into_iter().chain(copy) {
+                    let frame = self.network.corrupted(&frame).unwrap_or(frame);
                     self.queue.push(at, Due::Reply { client, from: replica, frame });
                 }
             }
@@ -311,6 +312,9 @@ impl<'a> World<'a> {
     fn carry(&mut self, at: u64, from: Sender, to: u16, frame: &Frame) {
         let changed = self.network.corrupted(frame.bytes());
         let frame = changed.map_or_else(|| frame.clone(), Frame::new);
+        if !self.has_twins() {
+            return self.queue.push(at, Due::Deliver { node: to, from, frame });
+        }
         for node in [to].into_iter().chain(self.twins_of(to)) {
             self.queue.push(at, Due::Deliver { node, from, frame: frame.clone() });
         }
@@ -383,7 +387,7 @@ impl<'a> World<'a> {
     fn reply(&mut self, client: u32, from: u16, frame: Bytes) {
         let bytes = frame.len();
         let Some(asking) = self.clients.get_mut(client as usize) else { return };
-        let answered = asking.reply(from, frame);
+        let answered = asking.reply(from, &frame);
         let idle = asking.pending() == 0;
         let to = Party::Client(ClientId(client));
         self.delivered(Sender::Replica(from), to, bytes, MessageKind::Reply);

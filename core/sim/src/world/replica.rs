@@ -286,13 +286,13 @@ impl World<'_> {
     }
 
     fn outgoing(
-        &self,
+        &mut self,
         at: usize,
         to: Recipients,
         message: &Message,
         vote: Option<Vote>,
     ) -> Outgoing {
-        let (frame, kind) = (Frame::new(message.to_frame()), kind_of(message));
+        let (frame, kind) = (Frame::of(message, &mut self.scratch), kind_of(message));
         let message = self.nodes[at].liar.is_some().then(|| Box::new(message.clone()));
         Outgoing::Frame { to, frame, kind, vote, message }
     }
@@ -350,10 +350,11 @@ impl World<'_> {
             return;
         }
         let client = reply.client;
-        let mut frame = Vec::with_capacity(64 + reply.result.len());
-        reply.encode(&mut frame);
-        let Some(tag) = node.sessions.tag(client.0, Domain::Reply, &frame) else { return };
-        tag.encode(&mut frame);
+        self.scratch.clear();
+        reply.encode(&mut self.scratch);
+        let Some(tag) = node.sessions.tag(client.0, Domain::Reply, &self.scratch) else { return };
+        tag.encode(&mut self.scratch);
+        let frame = Bytes::copy_from_slice(&self.scratch);
         let replied = Replied {
             replica: reply.replica,
             client,
@@ -364,7 +365,7 @@ impl World<'_> {
             tentative: reply.tentative,
         };
         self.tell(Fact::Replied(replied));
-        self.send_reply(reply.replica.0, client.0, &Bytes::from(frame));
+        self.send_reply(reply.replica.0, client.0, frame);
     }
 
     /// Executes a batch. The state changes now, in the order told; the results come back later.
@@ -377,13 +378,13 @@ impl World<'_> {
         if let Some(root) = executed.state_root {
             node.told.root = Some((executed.seq, root.root));
         }
-        let results = results_digest(&executed.results, &mut self.results);
+        let results = results_digest(&executed.results, &mut self.scratch);
         self.come_back(at, Input::Executed(executed));
         if !execution.tentative {
             self.tell_committed(at, &execution, &requests);
         }
         let Execution { seq, view, fresh, tentative, .. } = execution;
-        self.tell(Fact::Executed(Executed {
+        self.tell(Fact::Executed(Arc::new(Executed {
             replica,
             incarnation,
             seq,
@@ -393,7 +394,7 @@ impl World<'_> {
             fresh,
             results,
             tentative,
-        }));
+        })));
     }
 
     /// A batch is committed: it is executed now, or was before.
@@ -484,17 +485,15 @@ impl World<'_> {
         }
     }
 
+    /// Whether any replica has a twin.
+    pub(super) fn has_twins(&self) -> bool {
+        self.nodes.len() > usize::from(self.scenario.replicas)
+    }
+
     /// The nodes of a replica beside its first: its twins.
-    pub(super) fn twins_of(&self, replica: u16) -> impl Iterator<Item = u16> + use<> {
-        let n = usize::from(self.scenario.replicas);
-        let twins: Vec<u16> = match self.nodes.len() > n {
-            false => Vec::new(),
-            true => (n..self.nodes.len())
-                .filter(|at| self.nodes[*at].replica.0 == replica)
-                .map(|at| at as u16)
-                .collect(),
-        };
-        twins.into_iter()
+    pub(super) fn twins_of(&self, replica: u16) -> Vec<u16> {
+        let nodes = (0..).zip(&self.nodes).skip(usize::from(self.scenario.replicas));
+        nodes.filter(|(_, node)| node.replica.0 == replica).map(|(at, _)| at).collect()
     }
 }
 

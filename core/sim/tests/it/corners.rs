@@ -227,7 +227,7 @@ fn committed(replica: u16, seq: u64, word: &str) -> Fact {
 }
 
 fn executed(replica: u16, seq: u64, word: &str, tentative: bool) -> Fact {
-    Fact::Executed(Executed {
+    Fact::Executed(Arc::new(Executed {
         replica: ReplicaId(replica),
         incarnation: 0,
         seq: Seq(seq),
@@ -237,7 +237,7 @@ fn executed(replica: u16, seq: u64, word: &str, tentative: bool) -> Fact {
         fresh: Vec::new(),
         results: blake3(b""),
         tentative,
-    })
+    }))
 }
 
 fn rolled_back(replica: u16, to: u64) -> Fact {

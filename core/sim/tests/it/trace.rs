@@ -135,7 +135,7 @@ fn replica_facts() -> Vec<Fact> {
             requests: Arc::clone(&requests),
             certificate: Arc::clone(&certificate),
         }),
-        Fact::Executed(Executed {
+        Fact::Executed(Arc::new(Executed {
             replica,
             incarnation,
             seq,
@@ -145,7 +145,7 @@ fn replica_facts() -> Vec<Fact> {
             fresh,
             results: root,
             tentative,
-        }),
+        })),
         Fact::RolledBack(RolledBack { replica, to: seq }),
         Fact::Checkpointed(Checkpointed { replica, seq, root, state }),
         Fact::Stable(StableReached { replica, seq, state, certificate }),

@@ -107,7 +107,8 @@ impl Patient {
         let Some(at) = self.any(|run, fact| executed(run, fact).is_some_and(&wanted)) else {
             return false;
         };
-        let Fact::Executed(mut model) = self.fact(at).clone() else { return false };
+        let Fact::Executed(model) = self.fact(at) else { return false };
+        let mut model = Executed::clone(model);
         change(&mut model);
         let Executed { seq, digest, ref requests, ref fresh, .. } = model;
         for at in 0..self.run.events.len() {
@@ -121,6 +122,7 @@ impl Patient {
                     it.certificate = certified.unwrap();
                 }
                 Fact::Executed(it) if it.seq == seq => {
+                    let it = Arc::make_mut(it);
                     (it.digest, it.requests) = (digest, Arc::clone(requests));
                     it.fresh.clone_from(fresh);
                 }

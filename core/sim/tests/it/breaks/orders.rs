@@ -54,7 +54,8 @@ fn swap(patient: &mut Patient) -> bool {
     let Some((first, second)) = followed(patient) else { return false };
     let facts = (patient.fact(first).clone(), patient.fact(second).clone());
     let (Fact::Executed(mut one), Fact::Executed(mut two)) = facts else { return false };
-    (one.seq, two.seq) = (two.seq, one.seq);
+    let seqs = (one.seq, two.seq);
+    (Arc::make_mut(&mut two).seq, Arc::make_mut(&mut one).seq) = seqs;
     *patient.fact(first) = Fact::Executed(two);
     *patient.fact(second) = Fact::Executed(one);
     true
@@ -94,6 +95,7 @@ fn other_batch(patient: &mut Patient) -> bool {
         |run: &Run, fact: &Fact| executed(run, fact).is_some_and(|it| executions(run, it.seq) > 1);
     patient.alter(wanted, |fact| {
         let Fact::Executed(it) = fact else { return };
+        let it = Arc::make_mut(it);
         (it.requests, it.digest) = (Arc::from([]), digest_of(&[]));
         it.fresh.clear();
     })

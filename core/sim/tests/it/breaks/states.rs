@@ -1,5 +1,7 @@
 //! Broken states, answers, and times.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use quorumark_application::kv::{Operation, Outcome};
 use quorumark_consensus::request::Request;
@@ -54,7 +56,7 @@ fn other_results(patient: &mut Patient) -> bool {
         |run: &Run, fact: &Fact| executed(run, fact).is_some_and(|it| executions(run, it.seq) > 1);
     patient.alter(shared, |fact| {
         if let Fact::Executed(it) = fact {
-            flip(&mut it.results);
+            flip(&mut Arc::make_mut(it).results);
         }
     })
 }

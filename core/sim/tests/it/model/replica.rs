@@ -89,7 +89,7 @@ impl Model {
             requests: Arc::clone(&requests),
             certificate,
         }));
-        self.tell(Fact::Executed(Executed {
+        self.tell(Fact::Executed(Arc::new(Executed {
             replica,
             incarnation,
             seq,
@@ -99,7 +99,7 @@ impl Model {
             fresh: decided.fresh.clone(),
             results: results_digest(&decided),
             tentative: false,
-        }));
+        })));
         self.places[at].executed = seq;
         for (request, result) in decided.batch.iter().zip(&decided.results) {
             let ((client, timestamp), view) = (request.id(), View(self.view));
