@@ -104,8 +104,7 @@ pub fn sha256_each_with(path: Path, messages: &[&[u8]], out: &mut [Digest]) {
     each::each(path.kernels(), messages, out);
 }
 
-/// SHA-256 of one message on a given path; those that need several messages take the code of the
-/// portable one.
+/// SHA-256 of one message on a given path.
 pub fn sha256_with(path: Path, message: &[u8]) -> Digest {
     each::one(path.kernels(), message)
 }
