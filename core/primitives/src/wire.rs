@@ -87,10 +87,15 @@ pub trait Decode: Sized {
     /// # Errors
     /// As [`Decode::decode`], and [`WireError::Trailing`] when bytes are left.
     fn from_frame(frame: &Bytes) -> Result<Self, WireError> {
-        let mut reader = Reader::new(frame);
-        let value = Self::decode(&mut reader)?;
-        reader.finish()?;
-        Ok(value)
+        Reader::new(frame).whole()
+    }
+
+    /// Reads a whole frame that nobody keeps: byte strings are copied out of it.
+    ///
+    /// # Errors
+    /// As [`Decode::from_frame`].
+    fn from_slice(frame: &[u8]) -> Result<Self, WireError> {
+        Reader::of_slice(frame).whole()
     }
 }
 
@@ -98,14 +103,26 @@ pub trait Decode: Sized {
 /// its references, and what is viewed counts one.
 #[derive(Debug)]
 pub struct Reader<'a> {
-    frame: &'a Bytes,
     rest: &'a [u8],
+    /// What byte strings are views of; without it they are copies.
+    frame: Option<&'a Bytes>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader at the start of `frame`.
     pub fn new(frame: &'a Bytes) -> Reader<'a> {
-        Reader { frame, rest: frame }
+        Reader { rest: frame, frame: Some(frame) }
+    }
+
+    /// A reader at the start of a frame that nobody keeps: byte strings are copied out of it.
+    pub fn of_slice(frame: &'a [u8]) -> Reader<'a> {
+        Reader { rest: frame, frame: None }
+    }
+
+    fn whole<T: Decode>(mut self) -> Result<T, WireError> {
+        let value = T::decode(&mut self)?;
+        self.finish()?;
+        Ok(value)
     }
 
     /// Bytes not read yet.
@@ -138,12 +155,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A byte string of at most `max` bytes, as a view of the frame: no byte is copied.
+    /// A byte string of at most `max` bytes, as a view of the frame: no byte is copied, where the
+    /// frame is one that can be kept.
     ///
     /// # Errors
     /// [`WireError::Length`] above `max`, [`WireError::Truncated`].
     pub fn bytes(&mut self, max: usize, of: &'static str) -> Result<Bytes, WireError> {
-        self.slice(max, of).map(|view| self.frame.slice_ref(view))
+        let view = self.slice(max, of)?;
+        Ok(match self.frame {
+            Some(frame) => frame.slice_ref(view),
+            None => Bytes::copy_from_slice(view),
+        })
     }
 
     /// As [`Reader::bytes`], for as long as the frame is there: no reference is counted.
@@ -346,11 +368,13 @@ mod tests {
     }
 
     #[test]
-    fn byte_strings_are_views_of_the_frame() {
+    fn byte_strings_are_views_of_the_frame_where_it_can_be_kept() {
         let mut out = Vec::new();
         encode_bytes(b"operation", &mut out);
         let frame = Bytes::from(out);
         let view = Reader::new(&frame).bytes(64, "test").unwrap();
         assert_eq!(view.as_ptr(), frame[4..].as_ptr());
+        let copy = Reader::of_slice(&frame).bytes(64, "test").unwrap();
+        assert!(copy == view && copy.as_ptr() != view.as_ptr(), "a copy, where nobody keeps it");
     }
 }

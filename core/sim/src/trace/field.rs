@@ -267,29 +267,22 @@ impl<A: Field, B: Field> Field for (A, B) {
     }
 }
 
-impl<T: Field> Field for Arc<T> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        T::encode(self, out);
-    }
-    fn to_json(&self) -> Value {
-        T::to_json(self)
-    }
-    fn from_json(value: Value) -> Result<Self, FieldError> {
-        T::from_json(value).map(Arc::new)
-    }
+macro_rules! pointers {
+    ($($pointer:ident),*) => {$(
+        impl<T: Field> Field for $pointer<T> {
+            fn encode(&self, out: &mut Vec<u8>) {
+                T::encode(self, out);
+            }
+            fn to_json(&self) -> Value {
+                T::to_json(self)
+            }
+            fn from_json(value: Value) -> Result<Self, FieldError> {
+                T::from_json(value).map($pointer::new)
+            }
+        }
+    )*};
 }
-
-impl<T: Field> Field for Box<T> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        T::encode(self, out);
-    }
-    fn to_json(&self) -> Value {
-        T::to_json(self)
-    }
-    fn from_json(value: Value) -> Result<Self, FieldError> {
-        T::from_json(value).map(Box::new)
-    }
-}
+pointers!(Arc, Box);
 
 fn encode_all<T: Field>(values: &[T], out: &mut Vec<u8>) {
     assert!(values.len() <= FRAME_BYTES_MAX, "a fact lists {} values", values.len());

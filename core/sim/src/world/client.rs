@@ -13,6 +13,7 @@ use quorumark_primitives::signed::{ClientSessions, Domain, Sealer};
 use quorumark_primitives::wire::{Decode, Encode, Reader};
 
 use super::Keys;
+use super::frame::Frame;
 use crate::random::Random;
 use crate::scenario::Workload;
 use crate::trace::{Acknowledgement, Answered, Submitted};
@@ -37,17 +38,19 @@ pub(super) struct Client {
     /// What it last read or wrote, by key: what a compare-and-swap expects.
     seen: BTreeMap<u64, Bytes>,
     random: Random,
+    /// Where frames are put together.
+    scratch: Vec<u8>,
 }
 
 /// A request without an answer.
 #[derive(Debug)]
 struct Pending {
-    frame: Bytes,
+    frame: Frame,
     /// The key, and the value that it writes, if it writes one.
     key: u64,
     value: Option<Bytes>,
     /// While it is asked as a read: the ordinary request that follows if that fails.
-    ordinary: Option<Bytes>,
+    ordinary: Option<Frame>,
     replies: Vec<Received>,
     sent: u32,
 }
@@ -63,14 +66,14 @@ struct Received {
 }
 
 impl Pending {
-    /// By what the result of `reply`, which is among the replies, can be taken, and the replies that
-    /// count: `committed` ones that are not tentative, or a quorum.
+    /// By what the result of the last reply can be taken, and the replies that count: `committed`
+    /// ones that are not tentative, or a quorum.
     fn decided(
         &self,
-        reply: &Reply,
         committed: usize,
         quorum: usize,
     ) -> Option<(Acknowledgement, Vec<&Received>)> {
+        let reply = self.replies.last()?;
         let equal = |known: &&Received| known.seq == reply.seq && known.result == reply.result;
         let equal = || self.replies.iter().filter(equal);
         if reply.seq == Seq(0) {
@@ -121,6 +124,7 @@ impl Client {
             pending: BTreeMap::new(),
             seen: BTreeMap::new(),
             random: Random::new(seed, &format!("client/{id}")),
+            scratch: Vec::new(),
         }
     }
 
@@ -135,7 +139,7 @@ impl Client {
     }
 
     /// The next request: its frame, and what the trace is told.
-    pub(super) fn submit(&mut self, workload: &Workload) -> (u64, Bytes, Submitted) {
+    pub(super) fn submit(&mut self, workload: &Workload) -> (u64, Frame, Submitted) {
         self.timestamp += 1;
         let key = self.random.below(workload.keys);
         let (operation, value) = self.operation(key, workload.mix);
@@ -148,16 +152,20 @@ impl Client {
         let digest = signed.digest();
         let reads = self.read_only && value.is_none();
         let (frame, ordinary) = if reads {
-            let ordinary = Message::Request(signed.clone()).to_frame();
-            (Message::Read(signed).to_frame(), Some(ordinary))
+            let ordinary = self.framed(&Message::Request(signed.clone()));
+            (self.framed(&Message::Read(signed)), Some(ordinary))
         } else {
-            (Message::Request(signed).to_frame(), None)
+            (self.framed(&Message::Request(signed)), None)
         };
         let replies = Vec::new();
         let pending = Pending { frame: frame.clone(), key, value, ordinary, replies, sent: 1 };
         let before = self.pending.insert(self.timestamp, pending);
         debug_assert!(before.is_none(), "a timestamp is used once");
         (self.timestamp, frame, Submitted { client: self.id, timestamp, digest, operation })
+    }
+
+    fn framed(&mut self, message: &Message) -> Frame {
+        Frame::of(message, &mut self.scratch)
     }
 
     /// An operation on `key`, and the value that it writes. Values tell their writer and request, so
@@ -189,7 +197,7 @@ impl Client {
     ///
     /// OSDI'99 5.1: a read without a quorum of equal replies "retransmits the request as a regular
     /// read-write request after its retransmission timer expires".
-    pub(super) fn again(&mut self, timestamp: u64, wait: u64) -> Option<(Bytes, u64)> {
+    pub(super) fn again(&mut self, timestamp: u64, wait: u64) -> Option<(Frame, u64)> {
         let pending = self.pending.get_mut(&timestamp)?;
         let doublings = pending.sent.min(DOUBLINGS_MAX);
         pending.sent = pending.sent.saturating_add(1);
@@ -204,10 +212,11 @@ impl Client {
     /// nothing was ordered, and of every request where reads are not ordered: see the engine's
     /// `reads`). OSDI'99 5.1: a tentative reply never counts towards f + 1, only towards a quorum of
     /// one view: see the engine's `tentative`.
-    pub(super) fn reply(&mut self, from: u16, frame: &Bytes) -> Option<Answered> {
+    pub(super) fn reply(&mut self, from: u16, frame: &[u8]) -> Option<Answered> {
         let reply = self.authentic(from, frame)?;
         let committee = self.committee;
-        let pending = self.pending.get_mut(&reply.timestamp.0)?;
+        let (timestamp, seq) = (reply.timestamp, reply.seq);
+        let pending = self.pending.get_mut(&timestamp.0)?;
         if pending.ordinary.is_some() != (reply.seq == Seq(0)) {
             return None; // Late, from when it was asked as a read; or no answer to a read.
         }
@@ -225,32 +234,26 @@ impl Client {
             replica: reply.replica,
             view: reply.view,
             seq: reply.seq,
-            result: reply.result.clone(),
+            result: reply.result,
             tentative: reply.tentative,
         });
         let committed = if self.read_only { committee.quorum() } else { committee.weak_quorum() };
-        let (how, counted) = pending.decided(&reply, committed, committee.quorum())?;
+        let (how, counted) = pending.decided(committed, committee.quorum())?;
         let replicas: Vec<ReplicaId> = counted.iter().map(|known| known.replica).collect();
         debug_assert!(replicas.len() >= committee.weak_quorum(), "one of them is honest");
         // The lowest view among them: one liar cannot send the client to a primary far ahead.
         let view = counted.iter().map(|known| known.view).min().unwrap_or_default();
         self.view = self.view.max(view);
-        let pending = self.pending.remove(&reply.timestamp.0)?;
-        self.remember(pending.key, pending.value, &reply.result);
-        Some(Answered {
-            client: self.id,
-            timestamp: reply.timestamp,
-            seq: reply.seq,
-            result: reply.result,
-            how,
-            replicas,
-        })
+        let Pending { key, value, mut replies, .. } = self.pending.remove(&timestamp.0)?;
+        let result = replies.pop()?.result;
+        self.remember(key, value, &result);
+        Some(Answered { client: self.id, timestamp, seq, result, how, replicas })
     }
 
     /// A reply under the MAC of the replica that it names, which has to be its sender.
-    fn authentic(&self, from: u16, frame: &Bytes) -> Option<Reply> {
+    fn authentic(&self, from: u16, frame: &[u8]) -> Option<Reply> {
         let body = frame.get(..frame.len().checked_sub(Tag::SIZE_MIN)?)?;
-        let mut reader = Reader::new(frame);
+        let mut reader = Reader::of_slice(frame);
         let reply = Reply::decode(&mut reader).ok()?;
         let tag = Tag::decode(&mut reader).ok()?;
         reader.finish().ok()?;
@@ -320,7 +323,7 @@ mod tests {
         let mut frame = reply.to_frame().to_vec();
         let tag = keys.of_replica(replica).tag(0, Domain::Reply, &frame).unwrap();
         tag.encode(&mut frame);
-        client.reply(replica, &Bytes::from(frame)).map(|answered| answered.how)
+        client.reply(replica, &frame).map(|answered| answered.how)
     }
 
     #[test]
@@ -337,7 +340,7 @@ mod tests {
         let (mut client, keys, timestamp) = asking(true, [1, 0, 0]);
         assert_eq!((0..2).find_map(|id| hear(&mut client, &keys, id, 0)), None);
         let (frame, _) = client.again(timestamp, 1).unwrap();
-        assert!(matches!(Message::from_frame(&frame), Ok(Message::Request(_))));
+        assert!(matches!(Message::from_slice(frame.bytes()), Ok(Message::Request(_))));
         assert_eq!((2..4).find_map(|id| hear(&mut client, &keys, id, 0)), None);
         assert_eq!((0..2).find_map(|id| hear(&mut client, &keys, id, 5)), None);
         assert_eq!(hear(&mut client, &keys, 2, 5), Some(Acknowledgement::Committed));

@@ -1,6 +1,5 @@
 //! Faults: when they begin, what they do, how they end.
 
-use bytes::Bytes;
 use quorumark_application::Application;
 use quorumark_consensus::engine::{Input, Recipients};
 use quorumark_consensus::pbft::{Message, Pbft};
@@ -156,7 +155,7 @@ impl World<'_> {
             Fault::Clock { offset, drift, .. } => self.change_clock(whom, *offset, *drift),
             Fault::Inject { from, to, bytes } => {
                 let from = Sender::Replica(*from);
-                let frame = Frame::new(Bytes::from(bytes.clone()));
+                let frame = Frame::new(bytes);
                 self.queue.push(self.now, Due::Deliver { node: *to, from, frame });
             }
             Fault::Byzantine(replica, behaviour) => {
@@ -384,7 +383,7 @@ impl World<'_> {
             }
         }
         for Word { to, frame, delay } in sent {
-            let frame = Frame::new(frame);
+            let frame = Frame::new(&frame);
             if delay > 0 {
                 let due = Due::Late { node: at as u16, to, frame };
                 self.queue.push(self.now + delay, due);
@@ -397,7 +396,7 @@ impl World<'_> {
     /// What a liar held back is sent.
     pub(super) fn late(&mut self, at: usize, to: u16, frame: Frame) {
         let own = self.nodes[at].replica.0;
-        let kind = Message::from_frame(frame.bytes()).map_or(MessageKind::Other, |it| kind_of(&it));
+        let kind = Message::from_slice(frame.bytes()).map_or(MessageKind::Other, |it| kind_of(&it));
         self.send(Sender::Replica(own), to, &frame, kind);
     }
 }

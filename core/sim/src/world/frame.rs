@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
 use quorumark_consensus::pbft::Message;
 use quorumark_primitives::signed::{Verified, Verifier};
 use quorumark_primitives::wire::{Decode, Encode};
@@ -10,10 +9,10 @@ use quorumark_primitives::wire::{Decode, Encode};
 use super::replica::kind_of;
 use crate::trace::{DropCause, MessageKind};
 
-/// An encoded message to replicas. Those who get it share its bytes and nothing else: each decodes
-/// and verifies for itself, as on a machine of its own.
+/// An encoded message. Those who get it share its bytes and nothing else: each decodes and verifies
+/// for itself, as on a machine of its own.
 #[derive(Debug, Clone)]
-pub(super) struct Frame(Rc<Bytes>);
+pub(super) struct Frame(Rc<[u8]>);
 
 /// Why a frame is not let in.
 #[derive(Debug, Clone, Copy)]
@@ -25,8 +24,8 @@ pub(super) struct Fault {
 }
 
 impl Frame {
-    pub(super) fn new(bytes: Bytes) -> Frame {
-        Frame(Rc::new(bytes))
+    pub(super) fn new(bytes: &[u8]) -> Frame {
+        Frame(Rc::from(bytes))
     }
 
     /// The frame of a message, which is put together in `scratch`: so it takes the memory that it
@@ -34,11 +33,11 @@ impl Frame {
     pub(super) fn of(message: &Message, scratch: &mut Vec<u8>) -> Frame {
         scratch.clear();
         message.encode(scratch);
-        Frame::new(Bytes::copy_from_slice(scratch))
+        Frame::new(scratch)
     }
 
     /// As it is on the wire.
-    pub(super) fn bytes(&self) -> &Bytes {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
@@ -52,7 +51,7 @@ impl Frame {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn open(&self, verifier: &mut Verifier) -> Result<Verified<Message>, Fault> {
-        let Ok(message) = Message::from_frame(&self.0) else {
+        let Ok(message) = Message::from_slice(&self.0) else {
             return Err(Fault { kind: MessageKind::Garbage, cause: DropCause::Undecodable });
         };
         let kind = kind_of(&message);

@@ -6,6 +6,7 @@
 //! of the trace, and judged elsewhere.
 
 mod client;
+mod digests;
 mod fault;
 mod frame;
 mod gauge;
@@ -18,13 +19,13 @@ mod wan;
 
 use std::panic::{self, AssertUnwindSafe};
 
-use bytes::Bytes;
 use quorumark_consensus::Committee;
 use quorumark_consensus::pbft::{CheckedConfig, Config};
 use quorumark_consensus::types::{ClientId, Instant, ReplicaId};
 use quorumark_primitives::Digest;
 
 use self::client::Client;
+use self::digests::Digests;
 use self::fault::Faults;
 use self::frame::Frame;
 pub(crate) use self::keys::Keys;
@@ -86,6 +87,7 @@ pub(crate) struct World<'a> {
     sink: &'a mut dyn FnMut(&[Event]),
     /// Where bytes are put together, to be sent or hashed.
     scratch: Vec<u8>,
+    digests: Digests,
     summary: Summary,
     /// Whose turn it is, for the report of a panic.
     current: Option<ReplicaId>,
@@ -142,6 +144,7 @@ impl<'a> World<'a> {
             told: Vec::with_capacity(STRETCH_EVENTS),
             sink,
             scratch: Vec::new(),
+            digests: Digests::default(),
             summary: Summary::default(),
             current: None,
         };
@@ -247,20 +250,26 @@ impl<'a> World<'a> {
 
     /// Tells the trace; a moment that an event waits for lets it begin. Inlined, so that a fact is
     /// made where it stays and not moved there: most are far smaller than the largest.
-    #[inline]
+    #[inline(always)]
     fn tell(&mut self, fact: Fact) {
         if self.told.len() == STRETCH_EVENTS {
             self.pass_on();
         }
         self.told.push(Event { at: Instant(self.now), fact });
-        if self.faults.waits()
-            && let Some(moment) = self.told.last().and_then(Event::moment)
-        {
+        if self.faults.waits() {
+            self.notice_last();
+        }
+    }
+
+    #[cold]
+    fn notice_last(&mut self) {
+        if let Some(moment) = self.told.last().and_then(Event::moment) {
             self.notice(moment);
         }
     }
 
     /// Tells the sink what was not told yet.
+    #[inline(never)]
     fn pass_on(&mut self) {
         (self.sink)(&self.told);
         self.told.clear();
@@ -281,7 +290,7 @@ impl<'a> World<'a> {
     }
 
     /// As [`World::send`], to a client.
-    fn send_reply(&mut self, replica: u16, client: u32, frame: Bytes) {
+    fn send_reply(&mut self, replica: u16, client: u32, frame: Frame) {
         let (from, end) = (Sender::Replica(replica), End::Client(client));
         match self.passage(from, end, frame.len()) {
             Passage::Dropped(cause) => {
@@ -310,8 +319,7 @@ impl<'a> World<'a> {
     }
 
     fn carry(&mut self, at: u64, from: Sender, to: u16, frame: &Frame) {
-        let changed = self.network.corrupted(frame.bytes());
-        let frame = changed.map_or_else(|| frame.clone(), Frame::new);
+        let frame = self.network.corrupted(frame).unwrap_or_else(|| frame.clone());
         if !self.has_twins() {
             return self.queue.push(at, Due::Deliver { node: to, from, frame });
         }
@@ -356,7 +364,6 @@ impl<'a> World<'a> {
         }
         let Some(asking) = self.clients.get_mut(client as usize) else { return };
         let (timestamp, frame, submitted) = asking.submit(workload);
-        let frame = Frame::new(frame);
         let (primary, reads) = (asking.primary(), asking.reads(timestamp));
         self.tell(Fact::Submitted(submitted));
         self.queue.push(self.now + workload.retransmit, Due::Retry { client, timestamp });
@@ -381,13 +388,13 @@ impl<'a> World<'a> {
         let Some(asking) = self.clients.get_mut(client as usize) else { return };
         let Some((frame, wait)) = asking.again(timestamp, wait) else { return };
         self.queue.push(self.now + wait, Due::Retry { client, timestamp });
-        self.ask_all(client, &Frame::new(frame));
+        self.ask_all(client, &frame);
     }
 
-    fn reply(&mut self, client: u32, from: u16, frame: Bytes) {
+    fn reply(&mut self, client: u32, from: u16, frame: Frame) {
         let bytes = frame.len();
         let Some(asking) = self.clients.get_mut(client as usize) else { return };
-        let answered = asking.reply(from, &frame);
+        let answered = asking.reply(from, frame.bytes());
         let idle = asking.pending() == 0;
         let to = Party::Client(ClientId(client));
         self.delivered(Sender::Replica(from), to, bytes, MessageKind::Reply);

@@ -3,8 +3,7 @@
 //! A link is the pair of its ends; replicas and clients are ends. Faults end with [`Network::heal`],
 //! or when the event that began them ends, and at GST.
 
-use bytes::Bytes;
-
+use super::frame::Frame;
 use super::wan;
 use crate::random::Random;
 use crate::scenario;
@@ -92,16 +91,16 @@ impl Network {
     }
 
     /// The frame with flipped bits, if the link corrupts it.
-    pub(super) fn corrupted(&mut self, frame: &Bytes) -> Option<Bytes> {
-        if self.calm || frame.is_empty() || !self.random.happens(self.settings.corrupt) {
+    pub(super) fn corrupted(&mut self, frame: &Frame) -> Option<Frame> {
+        if self.calm || frame.bytes().is_empty() || !self.random.happens(self.settings.corrupt) {
             return None;
         }
-        let mut changed = frame.to_vec();
+        let mut changed = frame.bytes().to_vec();
         for _ in 0..=self.random.below(3) {
             let bit = self.random.below(8 * changed.len() as u64) as usize;
             changed[bit / 8] ^= 1 << (bit % 8);
         }
-        Some(Bytes::from(changed))
+        Some(Frame::new(&changed))
     }
 
     /// Cuts, or with `cut` false joins again, the link from one replica to another.

@@ -3,8 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use bytes::Bytes;
-
 use super::frame::Frame;
 
 /// Something that will happen.
@@ -26,7 +24,7 @@ pub(super) enum Due {
         /// The replica that sent it.
         from: u16,
         /// What.
-        frame: Bytes,
+        frame: Frame,
     },
     /// A node's timer may be due.
     Timer { node: u16 },

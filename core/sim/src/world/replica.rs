@@ -11,7 +11,6 @@ use quorumark_consensus::pbft::{Checkpoint, Commit, Message, Pbft, PrePrepare, P
 use quorumark_consensus::request::Reply;
 use quorumark_consensus::types::{ReplicaId, Seq, View};
 use quorumark_primitives::Digest;
-use quorumark_primitives::hash::blake3;
 use quorumark_primitives::signed::{Domain, Signer, Verified};
 use quorumark_primitives::wire::Encode;
 
@@ -354,14 +353,14 @@ impl World<'_> {
         reply.encode(&mut self.scratch);
         let Some(tag) = node.sessions.tag(client.0, Domain::Reply, &self.scratch) else { return };
         tag.encode(&mut self.scratch);
-        let frame = Bytes::copy_from_slice(&self.scratch);
+        let frame = Frame::new(&self.scratch);
         let replied = Replied {
             replica: reply.replica,
             client,
             timestamp: reply.timestamp,
             view: reply.view,
             seq: reply.seq,
-            result: blake3(&reply.result),
+            result: self.digests.of(&reply.result),
             tentative: reply.tentative,
         };
         self.tell(Fact::Replied(replied));
@@ -378,7 +377,8 @@ impl World<'_> {
         if let Some(root) = executed.state_root {
             node.told.root = Some((executed.seq, root.root));
         }
-        let results = results_digest(&executed.results, &mut self.scratch);
+        results_in_one(&executed.results, &mut self.scratch);
+        let results = self.digests.of(&self.scratch);
         self.come_back(at, Input::Executed(executed));
         if !execution.tentative {
             self.tell_committed(at, &execution, &requests);
@@ -452,20 +452,23 @@ impl World<'_> {
     fn look(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         let (replica, stable) = (node.replica, node.engine.stable());
-        let told = node.told;
-        let view = if node.engine.is_active() { node.engine.view() } else { told.view };
+        let before = (node.told.view, node.told.stable, node.told.fetching);
+        let view = if node.engine.is_active() { node.engine.view() } else { before.0 };
         let fetching = node.engine.fetching();
+        if before == (view, stable, fetching) {
+            return; // So it is after most inputs.
+        }
         (node.told.view, node.told.stable, node.told.fetching) = (view, stable, fetching);
-        if view != told.view {
+        if view != before.0 {
             let (phase, seq) = (Phase::ViewEntered, Seq(0));
             self.tell(Fact::Reached(Reached { replica, phase, view, seq }));
             self.tell_fills(at);
         }
-        if let Some(seq) = fetching.filter(|_| told.fetching.is_none()) {
+        if let Some(seq) = fetching.filter(|_| before.2.is_none()) {
             let (phase, view) = (Phase::StateTransferStarted, View(0));
             self.tell(Fact::Reached(Reached { replica, phase, view, seq }));
         }
-        if stable != told.stable {
+        if stable != before.1 {
             let proof = self.nodes[at].engine.stable_proof();
             let votes = proof.votes.iter().map(|voucher| (voucher.replica, voucher.signature));
             let (state, certificate) = (proof.state, votes.collect());
@@ -497,14 +500,13 @@ impl World<'_> {
     }
 }
 
-/// BLAKE3 over the results, each behind its length.
-fn results_digest(results: &[Bytes], all: &mut Vec<u8>) -> Digest {
+/// The results, each behind its length.
+fn results_in_one(results: &[Bytes], all: &mut Vec<u8>) {
     all.clear();
     for result in results {
         all.extend_from_slice(&(result.len() as u32).to_le_bytes());
         all.extend_from_slice(result);
     }
-    blake3(all)
 }
 
 fn from_replica(from: Sender) -> Option<u16> {
