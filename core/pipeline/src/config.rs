@@ -121,6 +121,9 @@ pub struct ClusterConfig {
     /// threads outnumber cores. Readers of sockets wait in the kernel, and are not concerned.
     /// Default 0: parks at once.
     pub spin: Duration,
+    /// Whether threads time their work and their waits: two looks at the clock for each batch. Without
+    /// it busy, waiting and blocked times are 0. Default true.
+    pub stage_times: bool,
     /// Which processors the threads may use. Default none.
     pub pinning: Pinning,
     /// How many replicas, the last ones, are never started. Default 0.
@@ -215,6 +218,7 @@ impl ClusterConfig {
             port_capacity_batches: 4096,
             peer_patience: Duration::from_secs(1),
             spin: Duration::ZERO,
+            stage_times: true,
             pinning: Pinning::default(),
             silent_replicas: 0,
             cluster: 1,

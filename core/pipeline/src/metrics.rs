@@ -210,6 +210,14 @@ pub(crate) struct Stopwatch {
     stages: Vec<Arc<Meter>>,
     mark: Instant,
     idle: Idle,
+    timed: bool,
+}
+
+/// How a thread waits, and whether it times what it does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) idle: Idle,
+    pub(crate) timed: bool,
 }
 
 impl Stopwatch {
@@ -219,12 +227,12 @@ impl Stopwatch {
     /// When there is none.
     pub(crate) fn new(stages: &[Arc<Meter>]) -> Stopwatch {
         let (meter, stages) = (Arc::clone(&stages[0]), stages.to_vec());
-        Stopwatch { meter, stages, mark: Instant::now(), idle: Idle::default() }
+        Stopwatch { meter, stages, mark: Instant::now(), idle: Idle::default(), timed: true }
     }
 
-    /// The same for a thread that waits so.
-    pub(crate) fn waiting(self, idle: Idle) -> Stopwatch {
-        Stopwatch { idle, ..self }
+    /// The same for a thread of this manner.
+    pub(crate) fn in_manner(self, Manner { idle, timed }: Manner) -> Stopwatch {
+        Stopwatch { idle, timed, ..self }
     }
 
     /// Looks for input before the thread parks; `None` when it shall park. What is found ends the
@@ -256,7 +264,11 @@ impl Stopwatch {
         add(&self.meter.items, items as u64);
     }
 
+    /// Nanoseconds since the last mark, which is now; 0 where nothing is timed.
     fn lap(&mut self) -> u64 {
+        if !self.timed {
+            return 0;
+        }
         let now = Instant::now();
         let span = now.duration_since(self.mark).as_nanos() as u64;
         self.mark = now;
@@ -365,16 +377,20 @@ impl ThreadSnapshot {
     }
 }
 
-/// Shares the times of a thread out among its stages, by their busy time.
+/// Shares the times of a thread out among its stages, by their busy time; where none was busy or
+/// nothing was timed, the first has it all.
 fn share_out(threads: &mut [ThreadSnapshot]) {
     let mut busy = HashMap::new();
     for thread in threads.iter().filter(|thread| thread.shared) {
         *busy.entry(thread.replica).or_insert(0) += u128::from(thread.busy_ns);
     }
+    let mut last = None;
     for thread in threads.iter_mut().filter(|thread| thread.shared) {
-        let all = busy.get(&thread.replica).copied().unwrap_or_default().max(1);
-        let part = |time: Option<u64>| {
-            time.map(|time| (u128::from(time) * u128::from(thread.busy_ns) / all) as u64)
+        let first = last.replace(thread.replica) != Some(thread.replica);
+        let all = busy.get(&thread.replica).copied().unwrap_or_default();
+        let part = |time: Option<u64>| match all {
+            0 => time.map(|time| if first { time } else { 0 }),
+            all => time.map(|time| (u128::from(time) * u128::from(thread.busy_ns) / all) as u64),
         };
         [thread.cpu_ns, thread.runqueue_ns] = thread.thread_ns.map(part);
     }

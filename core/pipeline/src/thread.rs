@@ -5,8 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
-use crate::idle::Idle;
-use crate::metrics::{Meter, Stopwatch};
+use crate::metrics::{Manner, Meter, Stopwatch};
 
 /// A running thread of the cluster.
 #[derive(Debug)]
@@ -16,12 +15,12 @@ pub(crate) struct Thread {
 }
 
 impl Thread {
-    /// Starts `body` on a thread with these stages that waits so, on one core when one is given.
+    /// Starts `body` on a thread with these stages and of this manner, on one core when one is given.
     pub(crate) fn spawn(
         name: String,
         stages: &[Arc<Meter>],
         core: Option<usize>,
-        idle: Idle,
+        manner: Manner,
         body: impl FnOnce(&mut Stopwatch) + Send + 'static,
     ) -> io::Result<Thread> {
         let stages = stages.to_vec();
@@ -32,7 +31,7 @@ impl Thread {
             if let Some(id) = core {
                 core_affinity::set_for_current(core_affinity::CoreId { id });
             }
-            body(&mut Stopwatch::new(&stages).waiting(idle));
+            body(&mut Stopwatch::new(&stages).in_manner(manner));
             meter.retire();
         })?;
         Ok(Thread { name, handle })

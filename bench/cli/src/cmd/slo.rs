@@ -25,9 +25,9 @@ use crate::terminal::Terminal;
 
 /// What stands below the flags of `slo`.
 const AFTER_HELP: &str = "\
-Rates are offered in an open loop, whatever waits, and p99 counts from when a request was meant to be
-sent. The rate that is told was confirmed: its upper bound of p99 (95 %) is within the objective. A
-rate that was not offered or not served does not hold. METHODOLOGY.md tells how it decides.
+Rates are offered in an open loop, whatever waits, and p99 counts from when a request was meant to
+be sent. The rate that is told was confirmed: its upper bound of p99 (95 %) is within the objective.
+A rate that was not offered or not served does not hold. METHODOLOGY.md tells how it decides.
 
 Examples:
   quorumark slo pbft/pipeline --p99 20ms

@@ -62,6 +62,12 @@ impl Judgement {
         self.keeps() >= POSSIBLE
     }
 
+    /// By how much less a setup is expected to exceed what `head` exceeds.
+    fn relief_from(&self, head: &Judgement) -> f64 {
+        let both = self.excess.iter().zip(&head.excess).filter(|(_, head)| head.mean > 0.0);
+        both.map(|(own, head)| own.relief_below(head.mean)).sum()
+    }
+
     /// What setups are ranked by: the score, less what limits are likely exceeded by.
     pub(super) fn merit(&self) -> f64 {
         let beyond = self.excess.iter().map(|excess| excess.mean.max(0.0)).sum::<f64>();
@@ -153,15 +159,15 @@ impl<'a> Model<'a> {
     }
 
     /// The neighbour of `head` that promises most over it, and by which share it is expected to be
-    /// better; none of `barred`, and no setup that is surely beyond a limit.
+    /// better, in score or in what it exceeds; none of `barred`, and no setup that is surely beyond a limit.
     pub(super) fn challenger(&self, head: &Setup, barred: &[Setup]) -> Option<(f64, Setup)> {
         let judged = self.judge(head);
         let promise = |setup: Setup| {
             let other = self.judge(&setup);
             let gain = match judged.is_likely() {
                 true => other.score.gain_over(judged.score.mean) * other.keeps(),
-                // First of all the limits have to be kept.
-                false => other.keeps(),
+                // First of all the limits have to be kept; far from them, to come nearer counts.
+                false => other.keeps().max(other.relief_from(&judged)),
             };
             (gain, setup)
         };

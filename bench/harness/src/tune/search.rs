@@ -9,7 +9,8 @@
 //!    as long, twice;
 //! 3. **refinement**: the best of what is left is measured in turn with the most promising
 //!    neighbours of its own and of another one that is left, until none promises anything or the
-//!    time is up;
+//!    time is up; where nothing keeps the limits, those are asked first that exceed them less, to the
+//!    end of the budget;
 //! 4. **confirmation**: the best and the defaults in turn, pair by pair, on seeds that nothing was
 //!    chosen by. Its time is set aside from the start.
 
@@ -80,6 +81,8 @@ pub struct Search {
     /// The same by where it came from: what halving left, and what was found beside it.
     hills: Vec<Vec<Setup>>,
     idle: u32,
+    /// Whether nothing can keep the limits, as far as is known: there is nothing to confirm then.
+    hopeless: bool,
     stage: Option<Stage>,
     confirmation: Option<Confirmation>,
     /// What the confirmation threw out.
@@ -116,6 +119,7 @@ impl Search {
             in_play: Vec::new(),
             hills: Vec::new(),
             idle: 0,
+            hopeless: false,
             stage: None,
             confirmation: None,
             rejected: Vec::new(),
@@ -240,6 +244,7 @@ impl Search {
         let search = self.budget() - self.reserve();
         match stage {
             Stage::Reference | Stage::Halving { .. } => search.mul_f64(HALVING_SHARE),
+            Stage::Refinement { .. } if self.hopeless => self.budget(),
             Stage::Refinement { .. } => search,
             Stage::Confirmation { .. } => self.budget(),
         }
@@ -323,6 +328,7 @@ impl Search {
         let Some(model) = self.model() else { return self.ended = true };
         let candidates = self.candidates();
         let Some(incumbent) = model.best(&candidates).cloned() else { return self.ended = true };
+        let hopeless = !model.judge(&incumbent).is_possible();
         let home = self.hills.iter().position(|hill| hill.contains(&incumbent)).unwrap_or(0);
         let others = self.hills.len() - 1;
         let away = (0..self.hills.len()).filter(|hill| *hill != home);
@@ -335,8 +341,11 @@ impl Search {
         });
         let climbed: Vec<(usize, f64, Setup)> = climbed.collect();
         drop(model);
+        self.hopeless = hopeless;
         let promised = climbed.iter().map(|(_, promise, _)| *promise).fold(0.0, f64::max);
-        self.idle = if promised < PROMISE_MIN { self.idle + 1 } else { 0 };
+        // Where nothing keeps the limits yet, time has no better use.
+        let enough = promised < PROMISE_MIN && !self.hopeless;
+        self.idle = if enough { self.idle + 1 } else { 0 };
         let cost = self.costs.of(self.span(REFINEMENT_SPAN));
         if self.idle >= IDLE_MAX || self.spent + cost > self.end_of(stage) {
             return self.confirm(0);

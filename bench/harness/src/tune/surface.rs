@@ -53,6 +53,13 @@ impl Belief {
     }
 }
 
+impl Belief {
+    /// By how much the value is expected to be below `level`, where it is.
+    pub(super) fn relief_below(&self, level: f64) -> f64 {
+        Belief { mean: -self.mean, ..*self }.gain_over(-level)
+    }
+}
+
 /// How smooth, how noisy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Shape {

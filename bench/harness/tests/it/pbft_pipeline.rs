@@ -273,6 +273,28 @@ fn a_record_keeps_what_was_asked_for_and_tells_what_that_came_to() {
 }
 
 #[test]
+fn without_an_oracle_a_run_has_figures_and_proves_nothing() {
+    let record = run_tiny(&["oracle=false", "auth=none"]).record;
+    assert_eq!(record.verdict, Verdict::Inconclusive);
+    let reason = record.verdict_reason.as_deref().unwrap_or_default();
+    assert!(reason.starts_with("oracle=false: "), "{reason}");
+    assert!(value(&record, "throughput_tx_per_s") > 0.0 && value(&record, "cpu_us_per_tx") > 0.0);
+    for check in ["agreement", "order", "exactly_once", "certificates", "validity"] {
+        assert!(record.oracle.get(check).is_none_or(|check| check.evaluated == 0), "{check}");
+    }
+}
+
+#[test]
+fn without_stage_times_a_run_has_its_cpu_time_and_tells_no_stage_from_another() {
+    for stages in ["stages=separate", "stages=merged"] {
+        let record = passed(&["stage_times=false", "auth=none", stages]);
+        let replicas = value(&record, "cpu_us_per_tx") - value(&record, "generator_cpu_us_per_tx");
+        assert!(replicas > value(&record, "floor_least_cpu_us_per_tx") / 2.0, "{replicas} us");
+        assert!(record.stages.is_empty() && record.bottleneck.is_none(), "{stages}");
+    }
+}
+
+#[test]
 fn each_trial_is_a_fresh_cluster_with_a_time_series() {
     let run = run_tiny(&["repeat=2", "auth=mac"]);
     assert_eq!(run.record.samples.len(), 2);
@@ -292,6 +314,7 @@ fn settings_that_do_not_go_together_are_refused_with_a_remedy() {
         &["checkpoint_interval=200", "window=256"],
         &["processes=per-replica"],
         &["processes=per-replica", "transport=tcp", "replicas=33"],
+        &["processes=per-replica", "transport=tcp", "oracle=false"],
         &["clients=8", "signers=4", "silent_replicas=3"],
     ] {
         let error = pipeline().check(&parameters(settings)).unwrap_err();

@@ -17,7 +17,7 @@ use crate::events::CommitEvent;
 use crate::idle::Idle;
 use crate::keys::ClusterKeys;
 use crate::link::{Frames, PeerLink};
-use crate::metrics::{Meter, StageKind, Stopwatch, Work};
+use crate::metrics::{Manner, Meter, StageKind, Stopwatch, Work};
 use crate::port::ClientPort;
 use crate::protocol::Protocol;
 use crate::stage::{
@@ -114,7 +114,8 @@ where
             }
             _ => None,
         };
-        let thread = Thread::spawn(name, &meters, core, Idle::new(self.config.spin), body)?;
+        let manner = Manner { idle: Idle::new(self.config.spin), timed: self.config.stage_times };
+        let thread = Thread::spawn(name, &meters, core, manner, body)?;
         self.cluster.meters.extend(meters);
         Ok(thread)
     }

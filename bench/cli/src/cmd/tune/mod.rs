@@ -39,8 +39,8 @@ neighbours, and what is found is held against the defaults in turn, on fresh see
 with its interval, or that the defaults are within noise. All of it fits --budget.
 
 The folder of --out holds tuned.toml (for `run --config`), tune.json (every point, the front of
-throughput against p99, the confirmed gain) and the journal. The same command with the same --out goes
-on where it was interrupted. METHODOLOGY.md tells how it decides.
+throughput against p99, the confirmed gain) and the journal. The same command with the same --out
+goes on where it was interrupted. METHODOLOGY.md tells how it decides.
 
 Examples:
   quorumark tune pbft/pipeline --maximize throughput --subject-to 'p99<=20ms' --budget 3m

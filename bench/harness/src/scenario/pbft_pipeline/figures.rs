@@ -28,6 +28,10 @@ const PHASES: [&str; 3] = ["pre-prepare", "prepare", "commit"];
 /// Everything that a trial says about itself.
 pub(super) fn measured(mut outcome: Outcome, settings: &Settings) -> Measured {
     let mut oracle = core::mem::take(&mut outcome.findings.checks);
+    if !settings.oracle {
+        // It was told nothing: what it misses was not missing.
+        oracle.clear();
+    }
     note_refused(&outcome, &mut oracle);
     note_replies(&mut outcome.load, &mut oracle);
     let objection = objection(&outcome, &oracle, settings);
@@ -36,8 +40,9 @@ pub(super) fn measured(mut outcome: Outcome, settings: &Settings) -> Measured {
     rates(&outcome, void, &mut metrics);
     counts(&outcome, settings, &mut metrics);
     let warnings = warnings(&outcome, &metrics);
-    let stages = stages(&outcome);
-    let bottleneck = bottleneck(&stages);
+    // Without times nothing tells one stage from another.
+    let stages = if settings.cluster.stage_times { stages(&outcome) } else { Vec::new() };
+    let bottleneck = (!stages.is_empty()).then(|| bottleneck(&stages));
     let load = outcome.load;
     let times = outcome.findings.times;
     let latencies = IndexMap::from([
@@ -48,17 +53,7 @@ pub(super) fn measured(mut outcome: Outcome, settings: &Settings) -> Measured {
         ("commit_last_ns", times.last),
     ]);
     let (span, series) = (load.span, load.series);
-    Measured {
-        span,
-        metrics,
-        oracle,
-        objection,
-        stages,
-        latencies,
-        series,
-        warnings,
-        bottleneck: Some(bottleneck),
-    }
+    Measured { span, metrics, oracle, objection, stages, latencies, series, warnings, bottleneck }
 }
 
 /// What speaks against the trial's figures, the worst first.

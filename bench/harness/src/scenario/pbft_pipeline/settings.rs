@@ -43,6 +43,8 @@ pub(super) struct Settings {
     pub(super) rate: Option<f64>,
     pub(super) concurrency: usize,
     pub(super) client_to_all: bool,
+    /// Whether what replicas execute is judged.
+    pub(super) oracle: bool,
     /// Whether and when the primary is stopped.
     pub(super) stop: Option<PrimaryStop>,
     /// Every parameter as `name=value`, where each replica gets a process that reads them.
@@ -145,6 +147,8 @@ fn stage_parameters() -> Vec<Parameter> {
         Parameter::duration("spin", Duration::ZERO..=SPIN_MAX, default.spin, SPIN),
         Parameter::choice("stages", ["auto", "separate", "merged"], STAGES),
         Parameter::choice("pin", ["auto", "none", "by-replica"], PIN),
+        Parameter::flag("stage_times", true, TIMES),
+        Parameter::flag("oracle", true, ORACLE),
     ]
 }
 
@@ -159,6 +163,9 @@ const STAGES: &str =
     "threads for each stage of a replica, or one for all; auto: one where replicas share cores";
 const PIN: &str =
     "threads of a replica on one core each; auto: where a core has two replicas or more";
+const TIMES: &str = "threads time their work and waits; false shows what that costs";
+const ORACLE: &str =
+    "what replicas execute is judged; false shows what telling it costs, and proves nothing";
 const PROCESSES: &str =
     "all replicas in the run's process, or one process for each (with transport=tcp)";
 const TO_ALL: &str = "requests go to every replica at once, the mode in which protocols compare";
@@ -187,6 +194,7 @@ impl Settings {
             rate,
             concurrency: parameters.count("concurrency"),
             client_to_all: parameters.flag("client_to_all"),
+            oracle: parameters.flag("oracle"),
             stop: None,
             apart: (parameters.choice("processes") == "per-replica").then(|| assigned(parameters)),
             law: match parameters.choice("arrivals") {
@@ -227,6 +235,7 @@ impl Settings {
             return Err(ParameterError::Conflict { names, problem, remedy });
         }
         self.check_apart()?;
+        self.check_oracle()?;
         let (auth, invalid) = (self.cluster.client_auth, self.shares.invalid);
         if invalid > 0.0 && auth == ClientAuthKind::None {
             let names = format!("invalid_signature_share={invalid}, auth=none");
@@ -260,6 +269,19 @@ impl Settings {
         };
         let names = format!("processes=per-replica, {with}");
         let (problem, remedy) = (problem.to_owned(), format!("choose {remedy}"));
+        Err(ParameterError::Conflict { names, problem, remedy })
+    }
+
+    fn check_oracle(&self) -> Result<(), ParameterError> {
+        let (with, problem) = match (self.oracle, self.stop, &self.apart) {
+            (true, ..) | (false, None, None) => return Ok(()),
+            (false, Some(_), _) => ("stop_after", "it sees the first commit after the stop"),
+            (false, None, Some(_)) => {
+                ("processes=per-replica", "processes tell what they execute in any case")
+            }
+        };
+        let names = format!("oracle=false, {with}");
+        let (problem, remedy) = (problem.to_owned(), "choose oracle=true".to_owned());
         Err(ParameterError::Conflict { names, problem, remedy })
     }
 
@@ -399,6 +421,7 @@ fn cluster(parameters: &ParameterSet) -> Result<ClusterConfig, ParameterError> {
     config.queue_capacity_batches = parameters.count("queue_capacity_batches");
     config.inbox_capacity_batches = parameters.count("inbox_capacity_batches");
     config.spin = parameters.duration("spin");
+    config.stage_times = parameters.flag("stage_times");
     let cores = quorumark_pipeline::cores();
     config.stages = match parameters.choice("stages") {
         // One thread cannot be several verifying ones: who asks for these asks for stages.

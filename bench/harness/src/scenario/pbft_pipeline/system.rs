@@ -51,12 +51,13 @@ impl System {
         config: &Checked<ClusterConfig>,
         keys: &ClusterKeys,
         plan: &Plan,
-        events: Sender<Vec<CommitEvent>>,
+        events: Option<Sender<Vec<CommitEvent>>>,
     ) -> Result<(System, ClientPort), String> {
         let clients = 0..plan.clients();
         let ports = core::slice::from_ref(&clients);
         let (system, ports) = match &settings.apart {
             Some(assigned) => {
+                let events = events.ok_or("processes have an oracle")?;
                 let started = Processes::start(config, keys, assigned, ports, &events)?;
                 let Started { processes, ports } = started;
                 (System::Apart(processes), ports)
@@ -64,7 +65,7 @@ impl System {
             None => {
                 let state = plan.workload().state();
                 let build = |_| state.build();
-                let started = Cluster::start_pbft(config, keys, ports, Some(events), build);
+                let started = Cluster::start_pbft(config, keys, ports, events, build);
                 let (cluster, ports) = started.map_err(|error| error.to_string())?;
                 (System::Here(Box::new(cluster)), ports)
             }

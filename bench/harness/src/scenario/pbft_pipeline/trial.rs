@@ -106,6 +106,7 @@ pub(super) fn run(
     let requests = Requests::new(plan.clone(), config.client_auth, pool, clients(&keys, plan));
 
     let (events, observed) = bounded(EVENTS_CAPACITY);
+    let events = settings.oracle.then_some(events);
     let started = System::start(settings, &config, &keys, plan, events);
     let (mut cluster, port) = started.map_err(|error| failed("start", &error))?;
 

@@ -94,10 +94,22 @@ fn the_best_setup_is_measured_again_beside_those_that_challenge_it() {
 }
 
 #[test]
-fn limits_that_nothing_keeps_are_said_to_be_unmet() {
+fn limits_that_nothing_keeps_are_said_to_be_unmet_once_the_budget_was_spent_looking() {
     for seed in 0..3 {
-        let (_, outcome) = tuned(fake::hills, 0.1, seed);
+        let (search, outcome) = tuned(fake::hills, 0.1, seed);
         assert_eq!((outcome.found, outcome.recommended), (Found::Unmet, None));
+        assert!(search.spent() >= BUDGET.mul_f64(0.95), "{seed}: {:?}", search.spent());
+    }
+}
+
+#[test]
+fn a_corner_that_alone_keeps_the_limit_is_found() {
+    // The smallest batch without linger: 2.0 ms, and every other at least 2.25.
+    for seed in 0..5 {
+        let (_, outcome) = tuned(fake::hills, 2.15, seed);
+        assert_eq!(outcome.found, Found::LimitsKept, "{seed}: {outcome:?}");
+        let (_, p99_ms) = fake::truth(fake::hills, &outcome.recommended.unwrap());
+        assert!(p99_ms <= 2.15, "{seed}: {p99_ms}");
     }
 }
 
