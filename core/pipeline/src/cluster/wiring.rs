@@ -22,7 +22,7 @@ use crate::port::ClientPort;
 use crate::protocol::Protocol;
 use crate::stage::{
     ClientLink, Clock, Decoder, Egress, Execute, Executor, Gate, Inbox, Ingress, Inputs, Means,
-    Order, Outgoing, Peers, Recall, Task, Verify, Whole, Writer,
+    Order, Outgoing, Peers, Recall, Task, Turns, Verify, Whole, Writer,
 };
 use crate::tcp::{self, Hello, WhenFull};
 use crate::thread::Thread;
@@ -325,6 +325,34 @@ where
         application: A,
         events: Option<Sender<Vec<CommitEvent>>>,
     ) -> io::Result<()> {
+        let parts = self.parts(id, wires, engine, application, events);
+        match self.config.stages {
+            Stages::Separate => self.separate(id, parts),
+            Stages::Merged => self.merged(id, parts),
+        }
+    }
+
+    /// One replica for a thread that its caller has, whatever `stages` says.
+    pub(super) fn turns<A: Application>(
+        &mut self,
+        id: ReplicaId,
+        wires: Wires,
+        engine: E,
+        application: A,
+        events: Option<Sender<Vec<CommitEvent>>>,
+    ) -> Turns<E, A> {
+        let parts = self.parts(id, wires, engine, application, events);
+        self.whole(id, parts).begin()
+    }
+
+    fn parts<A>(
+        &self,
+        id: ReplicaId,
+        wires: Wires,
+        engine: E,
+        application: A,
+        events: Option<Sender<Vec<CommitEvent>>>,
+    ) -> Parts<E, A> {
         let executor = Executor {
             replica: id,
             application,
@@ -347,10 +375,21 @@ where
             from_clients: wires.from_clients,
             stop: self.stopped[usize::from(id.0)].clone(),
         };
-        let parts = Parts { inbox, peers: wires.peers, engine, executor, writer };
-        match self.config.stages {
-            Stages::Separate => self.separate(id, parts),
-            Stages::Merged => self.merged(id, parts),
+        Parts { inbox, peers: wires.peers, engine, executor, writer }
+    }
+
+    /// All stages of a replica, for one thread.
+    fn whole<A: Application>(&mut self, id: ReplicaId, parts: Parts<E, A>) -> Whole<E, A> {
+        let Parts { inbox, peers, engine, executor, writer } = parts;
+        Whole {
+            decoder: self.decoder(id),
+            inbox,
+            gate: Gate::new(self.verifier(id, 0), Recall::new()),
+            batch_max: self.config.verify_batch_max,
+            engine,
+            clock: self.cluster.clock,
+            means: Means { executor, writer, peers: Peers::new(peers, self.config.peer_patience) },
+            report: self.report(id),
         }
     }
 
@@ -360,20 +399,10 @@ where
         id: ReplicaId,
         parts: Parts<E, A>,
     ) -> io::Result<()> {
-        let Parts { inbox, peers, engine, executor, writer } = parts;
-        let whole = Whole {
-            decoder: self.decoder(id),
-            inbox,
-            gate: Gate::new(self.verifier(id, 0), Recall::new()),
-            batch_max: self.config.verify_batch_max,
-            engine,
-            clock: self.cluster.clock,
-            means: Means { executor, writer, peers: Peers::new(peers, self.config.peer_patience) },
-            report: self.report(id),
-        };
+        let whole = self.whole(id, parts);
         let (meters, work) = (Meter::of_whole(id.0), Work::Replica(id.0));
         let name = format!("{id}-whole");
-        let part = self.start(name, meters, work, |watch| whole.run(watch))?;
+        let part = self.start(name, meters, work, |watch| whole.begin().run(watch))?;
         self.cluster.threads.push(Of { replicas: [id, id], part });
         Ok(())
     }

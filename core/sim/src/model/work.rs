@@ -1,0 +1,50 @@
+//! What a turn of a replica is made of, counted as the model and the calibration both count it.
+
+use super::costs::{Costs, Item};
+
+/// The parts of a turn whose costs are found together, from whole turns.
+pub const PARTS: [Item; 11] = [
+    Item::Turn,
+    Item::Request,
+    Item::Proposal,
+    Item::ProposalHeard,
+    Item::RequestHeard,
+    Item::VoteHeard,
+    Item::Copy,
+    Item::Batch,
+    Item::Execution,
+    Item::Checkpoint,
+    Item::CheckpointRequest,
+];
+
+/// How often a turn has each of [`PARTS`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    counts: [u64; PARTS.len()],
+    /// Messages that the replica signs.
+    pub signed: u64,
+}
+
+impl Work {
+    /// Adds `count` of a part.
+    ///
+    /// # Panics
+    /// When it is none of [`PARTS`].
+    #[inline]
+    pub fn add(&mut self, part: Item, count: u64) {
+        let place = PARTS.iter().position(|one| *one == part);
+        self.counts[place.expect("a part of a turn")] += count;
+    }
+
+    /// How often each part occurs, in the order of [`PARTS`].
+    pub fn counts(&self) -> &[u64; PARTS.len()] {
+        &self.counts
+    }
+
+    /// Nanoseconds of all of it, verification aside.
+    pub fn ns(&self, costs: &Costs) -> f64 {
+        let parts = PARTS.iter().zip(&self.counts);
+        let parts: f64 = parts.map(|(part, count)| *count as f64 * costs.ns(*part)).sum();
+        parts + self.signed as f64 * costs.ns(Item::Signature)
+    }
+}
