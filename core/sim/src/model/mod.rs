@@ -25,8 +25,8 @@ use quorumark_consensus::pbft::{self, ConfigError};
 use quorumark_consensus::types::ReplicaId;
 use thiserror::Error;
 
-pub use self::network::Regions;
 use self::costs::Costs;
+pub use self::network::Regions;
 
 /// When requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -145,12 +145,7 @@ impl Replica {
     }
 
     /// Counts what arrived; what verifying its signatures costs.
-    fn verify_ns(
-        &self,
-        messages: &[Verified<Message>],
-        costs: &Costs,
-        work: &mut Work,
-    ) -> f64 {
+    fn verify_ns(&self, messages: &[Verified<Message>], costs: &Costs, work: &mut Work) -> f64 {
         let mut ns = 0.0;
         for together in messages.chunks(self.settings.verify_batch_max) {
             let mut signatures = 0;
@@ -183,7 +178,7 @@ impl Replica {
                 if matches!(message, Message::PrePrepare(..)) {
                     work.add(Item::Proposal, 1);
                 }
-                work.signed += 1;
+                work.add(Item::Signature, 1);
                 let sealed = self.sealer.seal_own(message);
                 self.address(to, &sealed, work);
                 inputs.push_back(Input::Message(sealed));

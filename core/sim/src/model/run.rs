@@ -29,12 +29,19 @@ enum Event {
     /// A thread that was woken can run.
     Runs(usize),
     /// The thread that has this core has done its work, if the core's turn is still this one.
-    Done { core: usize, turn: u64 },
+    Done {
+        core: usize,
+        turn: u64,
+    },
     /// Threads of a core change places.
     Tick(usize),
     /// A thread that sleeps until a time wakes.
     Timer(usize),
-    ToReplica { replica: usize, parcel: Parcel, from_clients: bool },
+    ToReplica {
+        replica: usize,
+        parcel: Parcel,
+        from_clients: bool,
+    },
     ToClients(Vec<Reply>),
 }
 
@@ -93,11 +100,8 @@ impl<'a> Model<'a> {
         let committee = Committee::new(n)?;
         let keys = Keys::new(settings.seed, false, n as u16, settings.clients);
         let local = settings.regions == Regions::Local;
-        let turns = Turns {
-            replicas: n,
-            verify_batch_max: settings.verify_batch_max,
-            sockets: !local,
-        };
+        let turns =
+            Turns { replicas: n, verify_batch_max: settings.verify_batch_max, sockets: !local };
         let replica = |id: usize| {
             let sealer = keys.sealer(Signer::Replica(id as u16));
             Ok(Replica::new(settings.engine(id)?, sealer, turns))
@@ -298,11 +302,8 @@ impl<'a> Model<'a> {
     /// The thread that has the core has done what it had to do.
     fn done(&mut self, core: usize) {
         let Some(thread) = self.scheduler.running(core) else { return };
-        let tail = if mem::take(&mut self.threads[thread].tail) {
-            0
-        } else {
-            self.finish(thread, core)
-        };
+        let tail =
+            if mem::take(&mut self.threads[thread].tail) { 0 } else { self.finish(thread, core) };
         if tail > 0 {
             self.threads[thread].tail = true;
             self.scheduler.work(core, self.now, tail);

@@ -3,7 +3,7 @@
 use super::costs::{Costs, Item};
 
 /// The parts of a turn whose costs are found together, from whole turns.
-pub const PARTS: [Item; 11] = [
+pub const PARTS: [Item; 12] = [
     Item::Turn,
     Item::Request,
     Item::Proposal,
@@ -15,14 +15,13 @@ pub const PARTS: [Item; 11] = [
     Item::Execution,
     Item::Checkpoint,
     Item::CheckpointRequest,
+    Item::Signature,
 ];
 
 /// How often a turn has each of [`PARTS`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Work {
     counts: [u64; PARTS.len()],
-    /// Messages that the replica signs.
-    pub signed: u64,
 }
 
 impl Work {
@@ -44,7 +43,6 @@ impl Work {
     /// Nanoseconds of all of it, verification aside.
     pub fn ns(&self, costs: &Costs) -> f64 {
         let parts = PARTS.iter().zip(&self.counts);
-        let parts: f64 = parts.map(|(part, count)| *count as f64 * costs.ns(*part)).sum();
-        parts + self.signed as f64 * costs.ns(Item::Signature)
+        parts.map(|(part, count)| *count as f64 * costs.ns(*part)).sum()
     }
 }

@@ -68,10 +68,8 @@ fn each_step_is_paid_as_often_as_the_protocol_takes_it() {
 #[test]
 fn a_result_takes_five_message_delays_and_the_linger() {
     for delay in [Duration::from_millis(10), Duration::from_millis(20)] {
-        let settings = Settings {
-            pace: Pace::Open(200.0),
-            ..Settings::new(4, Regions::Fixed(delay), 1)
-        };
+        let settings =
+            Settings { pace: Pace::Open(200.0), ..Settings::new(4, Regions::Fixed(delay), 1) };
         let outcome = predicted(&settings, &Costs::free());
         let expected = 5 * delay + settings.batch_linger;
         let p50 = Duration::from_nanos(outcome.response_time_ns_p50.unwrap());

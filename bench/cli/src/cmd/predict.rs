@@ -1,0 +1,166 @@
+//! `predict`: throughput and latency by the cost model, and how far they are from live runs.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use quorumark_harness::prediction::{Ask, Prediction, prediction};
+use quorumark_report::units;
+use quorumark_sim::model::Regions;
+use quorumark_sim::model::costs::CostFile;
+use serde_json::{Value, json};
+
+use super::calibrate;
+use crate::args::whole_within;
+use crate::exit::{self, Exit};
+use crate::refused::Refused;
+use crate::terminal::Terminal;
+
+/// Arguments of `predict`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  quorumark predict pbft
+  quorumark predict pbft --replicas 100 --regions wan5
+  quorumark predict pbft --replicas 7 --rate 2000 --json
+
+Runs the real engines in virtual time, where each step takes what `quorumark calibrate` measured.")]
+pub(crate) struct PredictArgs {
+    /// Which protocol.
+    #[arg(value_parser = ["pbft"])]
+    protocol: String,
+    /// n.
+    #[arg(long, default_value = "4", value_parser = replicas)]
+    replicas: u64,
+    /// Where replicas and clients are.
+    #[arg(long, default_value = "local")]
+    regions: RegionsArg,
+    /// Cores that all share, with local [default: those that were calibrated].
+    #[arg(long, value_parser = cores)]
+    cores: Option<u64>,
+    /// Mbit/s that leave a machine, with lan and wan5.
+    #[arg(long, value_name = "MBIT", default_value = "1000", value_parser = bandwidth)]
+    bandwidth: u64,
+    /// Requests a second in place of half of the saturation.
+    #[arg(long, value_parser = rate)]
+    rate: Option<u64>,
+    /// The costs that `calibrate` wrote.
+    #[arg(long, value_name = "FILE", default_value = calibrate::COSTS_FILE)]
+    costs: PathBuf,
+    /// Of all that is drawn.
+    #[arg(long, default_value = "42", value_parser = crate::args::whole::<u64>)]
+    seed: u64,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where replicas are, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RegionsArg {
+    /// All in one process, with their clients.
+    Local,
+    /// A machine each, 50 us apart.
+    Lan,
+    /// A machine each, in five regions of a public cloud.
+    Wan5,
+}
+
+fn replicas(text: &str) -> Result<u64, String> {
+    whole_within(text, 1, 256)
+}
+
+fn cores(text: &str) -> Result<u64, String> {
+    whole_within(text, 1, 1024)
+}
+
+fn bandwidth(text: &str) -> Result<u64, String> {
+    whole_within(text, 1, 1_000_000)
+}
+
+fn rate(text: &str) -> Result<u64, String> {
+    whole_within(text, 1, 100_000_000)
+}
+
+/// Predicts and prints.
+pub(crate) fn predict(args: &PredictArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let file = calibrate::read(&args.costs)?;
+    exit::say_debug_build();
+    let costs = file.costs().map_err(|error| Refused::sentence(error.to_string()))?;
+    let ask = ask(args, &file);
+    let refused = |error| Refused::new("--replicas", error, "choose another number");
+    let predicted = prediction(&ask, &costs).map_err(refused)?;
+    match args.json {
+        true => terminal.print_json(&to_json(&ask, &predicted, &file))?,
+        false => terminal.print(&text(&ask, &predicted, &file, terminal))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn ask(args: &PredictArgs, file: &CostFile) -> Ask {
+    let regions = match args.regions {
+        RegionsArg::Local => Regions::Local,
+        RegionsArg::Lan => Regions::Lan,
+        RegionsArg::Wan5 => Regions::Wan5,
+    };
+    Ask {
+        replicas: args.replicas as usize,
+        regions,
+        cores: args.cores.unwrap_or(file.cores) as usize,
+        bandwidth: Some(args.bandwidth * 1_000_000),
+        rate: args.rate.map(|rate| rate as f64),
+        watched: true,
+        seed: args.seed,
+    }
+}
+
+fn to_json(ask: &Ask, predicted: &Prediction, file: &CostFile) -> Value {
+    let outcome = |outcome: &quorumark_sim::model::Outcome| {
+        json!({
+            "throughput_tx_per_s": outcome.throughput_tx_per_s,
+            "response_time_ns_p50": outcome.response_time_ns_p50,
+            "response_time_ns_p99": outcome.response_time_ns_p99,
+            "batch_size_mean": outcome.batch_size_mean,
+            "cpu_us_per_tx": outcome.cpu_us_per_tx,
+            "busy_share": outcome.busy_share,
+        })
+    };
+    json!({
+        "schema_version": 1,
+        "protocol": "pbft",
+        "replicas": ask.replicas,
+        "saturated": outcome(&predicted.saturated),
+        "concurrency": predicted.concurrency,
+        "half_load": outcome(&predicted.half),
+        "rate": predicted.rate,
+        "links": ask.regions.source(),
+        "costs": file,
+    })
+}
+
+fn text(ask: &Ask, predicted: &Prediction, file: &CostFile, terminal: &Terminal) -> String {
+    let time =
+        |ns: Option<u64>| ns.map_or_else(|| "n/a".to_owned(), |ns| units::duration_ns(ns as f64));
+    let Prediction { saturated, half, .. } = predicted;
+    let mut text = format!(
+        "pbft, {} replicas: {:.0} tx/s at saturation, with {} in flight ({:.1} us of CPU a \
+         transaction, batches of {:.1}, cores busy {:.0} %, p50 {})\n",
+        ask.replicas,
+        saturated.throughput_tx_per_s,
+        predicted.concurrency,
+        saturated.cpu_us_per_tx,
+        saturated.batch_size_mean,
+        saturated.busy_share * 100.0,
+        time(saturated.response_time_ns_p50),
+    );
+    text.push_str(&format!(
+        "at {:.0} tx/s: p50 {}, p99 {} ({:.1} us of CPU a transaction, batches of {:.1}, busy \
+         {:.0} %)\n",
+        predicted.rate,
+        time(half.response_time_ns_p50),
+        time(half.response_time_ns_p99),
+        half.cpu_us_per_tx,
+        half.batch_size_mean,
+        half.busy_share * 100.0,
+    ));
+    text + "\nlinks: " + ask.regions.source() + "\n\n" + &calibrate::table(file, terminal)
+}
