@@ -121,6 +121,7 @@ fn to_json(ask: &Ask, predicted: &Prediction, file: &CostFile) -> Value {
             "response_time_ns_p99": outcome.response_time_ns_p99,
             "batch_size_mean": outcome.batch_size_mean,
             "cpu_us_per_tx": outcome.cpu_us_per_tx,
+            "parks_per_tx": outcome.parks_per_tx,
             "busy_share": outcome.busy_share,
         })
     };

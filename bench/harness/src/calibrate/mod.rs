@@ -29,6 +29,7 @@ use crate::date;
 use crate::environment::{self, Before};
 use crate::provenance;
 use crate::trial::{Host, RunError};
+use crate::workload::Workload;
 
 /// Requests in a batch, and in flight, of the clusters of four that are timed.
 const BATCHES: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
@@ -52,7 +53,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { payload: 512, span: Duration::from_millis(900), seed: 42 }
+        Plan { payload: 512, span: Duration::from_millis(600), seed: 42 }
     }
 }
 
@@ -93,6 +94,8 @@ pub fn calibrate(plan: &Plan, host: &Host<'_>) -> Result<CostFile, RunError> {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let first = *cores.first().ok_or_else(|| failed(&"the system names no core"))?;
     let other = cores.get(1).copied().unwrap_or(first);
+    let keys = Workload::named("fixed", plan.payload, plan.seed);
+    let keys = keys.map_or(0, |workload| workload.len());
     let mut costs = Vec::new();
     let mut add = |item: Item, figure: Figure, how: &str| {
         costs.push(Cost {
@@ -147,6 +150,7 @@ pub fn calibrate(plan: &Plan, host: &Host<'_>) -> Result<CostFile, RunError> {
         environment: map(&environment::capture(&before)),
         cores: cores.len() as u64,
         payload: plan.payload as u64,
+        keys: keys as u64,
         costs,
         verify,
     })

@@ -49,7 +49,7 @@ items! {
     Batch = "batch", "ns", "a batch is executed and answered";
     Execution = "execution", "ns", "a request is executed and answered";
     Checkpoint = "checkpoint", "ns", "the state's root is taken";
-    CheckpointRequest = "checkpoint_request", "ns", "of it, for each request since the last one";
+    CheckpointPage = "checkpoint_page", "ns", "of it, for each page written since the last one";
     Signature = "signature", "ns", "a replica signs a message";
     LoadTurn = "load_turn", "ns", "one turn of the clients' thread";
     LoadRequest = "load_request", "ns", "a client makes a request, signed beforehand";
@@ -116,6 +116,8 @@ pub struct CostFile {
     pub cores: u64,
     /// Bytes of an operation.
     pub payload: u64,
+    /// Distinct keys that operations write, in turn.
+    pub keys: u64,
     /// Each step.
     pub costs: Vec<Cost>,
     /// Verification by size of batch, and by how many keys sign.
@@ -165,6 +167,8 @@ pub struct Costs {
     verify: Vec<(u64, Vec<(u64, f64)>)>,
     /// Bytes of an operation.
     pub payload: usize,
+    /// Distinct keys that operations write, in turn.
+    pub keys: u64,
 }
 
 /// The most nanoseconds that a step may cost.
@@ -221,7 +225,7 @@ impl CostFile {
         if verify.is_empty() {
             return Err(CostsError::NoVerification);
         }
-        Ok(Costs { by_item, verify, payload: self.payload as usize })
+        Ok(Costs { by_item, verify, payload: self.payload as usize, keys: self.keys })
     }
 }
 
@@ -248,6 +252,7 @@ impl Costs {
             by_item: vec![0.0; Item::ALL.len()],
             verify: vec![(1, vec![(1, 0.0)])],
             payload: 512,
+            keys: 4096,
         };
         free.with(Item::Tick, 4e6)
     }

@@ -84,6 +84,8 @@ pub struct Outcome {
     pub batch_size_mean: f64,
     /// CPU time of replicas and clients for one request, in microseconds.
     pub cpu_us_per_tx: f64,
+    /// Times that a replica's thread fell asleep, for one request.
+    pub parks_per_tx: f64,
     /// How busy the cores are: of the one machine, or of the busiest replica's.
     pub busy_share: f64,
     /// Views that the replica that left most has left.

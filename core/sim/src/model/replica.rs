@@ -19,7 +19,7 @@ use quorumark_primitives::signed::{Sealer, Verified};
 use quorumark_primitives::wire::Encode;
 
 use super::costs::{Costs, Item};
-use super::work::Work;
+use super::work::{Work, pages_written};
 
 /// What travels together to a replica.
 #[derive(Debug, Default)]
@@ -64,7 +64,9 @@ pub(super) struct Turns {
     pub(super) replicas: usize,
     /// The most messages that are verified together.
     pub(super) verify_batch_max: usize,
-    /// Bytes of a client's proof.
+    /// Distinct keys that requests write.
+    pub(super) keys: u64,
+    /// Whether flushes go over sockets.
     pub(super) sockets: bool,
 }
 
@@ -226,7 +228,8 @@ impl Replica {
         self.since_checkpoint += requests;
         if execution.checkpoint {
             work.add(Item::Checkpoint, 1);
-            work.add(Item::CheckpointRequest, mem::take(&mut self.since_checkpoint));
+            let requests = mem::take(&mut self.since_checkpoint);
+            work.add(Item::CheckpointPage, pages_written(requests, self.settings.keys));
         }
         self.batches += 1;
         self.said.executed.push(requests);

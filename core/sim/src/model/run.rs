@@ -91,7 +91,19 @@ pub(super) struct Model<'a> {
     /// Nanoseconds of work that wait for the oracle.
     oracle_ns: f64,
     pace_due: u64,
-    used_before: u64,
+    /// Times that a thread of a replica or of the clients fell asleep.
+    parks: u64,
+    /// What was counted when the measured span began.
+    before: Counted,
+}
+
+/// What is counted up to a moment.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counted {
+    batches: u64,
+    sent: u64,
+    used: u64,
+    parks: u64,
 }
 
 impl<'a> Model<'a> {
@@ -100,8 +112,12 @@ impl<'a> Model<'a> {
         let committee = Committee::new(n)?;
         let keys = Keys::new(settings.seed, false, n as u16, settings.clients);
         let local = settings.regions == Regions::Local;
-        let turns =
-            Turns { replicas: n, verify_batch_max: settings.verify_batch_max, sockets: !local };
+        let turns = Turns {
+            replicas: n,
+            verify_batch_max: settings.verify_batch_max,
+            keys: costs.keys,
+            sockets: !local,
+        };
         let replica = |id: usize| {
             let sealer = keys.sealer(Signer::Replica(id as u16));
             Ok(Replica::new(settings.engine(id)?, sealer, turns))
@@ -135,7 +151,8 @@ impl<'a> Model<'a> {
             network,
             oracle_ns: 0.0,
             pace_due: 0,
-            used_before: 0,
+            parks: 0,
+            before: Counted::default(),
         };
         model.spawn(local);
         Ok(model)
@@ -184,15 +201,12 @@ impl<'a> Model<'a> {
             self.threads[thread].state = State::Woken;
             self.push(0, Event::Runs(thread));
         }
-        let mut batches = 0;
-        let mut sent = 0;
         while let Some(Reverse((at, _, place))) = self.events.pop() {
             if at >= end {
                 break;
             }
             if self.now < start && at >= start {
-                (batches, sent) = (self.replicas[0].batches, self.executed());
-                self.used_before = self.used();
+                self.before = self.counted();
             }
             self.now = at;
             let event = self.slots[place].take();
@@ -201,16 +215,17 @@ impl<'a> Model<'a> {
                 self.happens(event);
             }
         }
-        self.outcome(batches, sent)
+        self.outcome()
     }
 
-    fn executed(&self) -> u64 {
-        self.load.sent
-    }
-
-    /// CPU time of replicas and clients.
-    fn used(&self) -> u64 {
-        (0..=self.settings.replicas).map(|thread| self.scheduler.used(thread)).sum()
+    fn counted(&self) -> Counted {
+        Counted {
+            batches: self.replicas[0].batches,
+            sent: self.load.sent,
+            // CPU time of replicas and clients.
+            used: (0..=self.settings.replicas).map(|thread| self.scheduler.used(thread)).sum(),
+            parks: self.parks,
+        }
     }
 
     fn happens(&mut self, event: Event) {
@@ -447,6 +462,7 @@ impl<'a> Model<'a> {
 
     /// A thread sleeps until its next time, if it has one.
     fn set_timer(&mut self, thread: usize) {
+        self.parks += u64::from(thread < self.settings.replicas);
         let due = match self.threads[thread].role {
             Role::Replica(replica) => self.replicas[replica].next_timeout(),
             Role::Load => self.load.next_arrival(),
@@ -464,15 +480,16 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn outcome(mut self, batches: u64, sent: u64) -> Outcome {
+    fn outcome(mut self) -> Outcome {
+        let (counted, before) = (self.counted(), self.before);
         let seconds = self.settings.span.as_secs_f64();
-        let used = (self.used() - self.used_before) as f64;
+        let used = (counted.used - before.used) as f64;
         let times = &mut self.load.times;
         times.sort_unstable();
         let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied();
         let accepted = times.len() as f64;
-        let batches = self.replicas[0].batches - batches;
-        let sent = self.load.sent - sent;
+        let batches = counted.batches - before.batches;
+        let sent = counted.sent - before.sent;
         let cores = match self.settings.regions {
             Regions::Local => self.settings.cores as f64,
             _ => 1.0,
@@ -489,6 +506,7 @@ impl<'a> Model<'a> {
             response_time_ns_p99: at(0.99).filter(|_| times.len() >= P99_MIN),
             batch_size_mean: sent as f64 / batches.max(1) as f64,
             cpu_us_per_tx: used / 1e3 / accepted.max(1.0),
+            parks_per_tx: (counted.parks - before.parks) as f64 / accepted.max(1.0),
             busy_share,
             views_left: self.replicas.iter().map(Replica::views_left).max().unwrap_or(0),
         }

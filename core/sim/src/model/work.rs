@@ -14,7 +14,7 @@ pub const PARTS: [Item; 12] = [
     Item::Batch,
     Item::Execution,
     Item::Checkpoint,
-    Item::CheckpointRequest,
+    Item::CheckpointPage,
     Item::Signature,
 ];
 
@@ -45,4 +45,13 @@ impl Work {
         let parts = PARTS.iter().zip(&self.counts);
         parts.map(|(part, count)| *count as f64 * costs.ns(*part)).sum()
     }
+}
+
+/// Pages of the key-value store that a run executes on.
+const PAGES: f64 = 8192.0;
+
+/// Pages that are written between two checkpoints by so many requests to `keys` keys in turn, each key
+/// on a page drawn for it: what the state's root costs grows with them, and not with the requests.
+pub fn pages_written(requests: u64, keys: u64) -> u64 {
+    (PAGES * (1.0 - (-(requests.min(keys) as f64) / PAGES).exp())).round() as u64
 }

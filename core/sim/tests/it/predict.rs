@@ -14,8 +14,8 @@ fn saturated(cores: usize) -> Settings {
     let settings = Settings::new(4, Regions::Local, cores);
     Settings {
         pace: Pace::Closed(4096),
-        warmup: Duration::from_millis(300),
-        span: Duration::from_secs(1),
+        warmup: Duration::from_millis(200),
+        span: Duration::from_millis(400),
         ..settings
     }
 }
@@ -56,7 +56,8 @@ fn each_step_is_paid_as_often_as_the_protocol_takes_it() {
         (Item::VoteHeard, per_batch(9.0 + 12.0 + 12.0 / 64.0)),
         (Item::Copy, per_batch(24.0 + 12.0 / 64.0)),
         (Item::Checkpoint, per_batch(4.0 / 64.0)),
-        (Item::CheckpointRequest, 4.0),
+        // 64 batches write 4096 keys, on 3223 of 8192 pages.
+        (Item::CheckpointPage, per_batch(4.0 * 3223.0 / 64.0)),
     ];
     for (item, count) in steps {
         let us = 40.0 / count;
@@ -99,7 +100,7 @@ fn the_same_settings_and_costs_predict_the_same_and_another_seed_something_else(
     let costs = Costs::free().with_verify(10_000.0).with(Item::Execution, 3_000.0);
     let settings = |seed| Settings {
         pace: Pace::Open(500.0),
-        span: Duration::from_secs(5),
+        span: Duration::from_secs(3),
         seed,
         ..Settings::new(7, Regions::Wan5, 1)
     };
