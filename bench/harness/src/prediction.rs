@@ -1,5 +1,7 @@
 //! What a cluster comes to by the model: at saturation, and at half of it.
 
+pub mod check;
+
 use core::time::Duration;
 
 use quorumark_sim::model::costs::Costs;

@@ -1,17 +1,23 @@
 //! `predict`: throughput and latency by the cost model, and how far they are from live runs.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use quorumark_harness::prediction::{Ask, Prediction, prediction};
-use quorumark_report::units;
+use quorumark_harness::prediction::{Ask, Prediction, check, prediction};
+use quorumark_report::{Document, html, units};
 use quorumark_sim::model::Regions;
 use quorumark_sim::model::costs::CostFile;
 use serde_json::{Value, json};
 
 use super::calibrate;
+use super::report::write;
+use super::run::host;
 use crate::args::whole_within;
 use crate::exit::{self, Exit};
+use crate::interrupt;
+use crate::out::{OutFolder, default_path};
+use crate::progress::ProgressLine;
 use crate::refused::Refused;
 use crate::terminal::Terminal;
 
@@ -22,8 +28,11 @@ Examples:
   quorumark predict pbft
   quorumark predict pbft --replicas 100 --regions wan5
   quorumark predict pbft --replicas 7 --rate 2000 --json
+  quorumark predict pbft --check                        beside live runs with 4, 7 and 16 replicas
+  quorumark predict pbft --check 4 --rounds 5 --html check.html
 
-Runs the real engines in virtual time, where each step takes what `quorumark calibrate` measured.")]
+Runs the real engines in virtual time, where each step takes what `quorumark calibrate` measured.
+--check measures the costs itself, anew before the live runs of each round: it takes two minutes.")]
 pub(crate) struct PredictArgs {
     /// Which protocol.
     #[arg(value_parser = ["pbft"])]
@@ -49,10 +58,35 @@ pub(crate) struct PredictArgs {
     /// Of all that is drawn.
     #[arg(long, default_value = "42", value_parser = crate::args::whole::<u64>)]
     seed: u64,
+    /// Hold predictions against live runs of this machine, with so many replicas.
+    #[arg(
+        long,
+        value_name = "N,..",
+        num_args = 0..=1,
+        default_missing_value = "4,7,16",
+        value_delimiter = ',',
+        value_parser = replicas,
+        conflicts_with_all = ["replicas", "regions", "cores", "rate", "costs"],
+    )]
+    check: Option<Vec<u64>>,
+    /// Times that --check measures everything.
+    #[arg(long, default_value = "3", value_parser = rounds, requires = "check")]
+    rounds: u64,
+    /// Folder for what --check found [default: a new one under quorumark-runs].
+    #[arg(long, value_name = "DIR", requires = "check")]
+    out: Option<PathBuf>,
+    /// Write what --check found as a page.
+    #[arg(long, value_name = "FILE", requires = "check")]
+    html: Option<PathBuf>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
 }
+
+/// The file that holds a check, inside its folder.
+pub(super) const PREDICTION_FILE: &str = "prediction.json";
+/// How long each live run of a check is measured.
+const CHECK_SPAN: Duration = Duration::from_secs(2);
 
 /// Where replicas are, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,6 +103,10 @@ fn replicas(text: &str) -> Result<u64, String> {
     whole_within(text, 1, 256)
 }
 
+fn rounds(text: &str) -> Result<u64, String> {
+    whole_within(text, 1, 100)
+}
+
 fn cores(text: &str) -> Result<u64, String> {
     whole_within(text, 1, 1024)
 }
@@ -83,6 +121,9 @@ fn rate(text: &str) -> Result<u64, String> {
 
 /// Predicts and prints.
 pub(crate) fn predict(args: &PredictArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
+    if let Some(replicas) = &args.check {
+        return check(args, replicas, terminal);
+    }
     let file = calibrate::read(&args.costs)?;
     exit::say_debug_build();
     let costs = file.costs().map_err(|error| Refused::sentence(error.to_string()))?;
@@ -93,6 +134,39 @@ pub(crate) fn predict(args: &PredictArgs, terminal: &Terminal) -> anyhow::Result
         true => terminal.print_json(&to_json(&ask, &predicted, &file))?,
         false => terminal.print(&text(&ask, &predicted, &file, terminal))?,
     }
+    Ok(Exit::Done)
+}
+
+/// Predicts and runs live in turn, keeps what was found, prints it.
+fn check(args: &PredictArgs, replicas: &[u64], terminal: &Terminal) -> anyhow::Result<Exit> {
+    let plan = check::Plan {
+        replicas: replicas.iter().map(|n| *n as usize).collect(),
+        rounds: args.rounds as u32,
+        span: CHECK_SPAN,
+        seed: args.seed,
+    };
+    let folder = match &args.out {
+        Some(out) => OutFolder::named(out)?,
+        None => OutFolder::numbered(&default_path("predict-check"))?,
+    };
+    let interrupt = interrupt::listen()?;
+    exit::say_debug_build();
+    let progress = ProgressLine::or_lines(terminal, "predict");
+    let host = host(interrupt, &progress);
+    let found = check::check(&plan, &host, &|line| progress.show(line))?;
+    drop(progress);
+    let file = folder.path().join(PREDICTION_FILE);
+    let text = serde_json::to_string_pretty(&found)? + "\n";
+    write(&file, &text)?;
+    if let Some(page) = &args.html {
+        write(page, &html::page(&[Document::Prediction(&found)]))?;
+    }
+    let printed = match args.json {
+        true => terminal.print(&text),
+        false => terminal.print(&found.text(terminal.style())),
+    };
+    terminal.note(&format!("record: {}", file.display()));
+    printed?;
     Ok(Exit::Done)
 }
 

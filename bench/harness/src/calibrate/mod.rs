@@ -11,6 +11,7 @@ mod signatures;
 mod turns;
 
 use core::fmt::Display;
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::thread;
@@ -106,7 +107,7 @@ pub fn calibrate(plan: &Plan, host: &Host<'_>) -> Result<CostFile, RunError> {
             how: how.to_owned(),
         });
     };
-    let notes = timed_turns(plan, &cores)?;
+    let notes = timed_turns(plan, &cores, host)?;
     let (many_keys, pace) = machine::beside_busy(&cores[1..], || {
         (signatures::votes(plan.seed), machine::pace_look(plan.seed))
     });
@@ -159,14 +160,14 @@ pub fn calibrate(plan: &Plan, host: &Host<'_>) -> Result<CostFile, RunError> {
 const FITTED: &str = "least squares over single turns of replicas, verification aside";
 
 /// Why it failed, as every command says it.
-fn failed(error: &dyn Display) -> RunError {
+pub(crate) fn failed(error: &dyn Display) -> RunError {
     RunError::Failed {
         what: format!("calibration: {error}"),
         remedy: "close other programs and run it again".to_owned(),
     }
 }
 
-fn map(value: &impl serde::Serialize) -> Map<String, Value> {
+pub(crate) fn map(value: &impl serde::Serialize) -> Map<String, Value> {
     match serde_json::to_value(value) {
         Ok(Value::Object(map)) => map,
         _ => Map::new(),
@@ -177,10 +178,13 @@ fn map(value: &impl serde::Serialize) -> Map<String, Value> {
 type NotesOf = Vec<(u64, Notes)>;
 
 /// Times every shape on every core at once.
-fn timed_turns(plan: &Plan, cores: &[CoreId]) -> Result<NotesOf, RunError> {
+fn timed_turns(plan: &Plan, cores: &[CoreId], host: &Host<'_>) -> Result<NotesOf, RunError> {
     let fours = BATCHES.map(|batch| (4, batch));
     let mut notes = Vec::new();
     for (replicas, batch) in fours.into_iter().chain(LARGER) {
+        if host.interrupt.load(Ordering::Relaxed) {
+            return Err(RunError::Interrupted);
+        }
         let shape = |core: CoreId| Shape {
             replicas,
             batch,
