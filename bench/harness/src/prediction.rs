@@ -41,7 +41,8 @@ pub struct Prediction {
 
 /// Requests in flight of a run on one machine: the default of `pbft/pipeline`.
 const CONCURRENCY: usize = 256;
-/// The most that are tried where links delay.
+/// The fewest and the most that are tried where links delay.
+const CONCURRENCY_APART: usize = 1024;
 const CONCURRENCY_MAX: usize = 16_384;
 /// Four times as many in flight must give so much more, else they saturate.
 const GAIN_MIN: f64 = 1.05;
@@ -55,7 +56,7 @@ const GAIN_MIN: f64 = 1.05;
 /// [`ModelError`].
 pub fn prediction(ask: &Ask, costs: &Costs) -> Result<Prediction, ModelError> {
     let local = ask.regions == Regions::Local;
-    let mut concurrency = CONCURRENCY;
+    let mut concurrency = if local { CONCURRENCY } else { CONCURRENCY_APART };
     let mut saturated = predict(&settings(ask, costs, Pace::Closed(concurrency)), costs)?;
     while !local && concurrency < CONCURRENCY_MAX {
         let more = predict(&settings(ask, costs, Pace::Closed(4 * concurrency)), costs)?;
@@ -75,7 +76,7 @@ fn settings(ask: &Ask, costs: &Costs, pace: Pace) -> Settings {
     // Some tens of results one after the other, however long each takes.
     let (warmup, span) = match ask.regions {
         Regions::Local => (defaults.warmup, Duration::from_secs(3)),
-        _ => (Duration::from_secs(3), Duration::from_secs(6)),
+        _ => (Duration::from_secs(2), Duration::from_secs(4)),
     };
     Settings {
         bandwidth: ask.bandwidth,
