@@ -11,7 +11,11 @@ fn costs() -> CostFile {
     let cost = |item: &Item| Cost {
         name: item.name().to_owned(),
         unit: item.unit().to_owned(),
-        value: if *item == Item::Tick { 4e6 } else { 1e3 },
+        value: match item {
+            Item::Tick => 4e6,
+            Item::SocketSendByte | Item::SocketReceiveByte => 1.0,
+            _ => 1e3,
+        },
         spread: None,
         how: "made up".to_owned(),
     };

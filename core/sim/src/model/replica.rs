@@ -15,7 +15,7 @@ use quorumark_consensus::pbft::{CheckedConfig, Message, Pbft};
 use quorumark_consensus::request::Reply;
 use quorumark_consensus::types::{ClientId, Instant, Seq};
 use quorumark_primitives::Digest;
-use quorumark_primitives::signed::{Sealer, Verified};
+use quorumark_primitives::signed::{Sealer, Signer, Verified};
 use quorumark_primitives::wire::Encode;
 
 use super::costs::{Costs, Item};
@@ -53,9 +53,8 @@ pub(super) struct Replica {
     since_checkpoint: u64,
     /// What the turn under way says.
     pub(super) said: Said,
-    /// Batches that it executed, and messages that it signed, so far.
+    /// Batches that it executed so far.
     pub(super) batches: u64,
-    pub(super) messages_sent: u64,
 }
 
 /// What a turn is bounded by.
@@ -84,7 +83,6 @@ impl Replica {
             since_checkpoint: 0,
             said: Said::default(),
             batches: 0,
-            messages_sent: 0,
         }
     }
 
@@ -208,15 +206,12 @@ impl Replica {
             let is = |id: u16| usize::from(id) == peer;
             let addressed = match to {
                 Recipients::One(one) => is(one.0),
-                Recipients::Others => {
-                    own != quorumark_primitives::signed::Signer::Replica(peer as u16)
-                }
+                Recipients::Others => own != Signer::Replica(peer as u16),
             };
             if addressed {
                 parcel.messages.push(sealed.clone());
                 parcel.bytes += self.scratch.len();
                 work.add(Item::Copy, 1);
-                self.messages_sent += 1;
             }
         }
     }

@@ -13,9 +13,9 @@ fn predicted(settings: &Settings, costs: &Costs) -> Outcome {
 fn saturated(cores: usize) -> Settings {
     let settings = Settings::new(4, Regions::Local, cores);
     Settings {
-        pace: Pace::Closed(4096),
+        pace: Pace::Closed(1024),
         warmup: Duration::from_millis(200),
-        span: Duration::from_millis(400),
+        span: Duration::from_millis(800),
         ..settings
     }
 }
