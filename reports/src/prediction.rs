@@ -47,54 +47,88 @@ pub struct Point {
     pub load: String,
     /// The figure, as a record names it.
     pub metric: String,
-    /// By round: what was predicted, and what came of the live run; `None` where that has no figure.
-    pub rounds: Vec<(f64, Option<f64>)>,
+    /// One entry a round.
+    pub rounds: Vec<Round>,
+}
+
+/// One figure in one round.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// What was predicted before the live run.
+    pub predicted: f64,
+    /// The same with every cost brought to the pace that the core had during the live run; `None`
+    /// where that is not known.
+    pub at_pace: Option<f64>,
+    /// What came of the live run; `None` where it has no figure.
+    pub live: Option<f64>,
+}
+
+/// What is held against the live run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Against {
+    /// What was predicted before it.
+    Predicted,
+    /// The same at the pace of the run.
+    AtPace,
 }
 
 impl Point {
-    /// The median of what was predicted in rounds that have a live figure.
-    pub fn predicted(&self) -> Option<f64> {
-        median(self.pairs().map(|(predicted, _)| predicted))
+    /// The median over the rounds that have a live figure.
+    pub fn said(&self, which: Against) -> Option<f64> {
+        median(self.pairs(which).map(|(said, _)| said))
     }
 
     /// The median of the live runs.
     pub fn live(&self) -> Option<f64> {
-        median(self.pairs().map(|(_, live)| live))
+        median(self.pairs(Against::Predicted).map(|(_, live)| live))
     }
 
     /// By what share the prediction is too high, or below 0 too low: the median over the rounds, each
     /// of which is held against the costs of its own time.
-    pub fn error_share(&self) -> Option<f64> {
-        median(self.pairs().filter(|(_, live)| *live > 0.0).map(|(said, live)| said / live - 1.0))
+    pub fn error_share(&self, which: Against) -> Option<f64> {
+        let pairs = self.pairs(which).filter(|(_, live)| *live > 0.0);
+        median(pairs.map(|(said, live)| said / live - 1.0))
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (f64, f64)> {
-        self.rounds.iter().filter_map(|(predicted, live)| Some((*predicted, (*live)?)))
+    fn pairs(&self, which: Against) -> impl Iterator<Item = (f64, f64)> {
+        self.rounds.iter().filter_map(move |round| {
+            let said = match which {
+                Against::Predicted => Some(round.predicted),
+                Against::AtPace => round.at_pace,
+            };
+            said.zip(round.live)
+        })
     }
 }
 
 impl Check {
     /// The point that the prediction misses most, and by what.
-    pub fn worst(&self) -> Option<(&Point, f64)> {
-        let errors = self.points.iter().filter_map(|point| Some((point, point.error_share()?)));
+    pub fn worst(&self, which: Against) -> Option<(&Point, f64)> {
+        let error = |point| Some((point, Point::error_share(point, which)?));
+        let errors = self.points.iter().filter_map(error);
         errors.max_by(|one, other| one.1.abs().total_cmp(&other.1.abs()))
     }
 
-    /// A row for each figure: predicted, live, and the error.
+    /// A row for each figure: predicted, live, and the error, each as it was predicted and at the pace
+    /// of the run.
     pub fn table(&self) -> Table {
-        let numbers = ["predicted", "live", "error", "errors of the rounds"];
+        let numbers = ["predicted", "at the run's pace", "live", "error", "error at pace"];
         let mut table = Table::new(&["replicas", "load", "figure"], &numbers);
         for point in &self.points {
             let value = |value| units::metric(&point.metric, value);
-            let errors = point.pairs().map(|(said, live)| percent(said / live - 1.0));
+            let error = |which| {
+                let error = point.error_share(which);
+                error.map_or_else(|| units::ABSENT.to_owned(), percent)
+            };
             table.push([
                 point.replicas.to_string(),
                 point.load.replace('_', " "),
                 point.metric.clone(),
-                value(point.predicted()),
+                value(point.said(Against::Predicted)),
+                value(point.said(Against::AtPace)),
                 value(point.live()),
-                point.error_share().map_or_else(|| units::ABSENT.to_owned(), percent),
-                errors.collect::<Vec<_>>().join(" "),
+                error(Against::Predicted),
+                error(Against::AtPace),
             ]);
         }
         table
@@ -108,15 +142,18 @@ impl Check {
 
     /// The answer, in one sentence.
     pub fn sentence(&self) -> String {
-        match self.worst() {
-            Some((point, error)) => format!(
-                "the prediction misses by at most {}: {} at n = {}, {}",
-                percent(error),
-                point.metric,
-                point.replicas,
-                point.load.replace('_', " ")
+        let told = |which| {
+            let (point, error) = self.worst(which)?;
+            let (metric, load) = (&point.metric, point.load.replace('_', " "));
+            Some(format!("{} ({metric} at n = {}, {load})", percent(error), point.replicas))
+        };
+        match (told(Against::Predicted), told(Against::AtPace)) {
+            (Some(predicted), Some(at_pace)) => format!(
+                "the prediction misses by at most {predicted}; at the pace that the core had during \
+                 the live runs, by at most {at_pace}"
             ),
-            None => "no live run has a figure to hold the prediction against".to_owned(),
+            (Some(predicted), None) => format!("the prediction misses by at most {predicted}"),
+            (None, _) => "no live run has a figure to hold the prediction against".to_owned(),
         }
     }
 }

@@ -4,9 +4,9 @@ use maud::{Markup, html};
 use plotly::common::{Marker, Mode};
 use plotly::{Plot, Scatter};
 
-use super::chart::{BLUE, Chart, Frame, GREEN, axis};
+use super::chart::{BLUE, Chart, Frame, GREEN, ORANGE, PURPLE, axis};
 use super::frame::{self, Drawings, table};
-use crate::prediction::{Check, percent};
+use crate::prediction::{Against, Check, percent};
 use crate::table::Table;
 
 /// What the page is called.
@@ -17,7 +17,8 @@ pub(super) fn title(check: &Check) -> String {
 /// By how much the prediction misses.
 pub(super) fn answer(check: &Check, heading: bool) -> Markup {
     let what = title(check);
-    let worst = check.worst().map(|(_, error)| percent(error)).unwrap_or_default();
+    let worst =
+        check.worst(Against::Predicted).map(|(_, error)| percent(error)).unwrap_or_default();
     html! {
         @if heading { p.soft { (what) } h1 { (worst) } } @else { h2 { (what) ": " (worst) } }
         p { (check.sentence()) "." }
@@ -31,7 +32,7 @@ pub(super) fn answer(check: &Check, heading: bool) -> Markup {
 /// The errors drawn, and every figure.
 pub(super) fn details(check: &Check, drawings: &mut Drawings) -> Markup {
     html! {
-        @if check.worst().is_some() { (drawings.place(&errors(check))) }
+        @if check.worst(Against::Predicted).is_some() { (drawings.place(&errors(check))) }
         h3 { "Figures" }
         (table(&check.table()))
         (frame::reproduce(&check.reproduce))
@@ -42,13 +43,16 @@ pub(super) fn details(check: &Check, drawings: &mut Drawings) -> Markup {
 fn errors(check: &Check) -> Chart {
     let mut plot = Plot::new();
     let mut rows = Table::new(&["figure"], &["replicas", "error"]);
+    let (throughput, p50) = ("throughput_tx_per_s", "response_time_ns_p50");
     let series = [
-        ("throughput at saturation", "throughput_tx_per_s", BLUE),
-        ("p50 at half load", "response_time_ns_p50", GREEN),
+        ("throughput at saturation", throughput, Against::Predicted, BLUE),
+        ("the same at the run's pace", throughput, Against::AtPace, PURPLE),
+        ("p50 at half load", p50, Against::Predicted, GREEN),
+        ("the same at the run's pace", p50, Against::AtPace, ORANGE),
     ];
-    for (name, metric, colour) in series {
+    for (name, metric, which, colour) in series {
         let of = check.points.iter().filter(|point| point.metric == metric);
-        let errors = of.filter_map(|point| Some((point.replicas, point.error_share()?)));
+        let errors = of.filter_map(|point| Some((point.replicas, point.error_share(which)?)));
         let (replicas, shares): (Vec<u32>, Vec<f64>) = errors.unzip();
         for (replicas, share) in replicas.iter().zip(&shares) {
             rows.push([name.to_owned(), replicas.to_string(), percent(*share)]);

@@ -25,6 +25,7 @@ fn costs() -> CostFile {
         provenance: Map::new(),
         environment: Map::new(),
         cores: 2,
+        pace_us: Some(300.0),
         payload: 512,
         keys: 4096,
         costs: Item::ALL.iter().map(cost).collect(),

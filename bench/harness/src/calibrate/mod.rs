@@ -28,6 +28,7 @@ use self::machine::{Sockets, Wakes};
 use self::turns::{Notes, Shape};
 use crate::date;
 use crate::environment::{self, Before};
+use crate::pace::PaceThread;
 use crate::provenance;
 use crate::trial::{Host, RunError};
 use crate::workload::Workload;
@@ -107,7 +108,9 @@ pub fn calibrate(plan: &Plan, host: &Host<'_>) -> Result<CostFile, RunError> {
             how: how.to_owned(),
         });
     };
+    let watched = PaceThread::start(plan.seed).map_err(|error| failed(&error))?;
     let notes = timed_turns(plan, &cores, host)?;
+    let pace_us = watched.finish();
     let (many_keys, pace) = machine::beside_busy(&cores[1..], || {
         (signatures::votes(plan.seed), machine::pace_look(plan.seed))
     });
@@ -150,6 +153,7 @@ pub fn calibrate(plan: &Plan, host: &Host<'_>) -> Result<CostFile, RunError> {
         provenance: map(&provenance::capture(host.allocator, host.tool_version)),
         environment: map(&environment::capture(&before)),
         cores: cores.len() as u64,
+        pace_us,
         payload: plan.payload as u64,
         keys: keys as u64,
         costs,

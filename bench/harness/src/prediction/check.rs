@@ -7,10 +7,10 @@
 use core::time::Duration;
 use std::time::SystemTime;
 
-use quorumark_report::prediction::{Check, PREDICTION_VERSION, Point};
+use quorumark_report::prediction::{Check, PREDICTION_VERSION, Point, Round};
 use quorumark_sim::model::Regions;
 
-use super::{Ask, prediction};
+use super::{Ask, Prediction, prediction};
 use crate::calibrate::{self, calibrate};
 use crate::environment::{self, Before};
 use crate::parameter::{Origin, ParameterSet, Value};
@@ -70,11 +70,18 @@ pub fn check(plan: &Plan, host: &Host<'_>, told: &dyn Fn(&str)) -> Result<Check,
                 seed,
             };
             let said = prediction(&ask, &costs).map_err(|error| calibrate::failed(&error))?;
-            let p50 = said.half.response_time_ns_p50.unwrap_or(0) as f64;
-            let predicted = [said.saturated.throughput_tx_per_s, p50];
             for (nth, rate) in [None, Some(said.rate)].into_iter().enumerate() {
                 let found = live(plan, *replicas, rate, seed, host, FIGURES[nth].1)?;
-                points[FIGURES.len() * place + nth].rounds.push((predicted[nth], found));
+                let slower = found.pace_us.zip(file.pace_us).map(|(live, then)| live / then);
+                let again = slower.map(|slower| costs.clone().slowed(slower));
+                let ask = Ask { rate: Some(said.rate), ..ask };
+                let again = again.map(|costs| prediction(&ask, &costs)).transpose();
+                let again = again.map_err(|error| calibrate::failed(&error))?;
+                points[FIGURES.len() * place + nth].rounds.push(Round {
+                    predicted: figures(&said)[nth],
+                    at_pace: again.map(|again| figures(&again)[nth]),
+                    live: found.figure,
+                });
             }
         }
     }
@@ -90,7 +97,20 @@ pub fn check(plan: &Plan, host: &Host<'_>, told: &dyn Fn(&str)) -> Result<Check,
     })
 }
 
-/// One live run with the defaults: its figure, where it has one.
+/// [`FIGURES`] of a prediction.
+fn figures(said: &Prediction) -> [f64; 2] {
+    let p50 = said.half.response_time_ns_p50.unwrap_or(0) as f64;
+    [said.saturated.throughput_tx_per_s, p50]
+}
+
+/// What a live run says; nothing where it was disturbed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
+    figure: Option<f64>,
+    pace_us: Option<f64>,
+}
+
+/// One live run with the defaults.
 fn live(
     plan: &Plan,
     replicas: usize,
@@ -98,7 +118,7 @@ fn live(
     seed: u64,
     host: &Host<'_>,
     metric: &str,
-) -> Result<Option<f64>, RunError> {
+) -> Result<Found, RunError> {
     let scenario = scenario::find(SCENARIO).map_err(|error| calibrate::failed(&error))?;
     let mut parameters = ParameterSet::new(scenario.spec().parameters);
     let origin = || Origin::Flag("--check".to_owned());
@@ -108,12 +128,14 @@ fn live(
         parameters.set("rate", &Value::Rate(rate.round()).to_string(), origin())?;
     }
     let control = Control { interrupt: host.interrupt, progress: &Quiet };
-    let kept = [metric.to_owned()];
+    let kept = [metric, "pace_us"].map(str::to_owned);
     match tune::measure(scenario, &parameters, (plan.span, seed), &kept, &control)? {
         Live::Unsafe(violation) => Err(calibrate::failed(&violation)),
         Live::Sample(sample) => Ok(match sample.reading {
-            tune::Reading::Figures(metrics) => metrics.get(metric),
-            tune::Reading::Refused(_) | tune::Reading::Disturbed(_) => None,
+            tune::Reading::Figures(metrics) => {
+                Found { figure: metrics.get(metric), pace_us: metrics.get("pace_us") }
+            }
+            tune::Reading::Refused(_) | tune::Reading::Disturbed(_) => Found::default(),
         }),
     }
 }

@@ -114,6 +114,9 @@ pub struct CostFile {
     pub environment: Map<String, Value>,
     /// Cores that the process may use.
     pub cores: u64,
+    /// What a look at the pace took while turns were timed, in microseconds of CPU time: a live run
+    /// tells the same of itself. `None` where too little was seen of it.
+    pub pace_us: Option<f64>,
     /// Bytes of an operation.
     pub payload: u64,
     /// Distinct keys that operations write, in turn.
@@ -268,6 +271,22 @@ impl Costs {
     #[must_use]
     pub fn with_verify(mut self, ns: f64) -> Costs {
         self.verify = vec![(1, vec![(1, ns)])];
+        self
+    }
+
+    /// The same on cores on which the same work takes `factor` times as long: what threads wait for
+    /// stays as it is.
+    #[must_use]
+    pub fn slowed(mut self, factor: f64) -> Costs {
+        for item in Item::ALL {
+            let waits = [Item::WakeDelay, Item::WakeNear, Item::TimerLate, Item::Tick];
+            if !waits.contains(item) {
+                self.by_item[*item as usize] *= factor;
+            }
+        }
+        for (_, points) in &mut self.verify {
+            points.iter_mut().for_each(|(_, ns)| *ns *= factor);
+        }
         self
     }
 
