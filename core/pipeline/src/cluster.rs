@@ -157,7 +157,8 @@ where
         let (wiring, client_ports) = builder.wire(ports)?;
         for (replica, wires) in wiring.into_iter().enumerate() {
             let id = ReplicaId(replica as u16);
-            builder.replica(id, wires, engine(id), application(id), events.clone())?;
+            let parts = builder.parts(id, wires, engine(id), application(id), events.clone());
+            builder.replica(id, parts)?;
         }
         Ok((builder.cluster, client_ports))
     }

@@ -75,7 +75,8 @@ impl<A: Application> ByHand<A> {
             let id = ReplicaId(replica as u16);
             let settings = pbft::Config { replica: id, ..config.engine.clone() };
             let engine = Pbft::new(settings.check().expect("a checked cluster's engines are"));
-            let turns = builder.turns(id, wires, engine, application(id), events.clone());
+            let parts = builder.parts(id, wires, engine, application(id), events.clone());
+            let turns = builder.whole(id, parts).begin();
             let meters = Meter::of_whole(id.0);
             let watch = Stopwatch::new(&meters);
             replicas.push(Hand { turns, meters, watch });

@@ -22,7 +22,7 @@ use crate::port::ClientPort;
 use crate::protocol::Protocol;
 use crate::stage::{
     ClientLink, Clock, Decoder, Egress, Execute, Executor, Gate, Inbox, Ingress, Inputs, Means,
-    Order, Outgoing, Peers, Recall, Task, Turns, Verify, Whole, Writer,
+    Order, Outgoing, Peers, Recall, Task, Verify, Whole, Writer,
 };
 use crate::tcp::{self, Hello, WhenFull};
 use crate::thread::Thread;
@@ -55,7 +55,7 @@ pub(super) struct Wires {
 }
 
 /// What a replica is made of, whichever threads do its work.
-struct Parts<E, A> {
+pub(super) struct Parts<E, A> {
     inbox: Inbox,
     /// As [`Wires::peers`].
     peers: Vec<Option<Sender<Frames>>>,
@@ -320,32 +320,16 @@ where
     pub(super) fn replica<A: Application + 'static>(
         &mut self,
         id: ReplicaId,
-        wires: Wires,
-        engine: E,
-        application: A,
-        events: Option<Sender<Vec<CommitEvent>>>,
+        parts: Parts<E, A>,
     ) -> io::Result<()> {
-        let parts = self.parts(id, wires, engine, application, events);
         match self.config.stages {
             Stages::Separate => self.separate(id, parts),
             Stages::Merged => self.merged(id, parts),
         }
     }
 
-    /// One replica for a thread that its caller has, whatever `stages` says.
-    pub(super) fn turns<A: Application>(
-        &mut self,
-        id: ReplicaId,
-        wires: Wires,
-        engine: E,
-        application: A,
-        events: Option<Sender<Vec<CommitEvent>>>,
-    ) -> Turns<E, A> {
-        let parts = self.parts(id, wires, engine, application, events);
-        self.whole(id, parts).begin()
-    }
-
-    fn parts<A>(
+    /// What replica `id` is made of.
+    pub(super) fn parts<A>(
         &self,
         id: ReplicaId,
         wires: Wires,
@@ -379,7 +363,11 @@ where
     }
 
     /// All stages of a replica, for one thread.
-    fn whole<A: Application>(&mut self, id: ReplicaId, parts: Parts<E, A>) -> Whole<E, A> {
+    pub(super) fn whole<A: Application>(
+        &mut self,
+        id: ReplicaId,
+        parts: Parts<E, A>,
+    ) -> Whole<E, A> {
         let Parts { inbox, peers, engine, executor, writer } = parts;
         Whole {
             decoder: self.decoder(id),
