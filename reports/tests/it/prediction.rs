@@ -64,9 +64,8 @@ fn a_check_reads_back_satisfies_its_schema_and_says_its_worst_error() {
     assert_eq!(differences(&written, PREDICTION_SCHEMA), [""; 0]);
     assert_eq!(serde_json::from_value::<Check>(written).unwrap(), check);
     let text = check.text(Style { colour: false, width: 200 });
-    let sentence =
-        "the prediction misses by at most -10.0 %: response_time_ns_p50 at n = 4, half load";
-    assert!(text.contains(sentence) && text.contains("+10.0 % -5.0 % +4.0 %"), "{text}");
+    let sentence = "at most -10.0 % (response_time_ns_p50 at n = 4, half load); at the pace";
+    assert!(text.contains(sentence) && text.contains("by at most -19.0 %"), "{text}");
 }
 
 #[test]
