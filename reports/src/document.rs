@@ -2,6 +2,7 @@
 
 use crate::compare::Comparison;
 use crate::flame::Folded;
+use crate::prediction::Check;
 use crate::record::{Point, Record};
 use crate::sweep::Table;
 use crate::tuning::{Slo, Tuning};
@@ -19,6 +20,8 @@ pub enum Document<'a> {
     Tuning(Tuning<'a>),
     /// The highest rate that holds a response time.
     Slo(Slo<'a>),
+    /// Predictions held against live runs.
+    Prediction(&'a Check),
 }
 
 /// A record and its time series, which may be empty.
@@ -63,6 +66,7 @@ impl Document<'_> {
             }
             Document::Tuning(tuning) => tuning.written_at,
             Document::Slo(slo) => slo.written_at,
+            Document::Prediction(check) => &check.started_at,
         }
     }
 }

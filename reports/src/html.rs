@@ -5,6 +5,7 @@ mod chart;
 mod comparison;
 mod frame;
 mod overview;
+mod prediction;
 mod run;
 mod slo;
 mod sweep;
@@ -51,6 +52,7 @@ fn title(document: &Document<'_>) -> String {
         Document::Comparison(compared) => comparison::title(compared.found),
         Document::Tuning(found) => tuning::title(found),
         Document::Slo(found) => slo::title(found),
+        Document::Prediction(check) => prediction::title(check),
     }
 }
 
@@ -77,6 +79,10 @@ fn shown(document: &Document<'_>, heading: bool, drawings: &mut Drawings) -> Mar
             Document::Slo(found) => {
                 (slo::answer(found, heading))
                 (slo::details(found, drawings))
+            }
+            Document::Prediction(check) => {
+                (prediction::answer(check, heading))
+                (prediction::details(check, drawings))
             }
         }
     }

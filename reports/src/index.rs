@@ -4,6 +4,7 @@
 use crate::compare::Comparison;
 use crate::compare::render::signed;
 use crate::document::{Compared, Document};
+use crate::prediction::{self, Against, Check};
 use crate::row::Row;
 use crate::table::Table;
 use crate::tuning::{Slo, Tuning};
@@ -20,6 +21,7 @@ pub fn kind(document: &Document<'_>) -> &'static str {
         Document::Comparison(_) => "comparison",
         Document::Tuning(_) => "tuning",
         Document::Slo(_) => "objective",
+        Document::Prediction(_) => "prediction",
     }
 }
 
@@ -37,6 +39,7 @@ pub fn table(documents: &[Document<'_>], places: &[&str]) -> Table {
             Document::Comparison(Compared { found, .. }) => Line::of_comparison(found),
             Document::Tuning(tuning) => Line::of_tuning(tuning),
             Document::Slo(slo) => Line::of_slo(slo),
+            Document::Prediction(check) => Line::of_prediction(check),
         };
         let started = document.started_at().trim_end_matches('Z').replacen('T', " ", 1);
         let rest = [line.verdict, line.commit, place.to_owned()];
@@ -107,6 +110,17 @@ impl Line {
             figures: [change.unwrap_or_default(), String::new(), String::new(), String::new()],
             verdict: tuning.verdict.to_owned(),
             commit: String::new(),
+        }
+    }
+
+    fn of_prediction(check: &Check) -> Line {
+        let error = check.worst(Against::Predicted).map(|(_, error)| prediction::percent(error));
+        let commit = check.provenance.get("commit").and_then(serde_json::Value::as_str);
+        Line {
+            what: format!("{} predicted, off by at most", check.protocol),
+            figures: [error.unwrap_or_default(), String::new(), String::new(), String::new()],
+            verdict: String::new(),
+            commit: commit.map(shortened).unwrap_or_default(),
         }
     }
 

@@ -19,6 +19,7 @@ pub mod label;
 pub mod markdown;
 pub mod merged;
 pub mod metrics;
+pub mod prediction;
 pub mod record;
 pub mod row;
 pub mod stats;

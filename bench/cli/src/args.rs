@@ -9,8 +9,8 @@ use quorumark_harness::parameter::suggestion;
 use quorumark_harness::scenario;
 
 use crate::cmd::{
-    baseline, check, compare, completions, config, decode, doctor, list, man, merkle, mine,
-    profile, report, run, schema, sim, slo, sweep, tour, tune, verify,
+    baseline, calibrate, check, compare, completions, config, decode, doctor, list, man, merkle,
+    mine, predict, profile, report, run, schema, sim, slo, sweep, tour, tune, verify,
 };
 use crate::refused::Refused;
 use crate::terminal::TerminalArgs;
@@ -70,6 +70,10 @@ pub(crate) enum Command {
     Baseline(baseline::BaselineArgs),
     /// Run one scenario once and show where its CPU time goes
     Profile(profile::ProfileArgs),
+    /// Measure what each step costs on this machine, for `predict`
+    Calibrate(calibrate::CalibrateArgs),
+    /// Predict throughput and latency of a committee from the costs of its steps
+    Predict(predict::PredictArgs),
     /// Show what can be run; of one scenario its parameters, defaults and figures
     List(list::ListArgs),
     /// Check whether figures of this machine can be trusted

@@ -12,6 +12,7 @@
 #![deny(unsafe_code)]
 
 pub mod allocations;
+pub mod calibrate;
 pub mod clock;
 pub mod contention;
 pub mod date;
@@ -26,6 +27,7 @@ pub mod oracle;
 pub mod pace;
 pub mod pairs;
 pub mod parameter;
+pub mod prediction;
 pub mod processes;
 pub mod profile;
 pub mod progress;

@@ -1,6 +1,7 @@
 //! A cluster: started, observed, stopped.
 
 mod apart;
+mod by_hand;
 mod wiring;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use quorumark_consensus::types::{Instant, ReplicaId};
 use thiserror::Error;
 
 pub use self::apart::{Apart, Seat};
+pub use self::by_hand::{ByHand, Turn};
 use self::wiring::Builder;
 use crate::config::{Checked, ClusterConfig};
 use crate::events::CommitEvent;
@@ -155,7 +157,8 @@ where
         let (wiring, client_ports) = builder.wire(ports)?;
         for (replica, wires) in wiring.into_iter().enumerate() {
             let id = ReplicaId(replica as u16);
-            builder.replica(id, wires, engine(id), application(id), events.clone())?;
+            let parts = builder.parts(id, wires, engine(id), application(id), events.clone());
+            builder.replica(id, parts)?;
         }
         Ok((builder.cluster, client_ports))
     }

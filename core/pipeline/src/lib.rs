@@ -56,7 +56,9 @@ mod stage;
 mod tcp;
 mod thread;
 
-pub use cluster::{Apart, Cluster, ClusterReport, ReplicaReport, Seat, StartError, StopError};
+pub use cluster::{
+    Apart, ByHand, Cluster, ClusterReport, ReplicaReport, Seat, StartError, StopError, Turn,
+};
 pub use config::{
     Checked, ClientAuthKind, ClusterConfig, ConfigError, Pinning, Stages, Transport, cores,
 };

@@ -148,6 +148,17 @@ impl Meter {
         })
     }
 
+    /// Its stage, nanoseconds of work so far, and items.
+    pub(crate) fn read(&self) -> (StageKind, u64, u64) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (self.stage, read(&self.busy_ns), read(&self.items))
+    }
+
+    /// What was counted with it so far.
+    pub(crate) fn counts(&self) -> ReplicaCounts {
+        self.counts.snapshot()
+    }
+
     /// Notes which kernel task the calling thread is; called once, by the thread itself.
     pub(crate) fn adopt(&self) {
         if let Ok(link) = fs::read_link("/proc/thread-self")

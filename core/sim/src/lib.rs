@@ -8,6 +8,7 @@
 //! - [`check`] decides from the trace alone whether the run was safe and live.
 //! - [`history`] is what the clients of a key-value run did and saw, in memory and as a file.
 //! - [`linearizability`] says whether one store could have answered so.
+//! - [`model`] predicts throughput and latency from what each step costs.
 //! - [`replay`] runs again what a live replica's engine was told, and compares what it says.
 //! - [`verdict`] is what a run's checks come to.
 
@@ -18,6 +19,7 @@ pub mod check;
 pub mod history;
 pub mod judge;
 pub mod linearizability;
+pub mod model;
 pub mod random;
 pub mod replay;
 pub mod run;

@@ -7,6 +7,7 @@ mod compare;
 mod made;
 mod page;
 mod pages;
+mod prediction;
 mod schema;
 mod several;
 mod store;

@@ -1,6 +1,6 @@
 //! The schemas, the documents and the structs say the same.
 
-mod walk;
+pub(crate) mod walk;
 
 use quorumark_report::compare::COMPARISON_SCHEMA;
 use quorumark_report::record::{RECORD_SCHEMA, SCHEMA_VERSION};

@@ -2,6 +2,7 @@
 
 pub(crate) mod baseline;
 mod brief;
+pub(crate) mod calibrate;
 pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod completions;
@@ -12,6 +13,7 @@ pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod merkle;
 pub(crate) mod mine;
+pub(crate) mod predict;
 pub(crate) mod profile;
 pub(crate) mod report;
 pub(crate) mod run;
@@ -50,6 +52,8 @@ pub(crate) fn dispatch(invocation: Invocation) -> anyhow::Result<Exit> {
         Some(Command::Tune(args)) => tune::tune(&args, &terminal),
         Some(Command::Baseline(args)) => baseline::baseline(&args, &terminal),
         Some(Command::Profile(args)) => profile::profile(&args, &terminal),
+        Some(Command::Calibrate(args)) => calibrate::calibrate(&args, &terminal),
+        Some(Command::Predict(args)) => predict::predict(&args, &terminal),
         Some(Command::List(args)) => list::list(&args, &terminal),
         Some(Command::Doctor(args)) => doctor::doctor(&args, &terminal),
         Some(Command::Verify(args)) => verify::verify(&args, &terminal),

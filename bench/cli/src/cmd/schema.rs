@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use quorumark_report::compare::COMPARISON_SCHEMA;
+use quorumark_report::prediction::{COSTS_SCHEMA, PREDICTION_SCHEMA};
 use quorumark_report::record::RECORD_SCHEMA;
 use quorumark_report::sweep::SWEEP_SCHEMA;
 use quorumark_report::tuning::TUNE_SCHEMA;
@@ -32,6 +33,10 @@ enum Document {
     Sweep,
     /// What a tuning found: tune.json, `tune --json`.
     Tune,
+    /// What each step costs: `calibrate`.
+    Costs,
+    /// Predictions held against live runs: prediction.json, `predict --check --json`.
+    Prediction,
 }
 
 /// Prints the JSON schema of a document.
@@ -41,6 +46,8 @@ pub(crate) fn schema(args: &SchemaArgs, terminal: &Terminal) -> anyhow::Result<E
         Document::Comparison => COMPARISON_SCHEMA,
         Document::Sweep => SWEEP_SCHEMA,
         Document::Tune => TUNE_SCHEMA,
+        Document::Costs => COSTS_SCHEMA,
+        Document::Prediction => PREDICTION_SCHEMA,
     })?;
     Ok(Exit::Done)
 }

@@ -10,6 +10,7 @@ mod config;
 mod guides;
 mod merkle;
 mod mine;
+mod predict;
 mod profile;
 mod program;
 mod readme;

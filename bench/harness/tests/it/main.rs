@@ -1,5 +1,6 @@
 //! The scenarios as a program runs them: tiny, and complete.
 
+mod calibrate;
 mod described;
 mod extending;
 mod load;

@@ -113,7 +113,8 @@ where
         let mut builder = Builder::new(config, keys);
         builder.cluster.clock = Clock::started(apart.elapsed);
         let wires = builder.meet(&apart)?;
-        builder.replica(apart.replica, wires, engine, application, events)?;
+        let parts = builder.parts(apart.replica, wires, engine, application, events);
+        builder.replica(apart.replica, parts)?;
         Ok(builder.cluster)
     }
 

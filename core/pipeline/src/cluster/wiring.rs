@@ -55,7 +55,7 @@ pub(super) struct Wires {
 }
 
 /// What a replica is made of, whichever threads do its work.
-struct Parts<E, A> {
+pub(super) struct Parts<E, A> {
     inbox: Inbox,
     /// As [`Wires::peers`].
     peers: Vec<Option<Sender<Frames>>>,
@@ -321,11 +321,23 @@ where
     pub(super) fn replica<A: Application + 'static>(
         &mut self,
         id: ReplicaId,
+        parts: Parts<E, A>,
+    ) -> io::Result<()> {
+        match self.config.stages {
+            Stages::Separate => self.separate(id, parts),
+            Stages::Merged => self.merged(id, parts),
+        }
+    }
+
+    /// What replica `id` is made of.
+    pub(super) fn parts<A>(
+        &self,
+        id: ReplicaId,
         wires: Wires,
         engine: E,
         application: A,
         events: Option<Sender<Vec<CommitEvent>>>,
-    ) -> io::Result<()> {
+    ) -> Parts<E, A> {
         let executor = Executor {
             replica: id,
             application,
@@ -348,10 +360,25 @@ where
             from_clients: wires.from_clients,
             stop: self.stopped[usize::from(id.0)].clone(),
         };
-        let parts = Parts { inbox, peers: wires.peers, engine, executor, writer };
-        match self.config.stages {
-            Stages::Separate => self.separate(id, parts),
-            Stages::Merged => self.merged(id, parts),
+        Parts { inbox, peers: wires.peers, engine, executor, writer }
+    }
+
+    /// All stages of a replica, for one thread.
+    pub(super) fn whole<A: Application>(
+        &mut self,
+        id: ReplicaId,
+        parts: Parts<E, A>,
+    ) -> Whole<E, A> {
+        let Parts { inbox, peers, engine, executor, writer } = parts;
+        Whole {
+            decoder: self.decoder(id),
+            inbox,
+            gate: Gate::new(self.verifier(id, 0), Recall::new()),
+            batch_max: self.config.verify_batch_max,
+            engine,
+            clock: self.cluster.clock,
+            means: Means { executor, writer, peers: Peers::new(peers, self.config.peer_patience) },
+            report: self.report(id),
         }
     }
 
@@ -361,20 +388,10 @@ where
         id: ReplicaId,
         parts: Parts<E, A>,
     ) -> io::Result<()> {
-        let Parts { inbox, peers, engine, executor, writer } = parts;
-        let whole = Whole {
-            decoder: self.decoder(id),
-            inbox,
-            gate: Gate::new(self.verifier(id, 0), Recall::new()),
-            batch_max: self.config.verify_batch_max,
-            engine,
-            clock: self.cluster.clock,
-            means: Means { executor, writer, peers: Peers::new(peers, self.config.peer_patience) },
-            report: self.report(id),
-        };
+        let whole = self.whole(id, parts);
         let (meters, work) = (Meter::of_whole(id.0), Work::Replica(id.0));
         let name = format!("{id}-whole");
-        let part = self.start(name, meters, work, |watch| whole.run(watch))?;
+        let part = self.start(name, meters, work, |watch| whole.begin().run(watch))?;
         self.cluster.threads.push(Of { replicas: [id, id], part });
         Ok(())
     }

@@ -15,7 +15,7 @@ pub(crate) use ingress::{Decoder, Inbox, Ingress, Side};
 pub(crate) use order::{Inputs, Order, Way};
 pub(crate) use recall::Recall;
 pub(crate) use verify::{Gate, Verify};
-pub(crate) use whole::{Means, Peers, Whole};
+pub(crate) use whole::{Means, Pass, Peers, Turns, Whole};
 
 use std::time::Duration;
 

@@ -69,38 +69,94 @@ where
     E::Message: Protocol,
     A: Application,
 {
+    /// The replica before its first turn.
+    pub(crate) fn begin(self) -> Turns<E, A> {
+        Turns {
+            decoder: self.decoder,
+            inbox: self.inbox,
+            gate: self.gate,
+            batch_max: self.batch_max,
+            core: Core {
+                engine: self.engine,
+                now: Instant::START,
+                out: Outbox::new(),
+                own: VecDeque::new(),
+                outcomes: VecDeque::new(),
+            },
+            clock: self.clock,
+            means: self.means,
+            report: self.report,
+            messages: Vec::new(),
+            verified: Vec::new(),
+        }
+    }
+}
+
+/// A replica turn after turn. Whoever calls [`Turns::pass`] is its thread.
+pub(crate) struct Turns<E: Engine, A> {
+    decoder: Decoder,
+    inbox: Inbox,
+    gate: Gate<E::Message>,
+    batch_max: usize,
+    core: Core<E>,
+    clock: Clock,
+    means: Means<A>,
+    report: Sender<E::Counters>,
+    /// What a turn decoded, and what of it passed: kept for their memory.
+    messages: Vec<E::Message>,
+    verified: Vec<Verified<E::Message>>,
+}
+
+/// What came of a look for work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// There was some, and it is done.
+    Worked,
+    /// There was none.
+    Idle {
+        /// Whether what clients send counts as work just now.
+        hears_clients: bool,
+    },
+}
+
+impl<E, A> Turns<E, A>
+where
+    E: Engine,
+    E::Message: Protocol,
+    A: Application,
+{
+    /// Takes turns until the replica stops, and waits where there is nothing to do.
     pub(crate) fn run(mut self, watch: &mut Stopwatch) {
-        let mut core = Core {
-            engine: self.engine,
-            now: Instant::START,
-            out: Outbox::new(),
-            own: VecDeque::new(),
-            outcomes: VecDeque::new(),
-        };
-        let (mut gate, mut means) = (self.gate, self.means);
-        let (mut messages, mut verified) = (Vec::new(), Vec::new());
         while !self.inbox.is_stopped() {
-            means.peers.send_kept(watch.counts());
-            let hears_clients = means.peers.all_take();
-            self.inbox.take(self.decoder, self.batch_max, hears_clients, &mut messages, watch);
-            core.now = core.now.max(self.clock.now());
-            if messages.is_empty() && !core.is_due() {
-                let due = || core.is_due_at(self.clock.now());
-                let sees = || (self.inbox.has_news() || due()).then_some(());
-                if !hears_clients || watch.look(sees).is_none() {
-                    self.inbox.wait(&means.peers, core.patience(self.clock));
-                    watch.waited();
-                }
-                continue;
+            let Pass::Idle { hears_clients } = self.pass(watch) else { continue };
+            let core = &self.core;
+            let due = || core.is_due_at(self.clock.now());
+            let sees = || (self.inbox.has_news() || due()).then_some(());
+            if !hears_clients || watch.look(sees).is_none() {
+                self.inbox.wait(&self.means.peers, core.patience(self.clock));
+                watch.waited();
             }
-            verify(&mut gate, &mut messages, &mut verified, self.batch_max, watch);
-            core.turn(&mut verified, &mut means, watch);
-            watch.enter(StageKind::Execute);
-            means.executor.publish(watch);
-            watch.enter(StageKind::Ingress);
         }
         // Whoever stopped the cluster may have stopped listening too.
-        let _ = self.report.try_send(core.engine.counters());
+        let _ = self.report.try_send(self.core.engine.counters());
+    }
+
+    /// One turn, if there is anything to do: what has arrived, and a timeout that is due.
+    pub(crate) fn pass(&mut self, watch: &mut Stopwatch) -> Pass {
+        let Turns { means, core, messages, verified, .. } = self;
+        means.peers.send_kept(watch.counts());
+        let hears_clients = means.peers.all_take();
+        self.inbox.take(self.decoder, self.batch_max, hears_clients, messages, watch);
+        core.now = core.now.max(self.clock.now());
+        if messages.is_empty() && !core.is_due() {
+            return Pass::Idle { hears_clients };
+        }
+        verify(&mut self.gate, messages, verified, self.batch_max, watch);
+        core.turn(verified, means, watch);
+        watch.enter(StageKind::Execute);
+        means.executor.publish(watch);
+        watch.enter(StageKind::Ingress);
+        Pass::Worked
     }
 }
 

@@ -52,7 +52,7 @@ impl Keys {
     }
 
     /// What one replica or client signs with.
-    pub(super) fn sealer(&self, signer: Signer) -> Sealer {
+    pub(crate) fn sealer(&self, signer: Signer) -> Sealer {
         match self.real {
             true => Sealer::new(self.context, signer, real_key(&self.secret, signer)),
             false => Sealer::stand_in(self.context, signer, &self.secret),

@@ -15,7 +15,7 @@ mod network;
 mod node;
 mod queue;
 mod replica;
-mod wan;
+pub(crate) mod wan;
 
 use std::panic::{self, AssertUnwindSafe};
 

@@ -5,7 +5,7 @@
 //! takes up to a twentieth longer. Within a region it takes 0.25 to 0.5 ms.
 
 /// The regions, in the order of the matrix.
-pub(super) const REGIONS: [&str; 5] = ["N. Virginia", "Oregon", "Ireland", "Tokyo", "Sao Paulo"];
+pub(crate) const REGIONS: [&str; 5] = ["N. Virginia", "Oregon", "Ireland", "Tokyo", "Sao Paulo"];
 
 /// Round trip times in units of 10 us.
 const ROUND_TRIP: [[u64; 5]; 5] = [
@@ -17,7 +17,7 @@ const ROUND_TRIP: [[u64; 5]; 5] = [
 ];
 
 /// From and to, in nanoseconds, one way.
-pub(super) fn one_way(from: usize, to: usize) -> [u64; 2] {
+pub(crate) fn one_way(from: usize, to: usize) -> [u64; 2] {
     let round_trip = ROUND_TRIP.get(from).and_then(|row| row.get(to)).copied().unwrap_or(50);
     let [low, high] = [round_trip * 5_000, round_trip * 5_250];
     if from == to { [low, 2 * low] } else { [low, high] }

@@ -10,6 +10,7 @@ mod corners;
 mod generator;
 mod history;
 mod model;
+mod predict;
 mod properties;
 mod runs;
 mod scenarios;

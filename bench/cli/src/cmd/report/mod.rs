@@ -128,6 +128,7 @@ fn text_of(documents: &[Document<'_>], places: &[&str], terminal: &Terminal) -> 
         ([Document::Comparison(compared)], _) => compare::text(compared.found, terminal.style()),
         ([Document::Tuning(found)], _) => tuning::text(found),
         ([Document::Slo(found)], _) => slo::text(found),
+        ([Document::Prediction(check)], _) => check.text(terminal.style()),
         (_, Some(runs)) => rendering::records(&runs, terminal.style()),
         (several, None) => listed(several, places, terminal),
     }

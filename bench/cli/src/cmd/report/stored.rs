@@ -1,5 +1,5 @@
-//! What stands in a folder: the run, sweep, comparison, tuning or objective that a command left
-//! there.
+//! What stands in a folder: the run, sweep, comparison, tuning, objective or prediction that a
+//! command left there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,14 @@ use quorumark_harness::sweep::{PLAN_FILE, Plan, Point as SweepPoint};
 use quorumark_harness::tune::{SUMMARY_FILE, Summary};
 use quorumark_report::compare::Comparison;
 use quorumark_report::document::{Compared, Run};
+use quorumark_report::prediction::Check;
 use quorumark_report::{Document, Folded, Point, Record, RecordError, store};
 
 use serde::de::DeserializeOwned;
 
 use super::{slo, tuning};
 use crate::cmd::compare::{self, COMPARISON_FILE};
+use crate::cmd::predict::PREDICTION_FILE;
 use crate::cmd::slo::SLO_FILE;
 use crate::cmd::sweep;
 use crate::input;
@@ -37,6 +39,8 @@ pub(super) enum Stored {
     Tuning(Box<Summary>, String),
     /// An objective, and when it was written.
     Slo(Box<slo::Kept>, String),
+    /// Predictions held against live runs.
+    Prediction(Box<Check>),
 }
 
 /// A record with what stands beside it in its folder.
@@ -50,7 +54,8 @@ pub(super) struct StoredRun {
 }
 
 /// The files that tell what a folder holds, in the order in which they are looked for.
-const FILES: [&str; 5] = [store::RECORD_FILE, PLAN_FILE, COMPARISON_FILE, SUMMARY_FILE, SLO_FILE];
+const FILES: [&str; 6] =
+    [store::RECORD_FILE, PLAN_FILE, COMPARISON_FILE, SUMMARY_FILE, SLO_FILE, PREDICTION_FILE];
 
 impl Stored {
     /// What stands at `path`: a folder, or the file in it that tells what it holds.
@@ -83,6 +88,11 @@ impl Stored {
                 let (found, at) = read(&folder.join(SLO_FILE), "an objective", "slo")?;
                 Stored::Slo(Box::new(found), at)
             }
+            PREDICTION_FILE => {
+                let path = folder.join(PREDICTION_FILE);
+                let (found, _) = read(&path, "a checked prediction", "predict --check")?;
+                Stored::Prediction(Box::new(found))
+            }
             _ => Stored::Run(Box::new(StoredRun::read(path)?)),
         })
     }
@@ -98,6 +108,7 @@ impl Stored {
             }
             Stored::Tuning(summary, at) => Document::Tuning(tuning::of(summary, at)),
             Stored::Slo(kept, at) => Document::Slo(slo::of(kept, at)),
+            Stored::Prediction(check) => Document::Prediction(check),
         }
     }
 
@@ -113,7 +124,7 @@ impl Stored {
                 both.map(|(side, record)| (side.into(), record)).collect()
             }
             // These keep no records: their measurements are too short to be quoted one by one.
-            Stored::Tuning(..) | Stored::Slo(..) => Vec::new(),
+            Stored::Tuning(..) | Stored::Slo(..) | Stored::Prediction(_) => Vec::new(),
         }
     }
 }
