@@ -95,6 +95,11 @@ const RULES: &[(&str, Rule)] = &[
     ("quorumark report", DONE),
     ("quorumark baseline save main quorumark-runs/before", Parsed("the tutorial saves another")),
     ("quorumark baseline save", DONE),
+    ("quorumark calibrate", Parsed("takes long; tests/it/calibrate.rs of the harness is shorter")),
+    (
+        "quorumark predict",
+        Parsed("needs calibrated costs; tests/it/predict.rs runs it with others"),
+    ),
     ("quorumark compare \"$@\"", Parsed("the script is run whole, below")),
     ("quorumark compare", MEASURED),
 ];
