@@ -39,16 +39,16 @@ pub(super) fn details(check: &Check, drawings: &mut Drawings) -> Markup {
     }
 }
 
-/// The error of each round over the number of replicas.
+/// The errors, medians over the rounds, over the number of replicas.
 fn errors(check: &Check) -> Chart {
     let mut plot = Plot::new();
     let mut rows = Table::new(&["figure"], &["replicas", "error"]);
     let (throughput, p50) = ("throughput_tx_per_s", "response_time_ns_p50");
     let series = [
         ("throughput at saturation", throughput, Against::Predicted, BLUE),
-        ("the same at the run's pace", throughput, Against::AtPace, PURPLE),
+        ("throughput at the run's pace", throughput, Against::AtPace, PURPLE),
         ("p50 at half load", p50, Against::Predicted, GREEN),
-        ("the same at the run's pace", p50, Against::AtPace, ORANGE),
+        ("p50 at the run's pace", p50, Against::AtPace, ORANGE),
     ];
     for (name, metric, which, colour) in series {
         let of = check.points.iter().filter(|point| point.metric == metric);
