@@ -185,7 +185,7 @@ pub(crate) fn run(
     let interruption = judge::interruption(trials.interrupted, cut, trials.trials.len());
     let judges = !parameters.contains("oracle") || parameters.flag("oracle");
     let (verdict, verdict_reason) =
-        judge::verdict(judges.then_some(&oracle), objections, &metrics, interruption.clone());
+        judge::verdict(&oracle, judges, objections, &metrics, interruption.clone());
     let withheld = if verdict.has_result() { None } else { judge::withhold(&mut metrics) };
     let mut provenance = provenance::capture(host.allocator, host.tool_version);
     provenance.simd.extend(closing.simd.clone());

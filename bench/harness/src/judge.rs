@@ -8,32 +8,30 @@ use crate::provenance::DEBUG_BUILD;
 use crate::scenario::{Objection, Oracle};
 
 /// The verdict and why it is not ok: a violation fails, a run that checked nothing is void, and of
-/// the objections the worst counts. Without an `oracle`, by the user's wish, it is inconclusive at best.
-/// `interruption` is the reason where there was one: whatever
-/// else is found wrong may be its consequence.
+/// the objections the worst counts. Where the user wished that executions are not judged, `judges` is
+/// false: the run is inconclusive at best, and what was checked all the same still fails it.
+/// `interruption` is the reason where there was one: whatever else is found wrong may be its
+/// consequence.
 pub(crate) fn verdict(
-    oracle: Option<&Oracle>,
+    oracle: &Oracle,
+    judges: bool,
     mut objections: Vec<Objection>,
     metrics: &Metrics,
     interruption: Option<String>,
 ) -> (Verdict, Option<String>) {
-    if let Some(reason) = oracle.and_then(violation) {
+    if let Some(reason) = violation(oracle) {
         return (Verdict::Fail, Some(reason));
     }
     if let Some(reason) = interruption {
         let worst = objections.iter().map(|objection| objection.verdict).max();
         return (worst.unwrap_or(Verdict::Ok).max(Verdict::Inconclusive), Some(reason));
     }
-    match oracle {
-        None => {
-            let reason = "oracle=false: what replicas executed was not judged".to_owned();
-            objections.insert(0, Objection { verdict: Verdict::Inconclusive, reason });
-        }
-        Some(oracle) if oracle.values().all(|check| check.evaluated == 0) => {
-            let reason = "nothing was checked, so nothing is known about the answers".to_owned();
-            objections.push(Objection { verdict: Verdict::Void, reason });
-        }
-        Some(_) => {}
+    if !judges {
+        let reason = "oracle=false: what replicas executed was not judged".to_owned();
+        objections.insert(0, Objection { verdict: Verdict::Inconclusive, reason });
+    } else if oracle.values().all(|check| check.evaluated == 0) {
+        let reason = "nothing was checked, so nothing is known about the answers".to_owned();
+        objections.push(Objection { verdict: Verdict::Void, reason });
     }
     if let Some(share) = metrics.get("cpu_share").filter(|s| *s < CPU_SHARE_CONCLUSIVE_MIN) {
         let got = share * 100.0;
@@ -174,21 +172,30 @@ mod tests {
         let mut oracle = checked();
         note(&mut oracle, "order", Some("seq 7 twice".to_owned()));
         note(&mut oracle, "order", Some("seq 9 twice".to_owned()));
-        let judged = verdict(Some(&oracle), vec![objection(Verdict::Void)], &Metrics::new(), None);
+        let judged = verdict(&oracle, true, vec![objection(Verdict::Void)], &Metrics::new(), None);
         let reason = "order: violated 2 of 2 times: seq 7 twice".to_owned();
         assert_eq!(judged, (Verdict::Fail, Some(reason)));
     }
 
     #[test]
     fn a_run_that_checked_nothing_is_void_and_inconclusive_where_that_was_asked_for() {
-        let judged = verdict(Some(&Oracle::new()), Vec::new(), &Metrics::new(), None);
+        let judged = verdict(&Oracle::new(), true, Vec::new(), &Metrics::new(), None);
         assert_eq!(judged.0, Verdict::Void);
-        let (found, reason) =
-            verdict(None, vec![objection(Verdict::Inconclusive)], &Metrics::new(), None);
+        let (found, reason) = verdict(
+            &Oracle::new(),
+            false,
+            vec![objection(Verdict::Inconclusive)],
+            &Metrics::new(),
+            None,
+        );
         assert_eq!(found, Verdict::Inconclusive);
         assert!(reason.unwrap().starts_with("oracle=false: "));
+        let mut violated = Oracle::new();
+        note(&mut violated, "replies_equal", Some("two answers".to_owned()));
+        let found = verdict(&violated, false, Vec::new(), &Metrics::new(), None).0;
+        assert_eq!(found, Verdict::Fail, "what clients saw is judged all the same");
         assert_eq!(
-            verdict(Some(&checked()), Vec::new(), &Metrics::new(), None),
+            verdict(&checked(), true, Vec::new(), &Metrics::new(), None),
             (Verdict::Ok, None)
         );
     }
@@ -210,7 +217,7 @@ mod tests {
     #[test]
     fn a_run_that_lost_most_of_the_cpu_is_inconclusive() {
         let metrics: Metrics = [("cpu_share", 0.3)].into_iter().collect();
-        let (found, reason) = verdict(Some(&checked()), Vec::new(), &metrics, None);
+        let (found, reason) = verdict(&checked(), true, Vec::new(), &metrics, None);
         assert_eq!(found, Verdict::Inconclusive);
         assert!(reason.unwrap().contains("30 %"));
     }
@@ -219,13 +226,13 @@ mod tests {
     fn an_interruption_is_the_reason_whatever_it_left_unfinished_and_no_violation_hides_in_it() {
         let cut = || Some("interrupted in sample 1".to_owned());
         let none = Metrics::new();
-        let judged = verdict(Some(&Oracle::new()), Vec::new(), &none, cut());
+        let judged = verdict(&Oracle::new(), true, Vec::new(), &none, cut());
         assert_eq!(judged, (Verdict::Inconclusive, cut()));
-        let judged = verdict(Some(&Oracle::new()), vec![objection(Verdict::Void)], &none, cut());
+        let judged = verdict(&Oracle::new(), true, vec![objection(Verdict::Void)], &none, cut());
         assert_eq!(judged, (Verdict::Void, cut()));
         let mut unsafe_run = checked();
         note(&mut unsafe_run, "order", Some("seq 7 twice".to_owned()));
-        assert_eq!(verdict(Some(&unsafe_run), Vec::new(), &none, cut()).0, Verdict::Fail);
+        assert_eq!(verdict(&unsafe_run, true, Vec::new(), &none, cut()).0, Verdict::Fail);
     }
 
     #[test]
