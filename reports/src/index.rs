@@ -4,7 +4,7 @@
 use crate::compare::Comparison;
 use crate::compare::render::signed;
 use crate::document::{Compared, Document};
-use crate::prediction::{self, Against, Check};
+use crate::prediction::{Against, Check};
 use crate::row::Row;
 use crate::table::Table;
 use crate::tuning::{Slo, Tuning};
@@ -114,7 +114,7 @@ impl Line {
     }
 
     fn of_prediction(check: &Check) -> Line {
-        let error = check.worst(Against::Predicted).map(|(_, error)| prediction::percent(error));
+        let error = check.worst(Against::Predicted).map(|(_, error)| signed(error));
         let commit = check.provenance.get("commit").and_then(serde_json::Value::as_str);
         Line {
             what: format!("{} predicted, off by at most", check.protocol),

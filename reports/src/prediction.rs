@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::compare::render::signed;
 use crate::stats::median;
 use crate::table::Table;
 use crate::terminal::Style;
@@ -118,7 +119,7 @@ impl Check {
             let value = |value| units::metric(&point.metric, value);
             let error = |which| {
                 let error = point.error_share(which);
-                error.map_or_else(|| units::ABSENT.to_owned(), percent)
+                error.map_or_else(|| units::ABSENT.to_owned(), signed)
             };
             table.push([
                 point.replicas.to_string(),
@@ -145,7 +146,7 @@ impl Check {
         let told = |which| {
             let (point, error) = self.worst(which)?;
             let (metric, load) = (&point.metric, point.load.replace('_', " "));
-            Some(format!("{} ({metric} at n = {}, {load})", percent(error), point.replicas))
+            Some(format!("{} ({metric} at n = {}, {load})", signed(error), point.replicas))
         };
         match (told(Against::Predicted), told(Against::AtPace)) {
             (Some(predicted), Some(at_pace)) => format!(
@@ -156,9 +157,4 @@ impl Check {
             (None, _) => "no live run has a figure to hold the prediction against".to_owned(),
         }
     }
-}
-
-/// `+12.3 %`.
-pub(crate) fn percent(share: f64) -> String {
-    format!("{:+.1} %", share * 100.0)
 }

@@ -6,7 +6,8 @@ use plotly::{Plot, Scatter};
 
 use super::chart::{BLUE, Chart, Frame, GREEN, ORANGE, PURPLE, axis};
 use super::frame::{self, Drawings, table};
-use crate::prediction::{Against, Check, percent};
+use crate::compare::render::signed;
+use crate::prediction::{Against, Check};
 use crate::table::Table;
 
 /// What the page is called.
@@ -17,8 +18,7 @@ pub(super) fn title(check: &Check) -> String {
 /// By how much the prediction misses.
 pub(super) fn answer(check: &Check, heading: bool) -> Markup {
     let what = title(check);
-    let worst =
-        check.worst(Against::Predicted).map(|(_, error)| percent(error)).unwrap_or_default();
+    let worst = check.worst(Against::Predicted).map(|(_, error)| signed(error)).unwrap_or_default();
     html! {
         @if heading { p.soft { (what) } h1 { (worst) } } @else { h2 { (what) ": " (worst) } }
         p { (check.sentence()) "." }
@@ -55,7 +55,7 @@ fn errors(check: &Check) -> Chart {
         let errors = of.filter_map(|point| Some((point.replicas, point.error_share(which)?)));
         let (replicas, shares): (Vec<u32>, Vec<f64>) = errors.unzip();
         for (replicas, share) in replicas.iter().zip(&shares) {
-            rows.push([name.to_owned(), replicas.to_string(), percent(*share)]);
+            rows.push([name.to_owned(), replicas.to_string(), signed(*share)]);
         }
         let shares = shares.into_iter().map(|share| share * 100.0).collect();
         let trace = Scatter::new(replicas, shares).mode(Mode::LinesMarkers).name(name);
