@@ -150,6 +150,8 @@ pub(super) fn pace_look(seed: u64) -> Figure {
 
 /// Flushes of each size that go over a socket.
 const FLUSHES: usize = 400;
+/// Between two flushes: time for the reader to fall asleep, as most do in a run.
+const APART: Duration = Duration::from_micros(50);
 /// A vote, and a batch of large requests.
 const SIZES: [usize; 2] = [150, 64 << 10];
 
@@ -201,7 +203,7 @@ fn carry(from: CoreId, to: CoreId, bytes: usize) -> io::Result<(f64, f64)> {
         let before = clock::thread_cpu();
         for _ in 0..FLUSHES {
             writer.write_all(&frame)?;
-            thread::sleep(Duration::from_micros(50));
+            thread::sleep(APART);
         }
         Ok::<_, io::Error>(clock::thread_cpu().saturating_sub(before).as_nanos() as f64)
     });
