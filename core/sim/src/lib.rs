@@ -20,6 +20,7 @@ pub mod history;
 pub mod judge;
 pub mod linearizability;
 pub mod model;
+mod queue;
 pub mod random;
 pub mod replay;
 pub mod run;

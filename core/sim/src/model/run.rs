@@ -1,8 +1,6 @@
 //! The loop of a prediction: events in virtual time, threads on cores.
 
-use core::cmp::Reverse;
 use core::mem;
-use std::collections::BinaryHeap;
 
 use quorumark_consensus::committee::Committee;
 use quorumark_consensus::request::Reply;
@@ -14,6 +12,7 @@ use super::network::Network;
 use super::replica::{Parcel, Replica, Turns};
 use super::scheduler::{Next, Scheduler};
 use super::{ModelError, Outcome, Regions, Settings};
+use crate::queue::Queue;
 use crate::world::Keys;
 
 /// Bytes of a reply and its MAC on the wire.
@@ -78,11 +77,7 @@ pub(super) struct Model<'a> {
     settings: &'a Settings,
     costs: &'a Costs,
     now: u64,
-    events: BinaryHeap<Reverse<(u64, u64, usize)>>,
-    /// The events by their place, which is used again.
-    slots: Vec<Option<Event>>,
-    free: Vec<usize>,
-    pushed: u64,
+    events: Queue<Event>,
     scheduler: Scheduler,
     threads: Vec<Thread>,
     replicas: Vec<Replica>,
@@ -140,10 +135,7 @@ impl<'a> Model<'a> {
             settings,
             costs,
             now: 0,
-            events: BinaryHeap::new(),
-            slots: Vec::new(),
-            free: Vec::new(),
-            pushed: 0,
+            events: Queue::default(),
             scheduler,
             threads: Vec::new(),
             replicas,
@@ -182,26 +174,15 @@ impl<'a> Model<'a> {
         self.threads.push(Thread { role, state: State::Asleep, tail: false, timer: None });
     }
 
-    fn push(&mut self, at: u64, event: Event) {
-        debug_assert!(at >= self.now, "nothing happens in the past");
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() - 1
-        });
-        self.slots[place] = Some(event);
-        self.pushed += 1;
-        self.events.push(Reverse((at, self.pushed, place)));
-    }
-
     pub(super) fn run(mut self) -> Outcome {
         let start = self.settings.warmup.as_nanos() as u64;
         let end = start + self.settings.span.as_nanos() as u64;
         let load = self.settings.replicas;
         for thread in load..self.threads.len() {
             self.threads[thread].state = State::Woken;
-            self.push(0, Event::Runs(thread));
+            self.events.push(0, Event::Runs(thread));
         }
-        while let Some(Reverse((at, _, place))) = self.events.pop() {
+        while let Some((at, event)) = self.events.pop() {
             if at >= end {
                 break;
             }
@@ -209,11 +190,7 @@ impl<'a> Model<'a> {
                 self.before = self.counted();
             }
             self.now = at;
-            let event = self.slots[place].take();
-            self.free.push(place);
-            if let Some(event) = event {
-                self.happens(event);
-            }
+            self.happens(event);
         }
         self.outcome()
     }
@@ -272,7 +249,7 @@ impl<'a> Model<'a> {
 
     fn tick(&mut self, core: usize) {
         if let Some(at) = self.scheduler.tick(core, self.now) {
-            self.push(at, Event::Tick(core));
+            self.events.push(at, Event::Tick(core));
         }
     }
 
@@ -281,7 +258,7 @@ impl<'a> Model<'a> {
         let sleeps = self.threads[thread].state == State::Asleep;
         if sleeps {
             self.threads[thread].state = State::Woken;
-            self.push(at + delay as u64, Event::Runs(thread));
+            self.events.push(at + delay as u64, Event::Runs(thread));
         }
         sleeps
     }
@@ -311,7 +288,7 @@ impl<'a> Model<'a> {
 
     fn until(&mut self, core: usize, left: u64) {
         let turn = self.scheduler.turns(core);
-        self.push(self.now + left, Event::Done { core, turn });
+        self.events.push(self.now + left, Event::Done { core, turn });
     }
 
     /// The thread that has the core has done what it had to do.
@@ -425,13 +402,13 @@ impl<'a> Model<'a> {
             if self.settings.regions == Regions::Local {
                 let at = self.now + (before + tail) as u64;
                 tail += self.hand_over(load, core, at);
-                self.push(self.now + (before + tail) as u64, Event::ToClients(replies));
+                self.events.push(self.now + (before + tail) as u64, Event::ToClients(replies));
             } else {
                 let bytes = replies.len() * REPLY_BYTES;
                 tail += self.socket_ns(bytes);
                 let leaves = self.now + (before + tail) as u64;
                 let at = self.network.replies(leaves, replica, region, bytes);
-                self.push(at, Event::ToClients(replies));
+                self.events.push(at, Event::ToClients(replies));
             }
         }
         tail
@@ -457,7 +434,7 @@ impl<'a> Model<'a> {
     }
 
     fn deliver(&mut self, at: u64, replica: usize, parcel: Parcel, from_clients: bool) {
-        self.push(at.max(self.now), Event::ToReplica { replica, parcel, from_clients });
+        self.events.push(at.max(self.now), Event::ToReplica { replica, parcel, from_clients });
     }
 
     /// A thread sleeps until its next time, if it has one.
@@ -476,7 +453,7 @@ impl<'a> Model<'a> {
         // An earlier one finds nothing to do, and sets the next.
         if timer.is_none_or(|set| set > at) {
             *timer = Some(at);
-            self.push(at, Event::Timer(thread));
+            self.events.push(at, Event::Timer(thread));
         }
     }
 

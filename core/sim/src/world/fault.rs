@@ -6,9 +6,9 @@ use quorumark_consensus::pbft::{Message, Pbft};
 use quorumark_consensus::types::{ReplicaId, Seq, View};
 use quorumark_primitives::wire::Decode;
 
+use super::due::{Due, Sender};
 use super::frame::Frame;
 use super::node::{self, Disk, Told};
-use super::queue::{Due, Sender};
 use super::replica::kind_of;
 use super::{World, engine_config};
 use crate::byzantine::{Liar, Plot, Scene, Word};

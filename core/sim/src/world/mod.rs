@@ -7,13 +7,13 @@
 
 mod client;
 mod digests;
+mod due;
 mod fault;
 mod frame;
 mod gauge;
 mod keys;
 mod network;
 mod node;
-mod queue;
 mod replica;
 pub(crate) mod wan;
 
@@ -26,12 +26,13 @@ use quorumark_primitives::Digest;
 
 use self::client::Client;
 use self::digests::Digests;
+use self::due::{Due, Sender};
 use self::fault::Faults;
 use self::frame::Frame;
 pub(crate) use self::keys::Keys;
 use self::network::{End, Network, Passage};
 use self::node::Node;
-use self::queue::{Due, Queue, Sender};
+use crate::queue::Queue;
 use crate::random::Random;
 use crate::scenario::Scenario;
 use crate::trace::{
@@ -73,7 +74,7 @@ pub(crate) struct World<'a> {
     committee: Committee,
     keys: Keys,
     now: u64,
-    queue: Queue,
+    queue: Queue<Due>,
     /// Replicas by id, then twins.
     nodes: Vec<Node>,
     clients: Vec<Client>,

@@ -14,10 +14,10 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::signed::{Domain, Signer, Verified};
 use quorumark_primitives::wire::Encode;
 
+use super::due::{Due, Sender};
 use super::frame::Frame;
 use super::network::End;
 use super::node::{self, Clock, Disk, Node, Outgoing, Told, Vote};
-use super::queue::{Due, Sender};
 use super::{World, engine_config};
 use crate::trace::{
     Checkpointed, Committed, DropCause, Equivocated, Executed, Fact, MessageKind, Ordered, Party,

@@ -3,67 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::frame::Frame;
-
-/// Something that will happen.
-#[derive(Debug)]
-pub(super) enum Due {
-    /// A frame reaches a replica.
-    Deliver {
-        /// The node it reaches.
-        node: u16,
-        /// Who sent it.
-        from: Sender,
-        /// What.
-        frame: Frame,
-    },
-    /// A reply reaches a client.
-    Reply {
-        /// The client.
-        client: u32,
-        /// The replica that sent it.
-        from: u16,
-        /// What.
-        frame: Frame,
-    },
-    /// A node's timer may be due.
-    Timer { node: u16 },
-    /// The oldest batch that a node executes is done.
-    Executed { node: u16, incarnation: u32 },
-    /// A node's journal is durable as far as its oldest write.
-    Durable { node: u16, incarnation: u32 },
-    /// A client submits its next operation.
-    Submit { client: u32 },
-    /// A client waits too long for an answer.
-    Retry { client: u32, timestamp: u64 },
-    /// An event of the scenario begins.
-    Begin { event: u32 },
-    /// An event of the scenario ends.
-    End { event: u32 },
-    /// A crashed replica starts again.
-    Restart { replica: u16 },
-    /// The behaviours of a replica begin or end.
-    Turn { liar: u32 },
-    /// Network faults, crashes and clock faults end.
-    Gst,
-    /// A Byzantine replica sends something that it held back, or made up.
-    Late { node: u16, to: u16, frame: Frame },
-}
-
-/// Who sent a frame to a replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sender {
-    Replica(u16),
-    Client(u32),
-}
-
-/// The events to come. Equal times keep the order in which they were set.
+/// The things to come, each a `T`. Equal times keep the order in which they were set.
 ///
 /// The heap holds small keys alone, since it moves them about; what happens lies still in a slab.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
+#[derive(Debug)]
+pub(crate) struct Queue<T> {
     heap: BinaryHeap<Reverse<Key>>,
-    slab: Vec<Option<Due>>,
+    slab: Vec<Option<T>>,
     /// Empty places of the slab.
     free: Vec<u32>,
     order: u64,
@@ -95,12 +41,19 @@ impl Key {
     }
 }
 
-impl Queue {
+impl<T> Default for Queue<T> {
+    fn default() -> Queue<T> {
+        let (heap, slab, free) = (BinaryHeap::new(), Vec::new(), Vec::new());
+        Queue { heap, slab, free, order: 0, now: 0 }
+    }
+}
+
+impl<T> Queue<T> {
     /// Lets something happen at `at`, behind what is set for the same time already.
     ///
     /// # Panics
     /// When `at` is in the past.
-    pub(super) fn push(&mut self, at: u64, due: Due) {
+    pub(crate) fn push(&mut self, at: u64, due: T) {
         assert!(at >= self.now, "{at} is before {}", self.now);
         self.order += 1;
         let place = self.free.pop().unwrap_or_else(|| {
@@ -114,7 +67,7 @@ impl Queue {
     }
 
     /// The next thing to happen, and when.
-    pub(super) fn pop(&mut self) -> Option<(u64, Due)> {
+    pub(crate) fn pop(&mut self) -> Option<(u64, T)> {
         let Reverse(key) = self.heap.pop()?;
         let (at, place) = (key.at(), key.place());
         debug_assert!(at >= self.now, "time runs forward");
@@ -125,7 +78,7 @@ impl Queue {
     }
 
     /// Things to happen.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.heap.len()
     }
 }
@@ -139,14 +92,11 @@ mod tests {
         let mut queue = Queue::default();
         let mut set = Vec::new();
         for (nth, at) in [7, 3, u64::MAX, 3, 7, 0, 3].into_iter().enumerate() {
-            queue.push(at, Due::Submit { client: nth as u32 });
+            queue.push(at, nth as u32);
             set.push((at, nth as u32));
         }
         set.sort_unstable();
-        let happened = core::iter::from_fn(|| match queue.pop()? {
-            (at, Due::Submit { client }) => Some((at, client)),
-            other => panic!("{other:?} was never set"),
-        });
+        let happened = core::iter::from_fn(|| queue.pop());
         assert_eq!(happened.collect::<Vec<_>>(), set);
     }
 }
