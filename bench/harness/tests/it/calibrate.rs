@@ -13,10 +13,20 @@ fn a_calibration_measures_every_step_and_a_prediction_follows_from_it() {
     let plan = Plan { span: Duration::from_millis(60), ..Plan::default() };
     let file = calibrate(&plan, &Host::quiet()).unwrap();
     let costs = file.costs().unwrap();
-    // What a turn cannot do without, and what no machine has for nothing.
-    let paid = [Item::Turn, Item::RequestHeard, Item::VoteHeard, Item::Execution, Item::Signature];
-    let other = [Item::LoadReply, Item::Park, Item::WakeCall, Item::Tick, Item::SocketSend];
-    for item in paid.into_iter().chain(other) {
+    let sum =
+        |parts: &[(Item, f64)]| parts.iter().map(|(item, of)| of * costs.ns(*item)).sum::<f64>();
+    // What occurs together the fit alone tells apart, and on a busy machine it may give the cost of one
+    // to another: so a whole turn is held against what no machine does it for, 100 ns a request.
+    let requests = [(Item::RequestHeard, 256.0), (Item::Execution, 256.0)];
+    let once = [(Item::Turn, 1.0), (Item::ProposalHeard, 1.0), (Item::Batch, 1.0)];
+    let votes = [(Item::VoteHeard, 6.0), (Item::Copy, 6.0), (Item::Signature, 2.0)];
+    let turn = sum(&[&requests[..], &once, &votes].concat());
+    assert!(turn > 25_600.0, "{turn} ns: {file:?}");
+    let clients = [(Item::LoadTurn, 1.0), (Item::LoadRequest, 256.0), (Item::LoadReply, 1024.0)];
+    assert!(sum(&clients) > 25_600.0, "{} ns: {file:?}", sum(&clients));
+    let flush = sum(&[(Item::SocketSend, 1.0), (Item::SocketSendByte, 150.0)]);
+    assert!(flush > 300.0, "{flush} ns for a system call: {file:?}");
+    for item in [Item::Park, Item::WakeCall, Item::Tick, Item::PaceLook] {
         assert!(costs.ns(item) > 0.0, "{item:?} costs nothing: {file:?}");
     }
     assert!(costs.verify_ns(256, 4) > 20.0 * costs.verify_ns(1, 4) / 4.0, "{:?}", file.verify);
