@@ -3,11 +3,14 @@
 //! One message at a time. Many small messages at once, and proof of work, are in [`crate::sha256`],
 //! which is two to three times faster where it applies.
 
+mod tag;
+
 use core::{array, fmt};
 
 use blake3::IncrementCounter;
 use blake3::platform::{Platform, words_from_le_bytes_32};
 
+pub use self::tag::Tag;
 use crate::check::Check;
 use crate::sha256::compress;
 use crate::sha256::constants::INITIAL;

@@ -130,6 +130,11 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
+    /// The bytes not read yet.
+    pub fn unread(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Ends the reading.
     ///
     /// # Errors
@@ -196,16 +201,25 @@ impl<'a> Reader<'a> {
         max: usize,
         of: &'static str,
     ) -> Result<Vec<T>, WireError> {
-        let length = u32::decode(self)? as usize;
-        let bound = max.min(self.remaining() / T::SIZE_MIN.max(1));
-        if length > bound {
-            return Err(WireError::Length { length, max: bound, of });
-        }
+        let length = self.count::<T>(max, of)?;
         let mut values = Vec::with_capacity(length);
         for _ in 0..length {
             values.push(T::decode(self)?);
         }
         Ok(values)
+    }
+
+    /// The number of values that a sequence of at most `max` begins with; the values follow.
+    ///
+    /// # Errors
+    /// [`WireError::Length`] above `max` or above what the bytes left could hold.
+    pub fn count<T: Decode>(&mut self, max: usize, of: &'static str) -> Result<usize, WireError> {
+        let length = u32::decode(self)? as usize;
+        let bound = max.min(self.remaining() / T::SIZE_MIN.max(1));
+        if length > bound {
+            return Err(WireError::Length { length, max: bound, of });
+        }
+        Ok(length)
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) const fn sigma1(x: u32) -> u32 {
 }
 
 /// The message schedule of one block (FIPS 180-4 6.2.2, step 1).
-const fn schedule(block: &[u32; 16]) -> [u32; 64] {
+pub(super) const fn schedule(block: &[u32; 16]) -> [u32; 64] {
     let mut w = [0; 64];
     let mut t = 0;
     while t < 64 {
@@ -76,7 +76,8 @@ const fn schedule(block: &[u32; 16]) -> [u32; 64] {
     w
 }
 
-const fn sum(x: &[u32; 64], y: &[u32; 64]) -> [u32; 64] {
+/// The sum of each two words.
+pub(super) const fn sum(x: &[u32; 64], y: &[u32; 64]) -> [u32; 64] {
     let mut z = [0; 64];
     let mut t = 0;
     while t < 64 {

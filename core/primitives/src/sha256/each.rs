@@ -5,17 +5,30 @@ use super::path::{Kernels, LANES_MAX};
 use super::portable::digest;
 use crate::Digest;
 
-/// SHA-256 of each message. As many are under way as the kernel has lanes; where one ends, the next
+/// What every message has before it.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    /// The state after it.
+    pub(super) state: [u32; 8],
+    /// Its bytes: whole blocks.
+    pub(super) length: u64,
+}
+
+impl Start {
+    pub(super) const EMPTY: Start = Start { state: INITIAL, length: 0 };
+}
+
+/// SHA-256 of each message behind the start. As many are under way as the kernel has lanes; where one ends, the next
 /// begins, so that lengths may differ and no lane waits for another.
-pub(super) fn each(kernels: &Kernels, messages: &[&[u8]], out: &mut [Digest]) {
+pub(super) fn each(kernels: &Kernels, start: Start, messages: &[&[u8]], out: &mut [Digest]) {
     let mut waiting = messages.iter().zip(out);
-    let mut states = [INITIAL; LANES_MAX];
+    let mut states = [start.state; LANES_MAX];
     let mut lanes: [Option<Lane<'_, '_>>; LANES_MAX] = [const { None }; LANES_MAX];
     let mut active = 0;
     while active < kernels.lanes
         && let Some((message, out)) = waiting.next()
     {
-        lanes[active] = Some(Lane::new(message, out));
+        lanes[active] = Some(Lane::new(start.length, message, out));
         active += 1;
     }
     while active > 0 {
@@ -32,8 +45,8 @@ pub(super) fn each(kernels: &Kernels, messages: &[&[u8]], out: &mut [Digest]) {
                 continue;
             }
             *lane.out = digest(states[n]);
-            states[n] = INITIAL;
-            lanes[n] = waiting.next().map(|(message, out)| Lane::new(message, out));
+            states[n] = start.state;
+            lanes[n] = waiting.next().map(|(message, out)| Lane::new(start.length, message, out));
             if lanes[n].is_none() {
                 active -= 1;
                 lanes.swap(n, active);
@@ -46,7 +59,7 @@ pub(super) fn each(kernels: &Kernels, messages: &[&[u8]], out: &mut [Digest]) {
 /// SHA-256 of one message, block after block.
 pub(super) fn one(kernels: &Kernels, message: &[u8]) -> Digest {
     let mut out = Digest::ZERO;
-    let lane = Lane::new(message, &mut out);
+    let lane = Lane::new(0, message, &mut out);
     let mut state = INITIAL;
     (kernels.long)(&mut state, lane.whole);
     (kernels.long)(&mut state, &lane.last[..lane.ending]);
@@ -67,14 +80,16 @@ struct Lane<'m, 'o> {
 }
 
 impl<'m, 'o> Lane<'m, 'o> {
-    fn new(message: &'m [u8], out: &'o mut Digest) -> Lane<'m, 'o> {
+    /// A message behind `before` bytes, whole blocks, that its digest counts.
+    fn new(before: u64, message: &'m [u8], out: &'o mut Digest) -> Lane<'m, 'o> {
         let (whole, rest) = message.as_chunks::<64>();
         let mut last = [[0; 64]; 2];
         last[0][..rest.len()].copy_from_slice(rest);
         last[0][rest.len()] = 0x80;
         // The bit length takes the last eight bytes.
         let ending = if rest.len() < 64 - 8 { 1 } else { 2 };
-        last[ending - 1][56..].copy_from_slice(&(message.len() as u64 * 8).to_be_bytes());
+        last[ending - 1][56..]
+            .copy_from_slice(&((before + message.len() as u64) * 8).to_be_bytes());
         Lane { whole, last, ending, done: 0, out }
     }
 

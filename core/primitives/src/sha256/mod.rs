@@ -27,12 +27,14 @@ mod self_check;
 mod sha_ni;
 
 pub use path::{Path, PathError, path};
+pub(crate) use portable::compressed;
 pub use probe::{Group, Groups};
 pub use scan::Scan;
 pub use self_check::self_check;
 
 use std::sync::OnceLock;
 
+use self::each::Start;
 use crate::Digest;
 use crate::hash;
 
@@ -101,7 +103,13 @@ pub fn sha256_each(messages: &[&[u8]], out: &mut [Digest]) {
 /// As [`sha256_each`].
 pub fn sha256_each_with(path: Path, messages: &[&[u8]], out: &mut [Digest]) {
     assert_eq!(messages.len(), out.len(), "one digest for each message");
-    each::each(path.kernels(), messages, out);
+    each::each(path.kernels(), Start::EMPTY, messages, out);
+}
+
+/// SHA-256 of one block, after which the state is `state`, and each message.
+pub(crate) fn each_after(state: [u32; 8], messages: &[&[u8]], out: &mut [Digest]) {
+    assert_eq!(messages.len(), out.len(), "one digest for each message");
+    each::each(path().kernels(), Start { state, length: 64 }, messages, out);
 }
 
 /// SHA-256 of one message on a given path.

@@ -3,7 +3,9 @@
 //!
 //! It shares no code with the `sha2` crate, which the tests hold it against.
 
-use super::constants::{INITIAL, PADDING_32, ROUND, ROUND_PADDING_64, sigma0, sigma1};
+use super::constants::{
+    INITIAL, PADDING_32, ROUND, ROUND_PADDING_64, schedule, sigma0, sigma1, sum,
+};
 use super::path::Kernels;
 use super::{Message64, Scan};
 use crate::Digest;
@@ -49,15 +51,34 @@ fn rounds(mut state: [u32; 8], mut w: [u32; 16], first: usize) -> [u32; 8] {
     state
 }
 
-/// One round; `wk` is the schedule's word plus the round's constant.
+/// One round; `wk` is the schedule's word plus the round's constant (FIPS 180-4 6.2.2, step 3). The
+/// terms that wait for no other round come first in each sum.
 #[inline(always)]
-pub(super) fn round([a, b, c, d, e, f, g, h]: [u32; 8], wk: u32) -> [u32; 8] {
+pub(super) const fn round([a, b, c, d, e, f, g, h]: [u32; 8], wk: u32) -> [u32; 8] {
     let sum1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
-    let choice = g ^ (e & (f ^ g));
-    let t1 = h.wrapping_add(sum1).wrapping_add(choice).wrapping_add(wk);
+    // No bit is in both: their sum is their union, and one term of a longer sum.
+    let choice = (e & f).wrapping_add(!e & g);
+    let t1 = h.wrapping_add(wk).wrapping_add(choice).wrapping_add(sum1);
     let sum0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
-    let majority = (a & b) ^ (c & (a ^ b));
-    [t1.wrapping_add(sum0).wrapping_add(majority), a, b, c, d.wrapping_add(t1), e, f, g]
+    let majority = b ^ ((a ^ b) & (b ^ c));
+    [t1.wrapping_add(sum0.wrapping_add(majority)), a, b, c, d.wrapping_add(t1), e, f, g]
+}
+
+/// The state after one more block, for what the compiler computes (FIPS 180-4 6.2.2).
+pub(crate) const fn compressed(before: [u32; 8], block: [u32; 16]) -> [u32; 8] {
+    let sums = sum(&ROUND, &schedule(&block));
+    let mut state = before;
+    let mut t = 0;
+    while t < 64 {
+        state = round(state, sums[t]);
+        t += 1;
+    }
+    let mut i = 0;
+    while i < 8 {
+        state[i] = state[i].wrapping_add(before[i]);
+        i += 1;
+    }
+    state
 }
 
 fn add(x: [u32; 8], y: [u32; 8]) -> [u32; 8] {

@@ -16,6 +16,9 @@ use super::super::constants::{INITIAL, ROUND_QUADS};
 use super::super::portable::{digest, round, tagged_blocks};
 use crate::Digest;
 
+/// Turns of eight rounds.
+const TURNS: usize = 8;
+
 /// Compresses all blocks into one state, in their order.
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 pub(super) fn long(state: &mut [u32; 8], blocks: &[[u8; 64]]) {
@@ -41,18 +44,26 @@ pub(super) fn tagged(tag: u8, input: &[[Digest; 2]], out: &mut [Digest]) {
 }
 
 /// The compression function (FIPS 180-4 6.2.2).
+///
+/// Eight rounds a turn, after which every word of the state is back in its register. The sums of
+/// words and constants are made two turns ahead and pass through memory, from where an addition takes
+/// them for nothing.
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn compress(before: [u32; 8], block: &[u8; 64]) -> [u32; 8] {
     let mut words = load(block);
+    let mut sums = [[0; 8]; TURNS];
+    sums[0] = with_constants([words[0], words[1]], 0);
+    sums[1] = with_constants([words[2], words[3]], 1);
     let mut state = before;
-    // Four words that follow the last sixteen are computed four times for nothing: the loop is
-    // shorter for it.
-    for turn in 0..4 {
-        for four in 0..4 {
-            let sums = with_constants(words[four], 4 * turn + four);
-            words[four] = next([0, 1, 2, 3].map(|ahead| words[(four + ahead) % 4]));
-            state = sums.into_iter().fold(state, round);
+    for turn in 0..TURNS {
+        if turn + 2 < TURNS {
+            let [w0, w4, w8, w12] = words;
+            let w16 = next([w0, w4, w8, w12]);
+            let w20 = next([w4, w8, w12, w16]);
+            sums[turn + 2] = with_constants([w16, w20], turn + 2);
+            words = [w8, w12, w16, w20];
         }
+        state = sums[turn].into_iter().fold(state, round);
     }
     array::from_fn(|i| before[i].wrapping_add(state[i]))
 }
@@ -70,15 +81,19 @@ fn load(block: &[u8; 64]) -> [__m128i; 4] {
     })
 }
 
-/// Four words plus the constants of their rounds.
+/// Eight words plus the constants of a turn's rounds.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn with_constants(words: __m128i, quad: usize) -> [u32; 4] {
-    let mut sums = [0; 4];
-    // SAFETY: both are valid for 16 bytes; the instructions need no alignment.
-    unsafe {
-        let constants = _mm_loadu_si128(ROUND_QUADS[quad].0.as_ptr().cast());
-        _mm_storeu_si128(sums.as_mut_ptr().cast(), _mm_add_epi32(words, constants));
+fn with_constants(words: [__m128i; 2], turn: usize) -> [u32; 8] {
+    let mut sums = [0; 8];
+    for (half, words) in words.into_iter().enumerate() {
+        // SAFETY: constants and half of the sums are valid for 16 bytes; the instructions need no
+        // alignment.
+        unsafe {
+            let constants = _mm_loadu_si128(ROUND_QUADS[2 * turn + half].0.as_ptr().cast());
+            let sums = sums[4 * half..][..4].as_mut_ptr();
+            _mm_storeu_si128(sums.cast(), _mm_add_epi32(words, constants));
+        }
     }
     sums
 }
