@@ -7,6 +7,11 @@ use quorumark_primitives::sha256;
 /// The most pages of a tree; its nodes then take 64 MiB.
 pub(crate) const PAGES_MAX: usize = 1 << 20;
 
+/// Pages whose leaves are computed side by side.
+const TOGETHER: usize = 16;
+
+/// The tag before a leaf's data (RFC 6962 2.1).
+const LEAF_TAG: u8 = 0;
 /// The tag before an inner node's two children (RFC 6962 2.1).
 const NODE_TAG: u8 = 1;
 
@@ -56,10 +61,24 @@ impl PageTree {
     pub(crate) fn root(&mut self, mut content: impl FnMut(usize, &mut Vec<u8>)) -> Digest {
         self.take_written();
         let mut buffer = Vec::new();
-        for &page in &self.stale {
+        for pages in self.stale.chunks(TOGETHER) {
+            let mut ends = [0; TOGETHER];
             buffer.clear();
-            content(page, &mut buffer);
-            self.levels[0][page] = leaf_hash(Rule::Rfc6962, &buffer);
+            for (&page, end) in pages.iter().zip(&mut ends) {
+                buffer.push(LEAF_TAG);
+                content(page, &mut buffer);
+                *end = buffer.len();
+            }
+            let mut leaves = [Digest::ZERO; TOGETHER];
+            let starts = [0].into_iter().chain(ends);
+            let mut messages = [&[][..]; TOGETHER];
+            for ((start, end), message) in starts.zip(ends).zip(&mut messages[..pages.len()]) {
+                *message = &buffer[start..end];
+            }
+            sha256::sha256_each(&messages[..pages.len()], &mut leaves[..pages.len()]);
+            for (&page, leaf) in pages.iter().zip(leaves) {
+                self.levels[0][page] = leaf;
+            }
         }
         for level in 1..self.levels.len() {
             self.update_level(level);
