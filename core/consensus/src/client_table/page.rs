@@ -234,10 +234,11 @@ impl Page {
         (prefix.count > 0 && whole).then_some(prefix)
     }
 
-    /// The digest of its entries but for the first `below`; `None` when nothing is in the others.
+    /// The digest of its entries but for the first `below`, up to the last that is not free; `None`
+    /// when all are.
     pub(super) fn digest(&mut self, number: u64, below: usize) -> Option<Digest> {
-        let rest = self.entries.get(below..).unwrap_or_default();
-        if rest.iter().all(|entry| *entry == Entry::Free) {
+        let rest = up_to_last(self.entries.get(below..).unwrap_or_default());
+        if rest.is_empty() {
             return None;
         }
         if below > 0 {
@@ -249,7 +250,7 @@ impl Page {
         if self.digest.is_none() {
             self.prefix.extend(number, &self.entries);
             let mut hash = self.prefix.hash.clone();
-            absorb(&mut hash, self.rest());
+            absorb(&mut hash, up_to_last(self.rest()));
             self.digest = Some(hash.finish());
         }
         self.digest
@@ -262,9 +263,7 @@ impl Prefix {
         let rest = all.get(self.count..).unwrap_or_default();
         let stop = rest.iter().position(|entry| *entry == Entry::Executing);
         let settled = rest.get(..stop.unwrap_or(rest.len())).unwrap_or_default();
-        let end =
-            settled.iter().rposition(|entry| *entry != Entry::Free).map_or(0, |last| last + 1);
-        for entry in settled.iter().take(end) {
+        for entry in up_to_last(settled) {
             if let Entry::Done(seq, result) = entry {
                 if self.bytes.len() + ENTRY_BYTES + result.len() > PREFIX_BYTES_MAX {
                     return;
@@ -276,6 +275,12 @@ impl Prefix {
             self.count += 1;
         }
     }
+}
+
+/// The entries but for the free ones at the end.
+fn up_to_last(entries: &[Entry]) -> &[Entry] {
+    let last = entries.iter().rposition(|entry| *entry != Entry::Free);
+    last.and_then(|last| entries.get(..=last)).unwrap_or_default()
 }
 
 /// The entries of a page that belong to a span; the first has the place `from`.
@@ -369,11 +374,9 @@ mod tests {
 
     /// The digest by the definition: entry after entry.
     fn digest(entries: &[Entry], below: usize) -> Option<Digest> {
-        if entries[below..].iter().all(|entry| *entry == Entry::Free) {
-            return None;
-        }
+        let last = entries[below..].iter().rposition(|entry| *entry != Entry::Free)?;
         let mut bytes = alloc::vec![0; below];
-        for entry in &entries[below..] {
+        for entry in &entries[below..][..=last] {
             match entry {
                 Entry::Free => bytes.push(0),
                 Entry::Executing => bytes.push(1),

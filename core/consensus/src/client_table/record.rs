@@ -6,13 +6,16 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use quorumark_primitives::Digest;
-use quorumark_primitives::hash::Sha256;
+use quorumark_primitives::hash::{Sha256, Tag};
 use quorumark_primitives::wire::{Decode, Encode, Reader, WireError};
 
 use super::page::{Entry, PAGE, Page, Span};
 use super::pieces::Piecing;
 use crate::request::RESULT_BYTES_MAX;
 use crate::types::{ClientId, Seq};
+
+/// What the leaf hash of a record is bound to.
+static CLIENT: Tag = Tag::new(b"quorumark/client");
 
 /// What a record takes beside its entries: client, largest and smallest timestamp, their number.
 pub(super) const HEADER_BYTES: usize = 4 + size_of::<u64>() + size_of::<u64>() + size_of::<u32>();
@@ -28,6 +31,7 @@ pub(super) struct Record {
     /// Page number (timestamp / PAGE) to page.
     pages: BTreeMap<u64, Box<Page>>,
     digest: Option<Digest>,
+    settled: Option<Settled>,
     /// Whether nothing was written since it last fitted; a digest may be computed in between.
     fitted: bool,
     /// By kept checkpoint the window, where it differs from the one before. The first is the first
@@ -43,6 +47,46 @@ struct Mark {
     highest: u64,
 }
 
+/// What was computed of a record's digest, up to a page.
+#[derive(Debug)]
+struct Settled {
+    /// The low end of the window that it is of.
+    low: u64,
+    /// The first page that it does not hold.
+    next: u64,
+    hash: Sha256,
+}
+
+impl Settled {
+    fn begin(client: ClientId, window: u64, low: u64) -> Settled {
+        let mut head = [0; 4 + 8 + 8];
+        head[..4].copy_from_slice(&client.0.to_le_bytes());
+        head[4..12].copy_from_slice(&window.to_le_bytes());
+        head[12..].copy_from_slice(&low.to_le_bytes());
+        let mut hash = CLIENT.hasher();
+        hash.update(&head);
+        Settled { low, next: low / PAGE, hash }
+    }
+
+    fn absorb(&mut self, number: u64, page: &mut Page) {
+        absorb(&mut self.hash, number, page, self.low);
+        self.next = number + 1;
+    }
+}
+
+/// Goes on with a record's hash over a page, but for what lies below the window. A page with nothing
+/// in it is no page: the hash depends on the window alone.
+fn absorb(hash: &mut Sha256, number: u64, page: &mut Page, low: u64) {
+    let below = if number == low / PAGE { (low % PAGE) as usize } else { 0 };
+    if let Some(digest) = page.digest(number, below) {
+        let mut part = [0; 8 + 32];
+        part[..8].copy_from_slice(&number.to_le_bytes());
+        part[8..].copy_from_slice(&digest.0);
+        hash.update(&part);
+    }
+    page.settle(number);
+}
+
 fn window_low(highest: u64, window: u64) -> u64 {
     highest.saturating_sub(window - 1)
 }
@@ -56,6 +100,9 @@ impl Record {
         let page = self.pages.entry(timestamp / PAGE).or_insert_with(|| Box::new(Page::new()));
         page.set((timestamp % PAGE) as usize, entry);
         (self.digest, self.fitted) = (None, false);
+        if self.settled.as_ref().is_some_and(|settled| timestamp / PAGE < settled.next) {
+            self.settled = None;
+        }
     }
 
     /// A timestamp was ordered: a window of that many ends at the largest.
@@ -129,7 +176,7 @@ impl Record {
                 highest = Some(number * PAGE + place);
             }
         }
-        (self.digest, self.fitted) = (None, false);
+        (self.digest, self.settled, self.fitted) = (None, None, false);
         self.marks.retain(|mark| mark.seq <= seq);
         // The low end as the last checkpoint had it, and as far on as the window alone took it.
         (self.highest, self.low) = (0, self.marks.last().map_or(0, |mark| mark.low));
@@ -142,29 +189,26 @@ impl Record {
         self.pages.values().any(|page| page.is_executing())
     }
 
-    /// The leaf hash of the present window.
+    /// The leaf hash of the present window: of its low end, its pages, and its high end. What comes
+    /// before the last page changes rarely, and its hash is kept.
     pub(super) fn digest(&mut self, client: ClientId, window: u64) -> Digest {
         if let Some(digest) = self.digest {
             return digest;
         }
-        let mut hash = Sha256::new();
-        hash.update(b"quorumark/client");
-        hash.update(&client.0.to_le_bytes());
-        hash.update(&window.to_le_bytes());
-        hash.update(&self.highest.to_le_bytes());
         let low = self.low;
-        hash.update(&low.to_le_bytes());
-        for (number, page) in self.pages.range_mut(low / PAGE..) {
-            let below = if *number == low / PAGE { (low % PAGE) as usize } else { 0 };
-            // A page with nothing in it is no page: the hash depends on the window alone.
-            if let Some(digest) = page.digest(*number, below) {
-                let mut part = [0; 8 + 32];
-                part[..8].copy_from_slice(&number.to_le_bytes());
-                part[8..].copy_from_slice(&digest.0);
-                hash.update(&part);
-            }
-            page.settle(*number);
+        let settled = self.settled.take().filter(|settled| settled.low == low);
+        let mut settled = settled.unwrap_or_else(|| Settled::begin(client, window, low));
+        let last = self.highest / PAGE;
+        for (number, page) in self.pages.range_mut(settled.next..last) {
+            settled.absorb(*number, page);
         }
+        settled.next = settled.next.max(last);
+        let mut hash = settled.hash.clone();
+        self.settled = Some(settled);
+        if let Some(page) = self.pages.get_mut(&last) {
+            absorb(&mut hash, last, page, low);
+        }
+        hash.update(&self.highest.to_le_bytes());
         *self.digest.insert(hash.finish())
     }
 
@@ -182,6 +226,7 @@ impl Record {
     }
 
     fn encode_span(&self, client: ClientId, span: Span, out: &mut Piecing) {
+        out.own().reserve(HEADER_BYTES);
         client.encode(out.own());
         span.highest.encode(out.own());
         span.low.encode(out.own());
@@ -235,5 +280,87 @@ impl Record {
     #[cfg(test)]
     pub(super) fn page_count(&self) -> usize {
         self.pages.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CLIENT: ClientId = ClientId(3);
+    /// Not of whole pages.
+    const WINDOW: u64 = 150;
+
+    /// What may be done to a record between two digests.
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// Executes the timestamp that is so far below the highest one but five.
+        Execute(u64),
+        /// Goes back by so many executions.
+        Rollback(u64),
+        Fit(usize),
+        Digest,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            60 => (0..9u64).prop_map(Step::Execute),
+            3 => (0..170u64).prop_map(Step::Execute),
+            1 => (0..40u64).prop_map(Step::Rollback),
+            1 => (0..9000usize).prop_map(Step::Fit),
+            9 => Just(Step::Digest),
+        ]
+    }
+
+    /// The digest of a record that knows nothing but what the encoding says.
+    fn afresh(record: &Record) -> Digest {
+        let mut bytes = Piecing::default();
+        record.encode_now(CLIENT, &mut bytes);
+        let bytes = bytes.finish().joined();
+        let mut reader = Reader::new(&bytes);
+        let (client, mut read) = Record::decode(&mut reader, Seq(u64::MAX), WINDOW).unwrap();
+        assert_eq!((client, reader.remaining()), (CLIENT, 0));
+        read.digest(CLIENT, WINDOW)
+    }
+
+    proptest! {
+        #[test]
+        fn a_digest_is_that_of_the_record_read_afresh_whatever_was_kept(
+            steps in prop::collection::vec(step(), 1..400),
+        ) {
+            let (mut record, mut seq) = (Record::default(), 0);
+            for step in steps {
+                match step {
+                    Step::Execute(back) => {
+                        let timestamp = (record.highest + 5).saturating_sub(back);
+                        if timestamp < record.low || record.entry(timestamp).is_some_and(is_done) {
+                            continue;
+                        }
+                        seq += 1;
+                        let result = Bytes::copy_from_slice(&[7; 40][..(seq % 40) as usize]);
+                        record.set(timestamp, Entry::Done(Seq(seq), result));
+                        record.extend_to(timestamp, WINDOW);
+                    }
+                    Step::Rollback(by) => {
+                        seq = seq.saturating_sub(by);
+                        record.rollback(Seq(seq), WINDOW);
+                    }
+                    Step::Fit(bytes) => record.fit(bytes),
+                    Step::Digest if seq > 0 => {
+                        prop_assert_eq!(record.digest(CLIENT, WINDOW), afresh(&record));
+                    }
+                    Step::Digest => {}
+                }
+            }
+            if seq > 0 {
+                prop_assert_eq!(record.digest(CLIENT, WINDOW), afresh(&record));
+            }
+        }
+    }
+
+    fn is_done(entry: &Entry) -> bool {
+        matches!(entry, Entry::Done(..))
     }
 }
