@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::Signature;
-use quorumark_primitives::hash::Sha256;
+use quorumark_primitives::hash::Tag;
 use quorumark_primitives::mac::Authenticator;
 use quorumark_primitives::signed::{Claims, Domain, Signer, Statement};
 use quorumark_primitives::wire::{
@@ -24,6 +24,13 @@ pub const RESULT_BYTES_MAX: usize = 1 << 20;
 /// The most requests that a batch can be configured to hold.
 pub const BATCH_REQUESTS_MAX: usize = 4096;
 
+/// What the digests of requests and of batches are bound to.
+static REQUEST: Tag = Tag::new(b"quorumark/request");
+static BATCH: Tag = Tag::new(b"quorumark/batch");
+
+/// Requests that are digested side by side.
+pub(crate) const TOGETHER: usize = 32;
+
 /// What a client asks for (PBFT 4.1): `<REQUEST, o, t, c>`.
 ///
 /// It binds client, timestamp and operation and no view, so that it can be proposed again later.
@@ -38,19 +45,46 @@ pub struct Request {
 }
 
 impl Request {
-    /// The digest that names the request in batches, and that its client signs.
+    /// The digest that names the request in batches, and that its client signs: of its encoding,
+    /// bound to what it is.
     pub fn digest(&self) -> Digest {
-        const TAG: &[u8; 17] = b"quorumark/request";
         // In one piece: each costs more than its bytes.
-        let mut head = [0; TAG.len() + 4 + 8 + 4];
-        head[..17].copy_from_slice(TAG);
-        head[17..21].copy_from_slice(&self.client.0.to_le_bytes());
-        head[21..29].copy_from_slice(&self.timestamp.0.to_le_bytes());
-        head[29..].copy_from_slice(&(self.operation.len() as u32).to_le_bytes());
-        let mut hash = Sha256::new();
+        let mut head = [0; 4 + 8 + 4];
+        head[..4].copy_from_slice(&self.client.0.to_le_bytes());
+        head[4..12].copy_from_slice(&self.timestamp.0.to_le_bytes());
+        head[12..].copy_from_slice(&(self.operation.len() as u32).to_le_bytes());
+        let mut hash = REQUEST.hasher();
         hash.update(&head);
         hash.update(&self.operation);
         hash.finish()
+    }
+
+    /// [`Request::digest`] of each request, from their encodings; many are digested side by side, as
+    /// replicas do with those of a batch.
+    ///
+    /// # Panics
+    /// When the slices differ in length.
+    pub fn digest_each(encodings: &[&[u8]], digests: &mut [Digest]) {
+        REQUEST.sha256_each(encodings, digests);
+    }
+
+    /// Reads a request, and the bytes that its digest is of.
+    fn decode<'a>(reader: &mut Reader<'a>) -> Result<(Request, &'a [u8]), WireError> {
+        let before = reader.unread();
+        let request = Request {
+            client: ClientId::decode(reader)?,
+            timestamp: Timestamp::decode(reader)?,
+            operation: reader.bytes(OPERATION_BYTES_MAX, "operation")?,
+        };
+        Ok((request, before.get(..before.len() - reader.remaining()).unwrap_or_default()))
+    }
+}
+
+impl Encode for Request {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.client.encode(out);
+        self.timestamp.encode(out);
+        encode_bytes(&self.operation, out);
     }
 }
 
@@ -111,6 +145,22 @@ impl SignedRequest {
         SignedRequest { request, proof: proof(digest), digest, needs_vouching: false }
     }
 
+    /// Reads a signed request whose digest is still to be put in its place, and the bytes that it
+    /// is of.
+    pub(crate) fn decode_undigested<'a>(
+        reader: &mut Reader<'a>,
+    ) -> Result<(SignedRequest, &'a [u8]), WireError> {
+        let (request, bytes) = Request::decode(reader)?;
+        let proof = match u8::decode(reader)? {
+            0 => ClientProof::Signature(Signature::decode(reader)?),
+            1 => ClientProof::Mac(Authenticator::decode(reader)?),
+            2 => ClientProof::None,
+            tag => return Err(WireError::Tag { tag, of: "client proof" }),
+        };
+        let digest = Digest::ZERO;
+        Ok((SignedRequest { request, proof, digest, needs_vouching: false }, bytes))
+    }
+
     /// [`Request::digest`], computed once.
     pub fn digest(&self) -> Digest {
         self.digest
@@ -159,9 +209,7 @@ impl SignedRequest {
 
 impl Encode for SignedRequest {
     fn encode(&self, out: &mut Vec<u8>) {
-        self.request.client.encode(out);
-        self.request.timestamp.encode(out);
-        encode_bytes(&self.request.operation, out);
+        self.request.encode(out);
         match &self.proof {
             ClientProof::Signature(signature) => {
                 out.push(0);
@@ -179,18 +227,8 @@ impl Encode for SignedRequest {
 impl Decode for SignedRequest {
     const SIZE_MIN: usize = 4 + 8 + 4 + 1;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        let request = Request {
-            client: ClientId::decode(reader)?,
-            timestamp: Timestamp::decode(reader)?,
-            operation: reader.bytes(OPERATION_BYTES_MAX, "operation")?,
-        };
-        let proof = match u8::decode(reader)? {
-            0 => ClientProof::Signature(Signature::decode(reader)?),
-            1 => ClientProof::Mac(Authenticator::decode(reader)?),
-            2 => ClientProof::None,
-            tag => return Err(WireError::Tag { tag, of: "client proof" }),
-        };
-        Ok(SignedRequest::new(request, proof))
+        let (request, bytes) = SignedRequest::decode_undigested(reader)?;
+        Ok(SignedRequest { digest: REQUEST.sha256(bytes), ..request })
     }
 }
 
@@ -204,8 +242,7 @@ pub struct Batch {
 impl Batch {
     /// A batch of these requests in this order.
     pub fn new(requests: Vec<SignedRequest>) -> Batch {
-        let mut hash = Sha256::new();
-        hash.update(b"quorumark/batch");
+        let mut hash = BATCH.hasher();
         hash.update(&(requests.len() as u32).to_le_bytes());
         requests.iter().for_each(|request| hash.update(&request.digest.0));
         let digest = hash.finish();
@@ -247,7 +284,59 @@ impl Encode for Batch {
 impl Decode for Batch {
     const SIZE_MIN: usize = 4;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        reader.sequence(BATCH_REQUESTS_MAX, "batch").map(Batch::new)
+        let count = reader.count::<SignedRequest>(BATCH_REQUESTS_MAX, "batch")?;
+        let mut requests = Vec::with_capacity(count);
+        while requests.len() < count {
+            let together = TOGETHER.min(count - requests.len());
+            decode_together(reader, together, &mut requests)?;
+        }
+        Ok(Batch::new(requests))
+    }
+}
+
+/// Reads the next requests, at most [`TOGETHER`], and digests them side by side.
+fn decode_together(
+    reader: &mut Reader<'_>,
+    count: usize,
+    requests: &mut Vec<SignedRequest>,
+) -> Result<(), WireError> {
+    let mut undigested = Undigested::default();
+    let first = requests.len();
+    for _ in 0..count {
+        let (request, bytes) = SignedRequest::decode_undigested(reader)?;
+        requests.push(request);
+        undigested.add(bytes);
+    }
+    undigested.digest(requests.iter_mut().skip(first));
+    Ok(())
+}
+
+/// What the digests of requests are of that were read and have none yet: at most [`TOGETHER`].
+#[derive(Default)]
+pub(crate) struct Undigested<'a> {
+    bytes: [&'a [u8]; TOGETHER],
+    count: usize,
+}
+
+impl<'a> Undigested<'a> {
+    /// Adds what [`SignedRequest::decode_undigested`] gave beside the request.
+    pub(crate) fn add(&mut self, bytes: &'a [u8]) {
+        debug_assert!(self.count < TOGETHER, "the next request is the {}th", self.count + 1);
+        if let Some(place) = self.bytes.get_mut(self.count) {
+            *place = bytes;
+            self.count += 1;
+        }
+    }
+
+    /// Gives the requests their digests, in the order in which they were read.
+    pub(crate) fn digest<'r>(self, requests: impl Iterator<Item = &'r mut SignedRequest>) {
+        let mut digests = [Digest::ZERO; TOGETHER];
+        if let (Some(bytes), Some(digests)) =
+            (self.bytes.get(..self.count), digests.get_mut(..self.count))
+        {
+            Request::digest_each(bytes, digests);
+        }
+        requests.zip(digests).for_each(|(request, digest)| request.digest = digest);
     }
 }
 

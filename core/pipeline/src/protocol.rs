@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use quorumark_consensus::pbft;
 use quorumark_consensus::types::ReplicaId;
 use quorumark_primitives::signed::{Claimed, ProtocolId, Sealable};
@@ -15,6 +16,9 @@ pub trait Protocol:
     const ID: ProtocolId;
     /// The kinds of messages, by name; at most [`KINDS_MAX`].
     const KINDS: &'static [&'static str];
+
+    /// Decodes frames and appends their messages, in order; returns how many frames were none.
+    fn decode_each(frames: &[Bytes], messages: &mut Vec<Self>) -> usize;
 
     /// Which kind it is: a position in [`Protocol::KINDS`].
     fn kind(&self) -> usize;
@@ -33,6 +37,10 @@ pub const KINDS_MAX: usize = 16;
 impl Protocol for pbft::Message {
     const ID: ProtocolId = pbft::PROTOCOL;
     const KINDS: &'static [&'static str] = &pbft::KINDS;
+
+    fn decode_each(frames: &[Bytes], messages: &mut Vec<Self>) -> usize {
+        pbft::Message::decode_each(frames, messages)
+    }
 
     fn kind(&self) -> usize {
         usize::from(self.tag())

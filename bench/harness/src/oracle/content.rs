@@ -2,7 +2,7 @@
 
 use quorumark_consensus::request::Request;
 use quorumark_primitives::Digest;
-use quorumark_primitives::hash::Sha256;
+use quorumark_primitives::hash::Tag;
 
 use crate::workload::Plan;
 
@@ -11,8 +11,8 @@ use crate::workload::Plan;
 ///
 /// The digest binds what each request asks for, so a batch that has it was not tampered with.
 pub(super) fn digest(plan: &Plan, numbers: &[u32]) -> Option<Digest> {
-    let mut hash = Sha256::new();
-    hash.update(b"quorumark/batch");
+    static BATCH: Tag = Tag::new(b"quorumark/batch");
+    let mut hash = BATCH.hasher();
     hash.update(&(numbers.len() as u32).to_le_bytes());
     for number in numbers {
         if *number == UNKNOWN {

@@ -154,6 +154,39 @@ proptest! {
     }
 
     #[test]
+    fn frames_that_are_decoded_together_give_what_each_gives_alone(
+        messages in proptest::collection::vec((message(), 0..9u8), 0..20),
+        requests in proptest::collection::vec((request(), 0..9u8), 0..80),
+    ) {
+        let requests = requests.into_iter().map(|(request, cut)| {
+            let request = Box::new(request);
+            (if cut % 2 == 0 { Message::Request(request) } else { Message::Read(request) }, cut)
+        });
+        // One in nine is cut short.
+        let cut = |(message, cut): (Message, u8)| {
+            let frame = message.to_frame();
+            frame.slice(..frame.len() - usize::from(cut == 0))
+        };
+        let mut frames: Vec<Bytes> = messages.into_iter().chain(requests).map(cut).collect();
+        let middle = frames.len() / 2;
+        frames.rotate_left(middle);
+        let alone: Vec<Message> =
+            frames.iter().filter_map(|frame| Message::from_frame(frame).ok()).collect();
+        let mut together = Vec::new();
+        let refused = Message::decode_each(&frames, &mut together);
+        prop_assert_eq!(refused, frames.len() - alone.len());
+        prop_assert_eq!(together, alone);
+    }
+
+    #[test]
+    fn a_batch_of_any_size_decodes_to_itself_with_the_digests_of_its_requests(
+        requests in proptest::collection::vec(request(), 0..100),
+    ) {
+        let batch = Batch::new(requests);
+        prop_assert_eq!(&Batch::from_frame(&batch.to_frame()).unwrap(), &batch);
+    }
+
+    #[test]
     fn a_frame_that_decodes_is_the_canonical_one(
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
         tag in 0..11u8,

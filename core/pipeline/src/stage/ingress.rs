@@ -102,13 +102,15 @@ impl<M: Protocol> Ingress<M> {
         batch: &mut Vec<M>,
         watch: &mut Stopwatch,
     ) -> Result<(), Closed> {
-        for frame in frames {
-            if let Some(message) = self.decoder.decode(side, &frame, watch.counts()) {
-                batch.push(message);
-            }
+        let mut rest = frames.as_slice();
+        while !rest.is_empty() {
+            let fit = rest.len().min(self.batch_max - batch.len());
+            let (frames, later) = rest.split_at(fit);
+            self.decoder.decode(side, frames, batch, watch.counts());
             if batch.len() >= self.batch_max {
                 self.hand_on(batch, watch)?;
             }
+            rest = later;
         }
         Ok(())
     }
@@ -135,29 +137,33 @@ impl Inbox {
 }
 
 impl Decoder {
-    /// Cheap checks come before signatures, and drop only what no later state would take.
+    /// Appends the messages of a flush. Cheap checks come before signatures, and drop only what no
+    /// later state would take.
     pub(crate) fn decode<M: Protocol>(
         &self,
         side: Side,
-        frame: &Bytes,
+        frames: &[Bytes],
+        messages: &mut Vec<M>,
         counts: &Counts,
-    ) -> Option<M> {
-        Counts::add(&counts.bytes_received, frame.len() as u64);
-        let Ok(message) = M::from_frame(frame) else {
-            Counts::add(&counts.frames_undecodable, 1);
-            return None;
-        };
-        let proper = match message.sender() {
+    ) {
+        let first = messages.len();
+        let bytes = frames.iter().map(Bytes::len).sum::<usize>();
+        Counts::add(&counts.bytes_received, bytes as u64);
+        let undecodable = M::decode_each(frames, messages);
+        Counts::add(&counts.frames_undecodable, undecodable as u64);
+        let improper = messages.extract_if(first.., |message| !self.is_proper(side, message));
+        Counts::add(&counts.messages_improper, improper.count() as u64);
+        for message in messages.iter().skip(first) {
+            Counts::add(&counts.received[message.kind()], 1);
+        }
+    }
+
+    fn is_proper<M: Protocol>(&self, side: Side, message: &M) -> bool {
+        match message.sender() {
             None => message.is_request() || side == Side::Replicas,
             Some(sender) => {
                 side == Side::Replicas && sender != self.replica && self.committee.contains(sender)
             }
-        };
-        if !proper {
-            Counts::add(&counts.messages_improper, 1);
-            return None;
         }
-        Counts::add(&counts.received[message.kind()], 1);
-        Some(message)
     }
 }

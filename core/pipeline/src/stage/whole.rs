@@ -320,9 +320,7 @@ impl Inbox {
         while messages.len() < batch_max
             && let Some((side, frames)) = self.next(hears_clients)
         {
-            for frame in frames {
-                messages.extend(decoder.decode::<M>(side, &frame, watch.counts()));
-            }
+            decoder.decode(side, &frames, messages, watch.counts());
         }
         if !messages.is_empty() {
             watch.took(self.depth());

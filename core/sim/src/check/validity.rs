@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use quorumark_consensus::types::{ClientId, ReplicaId, Seq, Timestamp};
 use quorumark_primitives::Digest;
-use quorumark_primitives::hash::Sha256;
+use quorumark_primitives::hash::Tag;
 
 use super::Checker;
 use super::finding::{Findings, Violation};
@@ -15,6 +15,9 @@ use super::reference::FACTS_KEPT;
 use super::ring::Ring;
 use super::run::{Run, Seen};
 use crate::trace::{Auth, Fact, FactKind, Ordered, Submitted};
+
+static REQUEST: Tag = Tag::new(b"quorumark/request");
+static BATCH: Tag = Tag::new(b"quorumark/batch");
 
 /// Every request that an honest replica commits or executes was submitted by its client, with that
 /// very digest; and the digest that was voted for binds these requests in this order. Without client
@@ -114,8 +117,7 @@ impl Validity {
 
 /// What a client signs: client, timestamp, and the operation behind its length.
 fn request_digest(it: &Submitted) -> Digest {
-    let mut hash = Sha256::new();
-    hash.update(b"quorumark/request");
+    let mut hash = REQUEST.hasher();
     hash.update(&it.client.0.to_le_bytes());
     hash.update(&it.timestamp.0.to_le_bytes());
     hash.update(&(it.operation.len() as u32).to_le_bytes());
@@ -125,8 +127,7 @@ fn request_digest(it: &Submitted) -> Digest {
 
 /// What replicas vote for: the number of requests, and the digest of each, in order.
 fn batch_digest(requests: &[Ordered]) -> Digest {
-    let mut hash = Sha256::new();
-    hash.update(b"quorumark/batch");
+    let mut hash = BATCH.hasher();
     hash.update(&(requests.len() as u32).to_le_bytes());
     requests.iter().for_each(|request| hash.update(&request.digest.0));
     hash.finish()

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use quorumark_consensus::types::{ReplicaId, Seq, View};
 use quorumark_primitives::Digest;
-use quorumark_primitives::hash::Sha256;
+use quorumark_primitives::hash::Tag;
 use quorumark_sim::check::Check;
 use quorumark_sim::trace::*;
 use rand::{RngExt, SeedableRng};
@@ -165,8 +165,8 @@ fn executions(run: &Run, seq: Seq) -> usize {
 }
 
 fn digest_of(requests: &[Ordered]) -> Digest {
-    let mut hash = Sha256::new();
-    hash.update(b"quorumark/batch");
+    static BATCH: Tag = Tag::new(b"quorumark/batch");
+    let mut hash = BATCH.hasher();
     hash.update(&(requests.len() as u32).to_le_bytes());
     requests.iter().for_each(|request| hash.update(&request.digest.0));
     hash.finish()
