@@ -62,7 +62,9 @@ pub(in crate::cmd) fn sentence(summary: &Summary) -> String {
         (Found::LimitsKept, None) => {
             "the defaults do not keep the limits, what was found does, on fresh seeds".to_owned()
         }
-        (Found::Unmet, _) => format!("nothing that was measured keeps {}", limits(summary)),
+        (Found::Unmet, _) => {
+            format!("nothing that was measured keeps {}{}", limits(summary), relief(summary))
+        }
         (Found::Open, _) => format!(
             "whether anything keeps {} is open: the measurements differ too much, on a machine \
              that may be busy",
@@ -127,6 +129,15 @@ fn change(found: &MetricComparison) -> Option<String> {
     let signed = |share: f64| format!("{:+.1} %", share * 100.0);
     let (low, high) = (found.change_share_low?, found.change_share_high?);
     Some(format!("{} ({} to {})", signed(found.change_share?), signed(low), signed(high)))
+}
+
+/// What else keeps a limit of latency: the load, which no setting changes.
+fn relief(summary: &Summary) -> &'static str {
+    let mut limits = summary.search.goal.limits.iter();
+    match limits.any(|limit| limit.metric.contains("_time_ns")) {
+        true => "; offer less (--concurrency, --rate) or loosen the limit",
+        false => "",
+    }
 }
 
 fn limits(summary: &Summary) -> String {
