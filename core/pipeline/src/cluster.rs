@@ -18,7 +18,7 @@ use quorumark_consensus::types::{Instant, ReplicaId};
 use thiserror::Error;
 
 pub use self::apart::{Apart, Seat};
-pub use self::by_hand::{ByHand, Turn};
+pub use self::by_hand::{ByHand, Hand, Turn};
 use self::wiring::Builder;
 use crate::config::{Checked, ClusterConfig};
 use crate::events::CommitEvent;

@@ -57,7 +57,7 @@ mod tcp;
 mod thread;
 
 pub use cluster::{
-    Apart, ByHand, Cluster, ClusterReport, ReplicaReport, Seat, StartError, StopError, Turn,
+    Apart, ByHand, Cluster, ClusterReport, Hand, ReplicaReport, Seat, StartError, StopError, Turn,
 };
 pub use config::{
     Checked, ClientAuthKind, ClusterConfig, ConfigError, Pinning, Stages, Transport, cores,

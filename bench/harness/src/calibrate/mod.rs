@@ -1,9 +1,12 @@
 //! Measures on this machine what each step of a run costs: the cost model behind predictions.
 //!
 //! What is timed is the pipeline's own code, piece by piece, and no running cluster: turns of
-//! replicas one at a time on one thread (`turns`), signatures (`signatures`), and what threads take to
-//! wake each other (`machine`). Every core does the same at once, because in a run every core is busy.
-//! Which costs explain the turns is found by least squares (`fit`).
+//! replicas one at a time (`turns`), signatures (`signatures`), and what threads take to wake each
+//! other (`machine`). Which costs explain the turns is found by least squares (`fit`).
+//!
+//! The pace of a shared machine changes within seconds. So turns are timed in slices, each with a
+//! little of every size of batch: no size has a moment of its own, and between slices there may be
+//! live runs, which then had the same moments.
 
 mod fit;
 mod machine;
@@ -14,7 +17,6 @@ use core::fmt::Display;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::thread;
 use std::time::SystemTime;
 
 use core_affinity::CoreId;
@@ -35,19 +37,26 @@ use crate::workload::Workload;
 
 /// Requests in a batch, and in flight, of the clusters of four that are timed.
 const BATCHES: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
-/// The larger committees, and their batches.
-const LARGER: [(usize, usize); 4] = [(7, 8), (7, 64), (16, 8), (16, 64)];
+/// From this size on a batch takes so long that clusters are timed for twice the span.
+const LARGE: usize = 64;
+/// Larger committees, and their batches: of each pair one in every other slice, for four times the
+/// span, because every replica first makes a table for every key.
+const LARGER: [[(usize, usize); 2]; 2] = [[(7, 8), (7, 64)], [(16, 64), (16, 8)]];
 /// Fewest batches of a size that tell what verifying it costs.
 const SAMPLES_MIN: usize = 12;
-/// One batch in so many, the dearest, does not count: something cut in.
-const DEAREST: usize = 20;
+/// A batch of verification that took so many times the median of its size does not count: something
+/// cut in.
+const CUT_IN: f64 = 3.0;
+/// Slices of a calibration that nothing comes between.
+const SLICES: usize = 4;
 
 /// How a calibration is done.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     /// Bytes of an operation.
     pub payload: usize,
-    /// How long each cluster is timed.
+    /// How long clusters of four are timed in each slice; those with large batches and the larger
+    /// committees longer.
     pub span: Duration,
     /// Of keys and operations.
     pub seed: u64,
@@ -55,7 +64,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { payload: 512, span: Duration::from_millis(600), seed: 42 }
+        Plan { payload: 512, span: Duration::from_millis(150), seed: 42 }
     }
 }
 
@@ -77,11 +86,10 @@ impl Figure {
         Figure { value, spread }
     }
 
-    /// The mean, without the dearest values.
+    /// The mean, without values of which a part was something else's.
     fn mean(mut values: Vec<f64>) -> Figure {
-        values.sort_by(f64::total_cmp);
-        let spread = Figure::median(values.clone()).spread;
-        values.truncate(values.len() - values.len() / DEAREST);
+        let Figure { value: middle, spread } = Figure::median(values.clone());
+        values.retain(|value| *value <= CUT_IN * middle);
         let value = values.iter().sum::<f64>() / values.len().max(1) as f64;
         Figure { value, spread }
     }
@@ -92,9 +100,71 @@ impl Figure {
 /// # Errors
 /// [`RunError`].
 pub fn calibrate(plan: &Plan, host: &Host<'_>) -> Result<CostFile, RunError> {
-    let before = Before::now();
+    let mut calibration = Calibration::begin(plan);
+    for _ in 0..SLICES {
+        calibration.slice(host)?;
+    }
+    calibration.finish(host)
+}
+
+/// A calibration under way.
+#[derive(Debug)]
+pub struct Calibration {
+    plan: Plan,
+    before: Before,
+    notes: NotesOf,
+    /// What a look at the pace took in each slice, in microseconds.
+    paces: Vec<f64>,
+    slices: u64,
+}
+
+impl Calibration {
+    /// A calibration that has measured nothing.
+    pub fn begin(plan: &Plan) -> Calibration {
+        let before = Before::now();
+        Calibration { plan: *plan, before, notes: Vec::new(), paces: Vec::new(), slices: 0 }
+    }
+
+    /// Times turns once more.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn slice(&mut self, host: &Host<'_>) -> Result<(), RunError> {
+        let watched = PaceThread::start(self.plan.seed).map_err(|error| failed(&error))?;
+        let notes = timed_turns(&self.plan, self.slices, host);
+        self.paces.extend(watched.finish());
+        self.notes.extend(notes?);
+        self.slices += 1;
+        Ok(())
+    }
+
+    /// Measures the rest, and says what each step costs.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn finish(self, host: &Host<'_>) -> Result<CostFile, RunError> {
+        let pace_us = median(self.paces.iter().copied());
+        costs_of(&self.plan, &self.notes, pace_us, &self.before, host)
+    }
+}
+
+fn cores() -> Result<Vec<CoreId>, RunError> {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
-    let first = *cores.first().ok_or_else(|| failed(&"the system names no core"))?;
+    match cores.is_empty() {
+        true => Err(failed(&"the system names no core")),
+        false => Ok(cores),
+    }
+}
+
+fn costs_of(
+    plan: &Plan,
+    notes: &NotesOf,
+    pace_us: Option<f64>,
+    before: &Before,
+    host: &Host<'_>,
+) -> Result<CostFile, RunError> {
+    let cores = cores()?;
+    let first = cores[0];
     let other = cores.get(1).copied().unwrap_or(first);
     let keys = Workload::named("fixed", plan.payload, plan.seed);
     let keys = keys.map_or(0, |workload| workload.len());
@@ -108,19 +178,16 @@ pub fn calibrate(plan: &Plan, host: &Host<'_>) -> Result<CostFile, RunError> {
             how: how.to_owned(),
         });
     };
-    let watched = PaceThread::start(plan.seed).map_err(|error| failed(&error))?;
-    let notes = timed_turns(plan, &cores, host)?;
-    let pace_us = watched.finish();
     let (many_keys, pace) = machine::beside_busy(&cores[1..], || {
         (signatures::votes(plan.seed), machine::pace_look(plan.seed))
     });
-    for (part, figure) in parts(&notes) {
+    for (part, figure) in parts(notes) {
         add(part, figure, FITTED);
     }
-    for (item, figure) in clients(&notes) {
+    for (item, figure) in clients(notes) {
         add(item, figure, "fitted to the load generator's work between rounds of turns");
     }
-    for (item, figure) in oracle(&notes) {
+    for (item, figure) in oracle(notes) {
         add(item, figure, "fitted to the oracle's work after turns that executed");
     }
     add(Item::PaceLook, pace, "median of looks");
@@ -145,13 +212,13 @@ pub fn calibrate(plan: &Plan, host: &Host<'_>) -> Result<CostFile, RunError> {
         let how = "CPU time over TCP on loopback, from flushes of 150 B and of 64 KiB";
         add(item, Figure { value, spread: None }, how);
     }
-    let mut verify = verification(&notes);
+    let mut verify = verification(notes);
     verify.extend(many_keys);
     Ok(CostFile {
         schema_version: COSTS_VERSION,
         measured_at: date::rfc3339(SystemTime::now()),
         provenance: map(&provenance::capture(host.allocator, host.tool_version)),
-        environment: map(&environment::capture(&before)),
+        environment: map(&environment::capture(before)),
         cores: cores.len() as u64,
         pace_us,
         payload: plan.payload as u64,
@@ -181,37 +248,21 @@ pub(crate) fn map(value: &impl serde::Serialize) -> Map<String, Value> {
 /// What was noted, by the number of replicas.
 type NotesOf = Vec<(u64, Notes)>;
 
-/// Times every shape on every core at once.
-fn timed_turns(plan: &Plan, cores: &[CoreId], host: &Host<'_>) -> Result<NotesOf, RunError> {
-    let fours = BATCHES.map(|batch| (4, batch));
+/// Times the shapes of a slice.
+fn timed_turns(plan: &Plan, slice: u64, host: &Host<'_>) -> Result<NotesOf, RunError> {
+    let cores = cores()?;
+    let fours = BATCHES.map(|batch| (4, batch, if batch < LARGE { 1 } else { 2 }));
+    let larger = LARGER.map(|pair| pair[slice as usize % pair.len()]);
+    let larger = larger.map(|(replicas, batch)| (replicas, batch, 4));
     let mut notes = Vec::new();
-    for (replicas, batch) in fours.into_iter().chain(LARGER) {
+    for (replicas, batch, spans) in fours.into_iter().chain(larger) {
         if host.interrupt.load(Ordering::Relaxed) {
             return Err(RunError::Interrupted);
         }
-        let shape = |core: CoreId| Shape {
-            replicas,
-            batch,
-            payload: plan.payload,
-            span: plan.span,
-            seed: plan.seed.wrapping_add(((core.id as u64) << 32) | batch as u64),
-        };
-        let each = thread::scope(|scope| {
-            let timed = |core: &CoreId| {
-                let core = *core;
-                scope.spawn(move || {
-                    core_affinity::set_for_current(core);
-                    turns::time(shape(core))
-                })
-            };
-            let threads: Vec<_> = cores.iter().map(timed).collect();
-            let join = |thread: thread::ScopedJoinHandle<'_, _>| thread.join();
-            threads.into_iter().map(join).collect::<Vec<_>>()
-        });
-        for timed in each {
-            let timed = timed.map_err(|_| failed(&"a thread panicked"))?;
-            notes.push((replicas as u64, timed?));
-        }
+        let seed = plan.seed.wrapping_add((slice << 16) + batch as u64);
+        let (payload, span) = (plan.payload, plan.span * spans);
+        let timed = turns::time(Shape { replicas, batch, payload, span, seed }, &cores)?;
+        notes.push((replicas as u64, timed));
     }
     Ok(notes)
 }

@@ -1,25 +1,32 @@
-//! Turns of replicas, timed one by one: a cluster of merged replicas on the calling thread, which a
+//! Turns of replicas, timed one by one: a cluster of merged replicas with one thread a core, which a
 //! real load generator keeps in work.
 //!
-//! No thread waits for another, so what is timed is work alone. Each turn is noted with what it was
-//! made of, as [`Work`] counts it.
+//! Replicas are on the cores on which a run has them, so their turns find what others left in its
+//! caches, and fetch from the other core what was written there. But no thread sleeps and none wakes
+//! another, so what is timed is work alone. Each turn is noted with what it was made of, as [`Work`]
+//! counts it; one during which another thread had the core is not.
 
-use core::sync::atomic::AtomicBool;
+use core::hint;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant as WallInstant;
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, bounded};
+use core_affinity::CoreId;
+use crossbeam_channel::{Receiver, Sender, bounded};
 use quorumark_consensus::pbft::PROTOCOL;
 use quorumark_consensus::request::Reply;
 use quorumark_consensus::types::{ClientId, Instant, ReplicaId};
 use quorumark_pipeline::{
-    ByHand, ClientAuthKind, ClusterConfig, ClusterKeys, CommitEvent, PortError, StageKind, Turn,
+    ByHand, ClientAuthKind, ClusterConfig, ClusterKeys, CommitEvent, Hand, PortError, StageKind,
+    Turn,
 };
 use quorumark_sim::model::costs::Item;
 use quorumark_sim::model::work::{Work, pages_written};
 
+use crate::clock::interruptions;
 use crate::load::{ClusterPort, Generator, LoadConfig, Loop, Pool, Port, Requests};
 use crate::oracle::{Oracle, SendTimes, Watched, Window};
 use crate::trial::RunError;
@@ -29,6 +36,9 @@ use crate::workload::{Plan, Shares, StateMachine, Workload};
 const CLIENTS: u32 = 4;
 /// Batches of executions that wait for the oracle between two turns: more than a turn makes.
 const EVENTS_MAX: usize = 65_536;
+/// One in so many of what is noted, the first, does not count: keys get tables when they have been in
+/// sixteen batches.
+const WARM_UP: usize = 2;
 
 /// One cluster to be timed.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +70,7 @@ pub(super) struct LoadNote {
     pub(super) ns: f64,
 }
 
-/// What the oracle did in a round.
+/// What the oracle did between two rounds of turns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OracleNote {
     pub(super) batches: u64,
@@ -76,11 +86,68 @@ pub(super) struct Notes {
     pub(super) oracle: Vec<OracleNote>,
 }
 
-/// Times the turns of one cluster on the calling thread.
+/// Times the turns of one cluster, whose replicas are dealt out to `cores`; clients and oracle are on
+/// the first.
 ///
 /// # Errors
 /// [`RunError`].
-pub(super) fn time(shape: Shape) -> Result<Notes, RunError> {
+pub(super) fn time(shape: Shape, cores: &[CoreId]) -> Result<Notes, RunError> {
+    let Timed { mut hand, generator, port, oracle, executed, interval } = cluster(&shape)?;
+    let (tell, told) = bounded(EVENTS_MAX);
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    groups.resize_with(cores.len().min(shape.replicas), || {
+        Group::new(&shape, interval, tell.clone())
+    });
+    drop(tell);
+    let count = groups.len();
+    for ((replica, hand), executed) in hand.replicas.iter_mut().enumerate().zip(executed) {
+        groups[replica % count].add(hand, executed);
+    }
+    let ended = &AtomicBool::new(false);
+    let mut notes = thread::scope(|scope| {
+        let mut groups = groups.into_iter().zip(cores);
+        let first = groups.next().map(|(group, core)| {
+            let (left_at, notes) = (None, Notes::default());
+            let mut port = HandPort { port, group, told, oracle, left_at, sent: 0, notes };
+            scope.spawn(move || {
+                core_affinity::set_for_current(*core);
+                let ran = generator.run(&mut port);
+                ended.store(true, Ordering::Relaxed);
+                ran.map(|_| port.finish()).map_err(|error| super::failed(&error))
+            })
+        });
+        let others = groups.map(|(group, core)| {
+            scope.spawn(move || {
+                core_affinity::set_for_current(*core);
+                group.until(ended)
+            })
+        });
+        let others: Vec<_> = others.collect();
+        let lost = |_| super::failed(&"a thread panicked");
+        let mut notes = first.map(|first| first.join().map_err(lost)).transpose()?.transpose()?;
+        for other in others {
+            let turns = other.join().map_err(lost)?;
+            notes.iter_mut().for_each(|notes| notes.turns.extend(turns.iter().copied()));
+        }
+        Ok::<_, RunError>(notes.unwrap_or_default())
+    })?;
+    notes.load.drain(..notes.load.len() / WARM_UP);
+    Ok(notes)
+}
+
+/// A cluster, its clients and its oracle.
+struct Timed {
+    hand: ByHand<StateMachine>,
+    generator: Generator,
+    port: ClusterPort,
+    oracle: Oracle,
+    /// By replica: what it tells of its executions.
+    executed: Vec<Receiver<Vec<CommitEvent>>>,
+    /// Sequence numbers between checkpoints.
+    interval: u64,
+}
+
+fn cluster(shape: &Shape) -> Result<Timed, RunError> {
     let failed = |error: &dyn core::fmt::Display| super::failed(error);
     let mut config = ClusterConfig::new(shape.replicas).map_err(|error| failed(&error))?;
     config.clients = CLIENTS;
@@ -90,17 +157,20 @@ pub(super) fn time(shape: Shape) -> Result<Notes, RunError> {
     let interval = config.engine.checkpoint_interval;
     let config = config.check().map_err(|error| failed(&error))?;
     let keys = ClusterKeys::new(&config, PROTOCOL);
-    let workload = Workload::named("fixed", shape.payload, shape.seed);
-    let workload = Arc::new(workload.ok_or_else(|| failed(&"no workload of this name"))?);
+    let workload = shape.workload().ok_or_else(|| failed(&"no workload of this name"))?;
     let plan = Plan::new(Arc::clone(&workload), CLIENTS, shape.seed, Shares::default());
-    let pool = Pool::signed(&plan, &keys, requests_max(&shape));
+    let pool = Pool::signed(&plan, &keys, requests_max(shape));
     let clients = || (0..CLIENTS).map(|id| keys.client(ClientId(id))).collect::<Vec<_>>();
     let requests = Requests::new(plan.clone(), ClientAuthKind::Signature, pool, clients());
-    let (events, observed) = bounded(EVENTS_MAX);
+    let mut executed = Vec::new();
+    let events = |_| {
+        let (events, observed) = bounded(EVENTS_MAX);
+        executed.push(observed);
+        Some(events)
+    };
     let (state, range) = (workload.state(), 0..CLIENTS);
     let ports = core::slice::from_ref(&range);
-    let build = |_| state.build();
-    let by_hand = ByHand::pbft(&config, &keys, ports, Some(events), build);
+    let by_hand = ByHand::pbft(&config, &keys, ports, events, |_| state.build());
     let (hand, ports) = by_hand.map_err(|error| failed(&error))?;
     let port = ports.into_iter().next().ok_or_else(|| failed(&"a cluster without a port"))?;
     let start = hand.now();
@@ -124,44 +194,143 @@ pub(super) fn time(shape: Shape) -> Result<Notes, RunError> {
         client_window: config.engine.client_window,
     };
     let oracle = Oracle::new(watched, plan, Arc::clone(&sends), window);
-    let mut port = HandPort {
-        port: ClusterPort::new(port, clients(), hand.now()),
-        hand,
-        observed,
-        oracle,
-        interval,
-        keys: workload.len() as u64,
-        since_checkpoint: vec![0; shape.replicas],
-        left_at: None,
-        sent: 0,
-        notes: Notes::default(),
-    };
+    let port = ClusterPort::new(port, clients(), start);
     let generator = Generator::new(load, requests, sends, Arc::new(AtomicBool::new(false)));
-    generator.run(&mut port).map_err(|error| failed(&error))?;
-    let mut notes = port.notes;
-    // Tables of keys are not made yet then, and pages are empty.
-    notes.turns.drain(..notes.turns.len() / 3);
-    notes.load.drain(..notes.load.len() / 3);
-    Ok(notes)
+    Ok(Timed { hand, generator, port, oracle, executed, interval })
 }
 
-/// Requests that the span takes at most: each costs all replicas together 40 us or more.
+impl Shape {
+    fn workload(&self) -> Option<Arc<Workload>> {
+        Workload::named("fixed", self.payload, self.seed).map(Arc::new)
+    }
+}
+
+/// Requests that the span takes at most: each costs all replicas together 20 us or more, on however
+/// many cores.
 fn requests_max(shape: &Shape) -> usize {
-    shape.span.as_micros() as usize / 40 + shape.batch
+    shape.span.as_micros() as usize / 20 + shape.batch
 }
 
-/// The port of a cluster whose replicas have their turns when the clients would wait.
-struct HandPort {
-    port: ClusterPort,
-    hand: ByHand<StateMachine>,
-    observed: Receiver<Vec<CommitEvent>>,
-    oracle: Oracle,
+/// The replicas of one core.
+struct Group<'a> {
+    members: Vec<Member<'a>>,
+    /// Whom replicas tell what they executed, once it is noted.
+    tell: Sender<Vec<CommitEvent>>,
+    /// Replicas but one.
+    peers: u64,
     /// Sequence numbers between checkpoints.
     interval: u64,
     /// Distinct keys that operations write.
     keys: u64,
-    /// By replica: requests executed since its last checkpoint.
-    since_checkpoint: Vec<u64>,
+    /// How often another thread had the core so far.
+    interruptions: u64,
+    turns: Vec<TurnNote>,
+}
+
+/// A replica that is given turns.
+struct Member<'a> {
+    hand: &'a mut Hand<StateMachine>,
+    executed: Receiver<Vec<CommitEvent>>,
+    /// Requests executed since its last checkpoint.
+    since_checkpoint: u64,
+}
+
+impl<'a> Group<'a> {
+    fn new(shape: &Shape, interval: u64, tell: Sender<Vec<CommitEvent>>) -> Group<'a> {
+        Group {
+            members: Vec::new(),
+            tell,
+            peers: shape.replicas as u64 - 1,
+            interval,
+            keys: shape.workload().map_or(0, |workload| workload.len() as u64),
+            interruptions: 0,
+            turns: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, hand: &'a mut Hand<StateMachine>, executed: Receiver<Vec<CommitEvent>>) {
+        self.members.push(Member { hand, executed, since_checkpoint: 0 });
+    }
+
+    /// Gives turns until it is told to end: the turns that count.
+    fn until(mut self, ended: &AtomicBool) -> Vec<TurnNote> {
+        while !ended.load(Ordering::Relaxed) {
+            if !self.round() {
+                hint::spin_loop();
+            }
+        }
+        self.finish()
+    }
+
+    /// Without the first turns: tables of keys are not made yet then, and pages are empty.
+    fn finish(mut self) -> Vec<TurnNote> {
+        self.turns.drain(..self.turns.len() / WARM_UP);
+        self.turns
+    }
+
+    /// Every replica has its turns; tells whether there was anything to do.
+    fn round(&mut self) -> bool {
+        let mut worked = false;
+        for member in 0..self.members.len() {
+            while let Some(turn) = self.members[member].hand.turn() {
+                worked = true;
+                self.note(member, &turn);
+            }
+        }
+        worked
+    }
+
+    fn note(&mut self, member: usize, turn: &Turn) {
+        let mut work = Work::default();
+        let Member { executed, since_checkpoint, .. } = &mut self.members[member];
+        for events in executed.try_iter() {
+            for event in &events {
+                work.add(Item::Batch, 1);
+                work.add(Item::Execution, event.executed.len() as u64);
+                *since_checkpoint += event.executed.len() as u64;
+                if event.seq.0.is_multiple_of(self.interval) {
+                    work.add(Item::Checkpoint, 1);
+                    let pages = pages_written(std::mem::take(since_checkpoint), self.keys);
+                    work.add(Item::CheckpointPage, pages);
+                }
+            }
+            // The clients have gone when nobody listens.
+            let _ = self.tell.try_send(events);
+        }
+        let before = std::mem::replace(&mut self.interruptions, interruptions());
+        if before != self.interruptions {
+            return;
+        }
+        let counts = &turn.counts;
+        let received = |kind: &str| counts.received[kind_of(kind)];
+        let sent = |kind: &str| counts.sent[kind_of(kind)];
+        work.add(Item::Turn, 1);
+        work.add(Item::Request, received("request"));
+        work.add(Item::Proposal, sent("pre-prepare") / self.peers.max(1));
+        work.add(Item::ProposalHeard, received("pre-prepare"));
+        work.add(Item::RequestHeard, counts.client_proofs_verified - received("request"));
+        let votes = ["prepare", "commit", "checkpoint"].map(received);
+        work.add(Item::VoteHeard, votes.iter().sum());
+        work.add(Item::Copy, counts.sent.iter().sum());
+        work.add(Item::Signature, counts.signatures_made);
+        let verify = StageKind::OF_A_REPLICA.iter().position(|stage| *stage == StageKind::Verify);
+        let verify_ns = verify.map_or(0, |place| turn.busy_ns[place]) as f64;
+        self.turns.push(TurnNote {
+            work,
+            signatures: counts.signatures_verified,
+            verify_ns,
+            rest_ns: turn.busy_ns.iter().sum::<u64>() as f64 - verify_ns,
+        });
+    }
+}
+
+/// The port of the clients, on whose core replicas have their turns when the clients would wait.
+struct HandPort<'a> {
+    port: ClusterPort,
+    group: Group<'a>,
+    /// What every replica executed.
+    told: Receiver<Vec<CommitEvent>>,
+    oracle: Oracle,
     /// When the clients got their last replies: since then they work.
     left_at: Option<WallInstant>,
     /// Requests sent since then.
@@ -169,7 +338,7 @@ struct HandPort {
     notes: Notes,
 }
 
-impl Port for HandPort {
+impl Port for HandPort<'_> {
     fn now(&self) -> Instant {
         self.port.now()
     }
@@ -179,81 +348,48 @@ impl Port for HandPort {
         self.port.send(to, frames)
     }
 
-    fn receive(&mut self, _: Instant, visit: &mut dyn FnMut(Reply)) -> Result<u64, PortError> {
+    fn receive(&mut self, until: Instant, visit: &mut dyn FnMut(Reply)) -> Result<u64, PortError> {
         let before = self.left_at.map_or(0, |left_at| left_at.elapsed().as_nanos());
-        while self.round() {}
-        let begun = WallInstant::now();
-        let mut replies = 0;
-        let mut counted = |reply| {
-            replies += 1;
-            visit(reply);
-        };
-        let refused = self.port.receive(Instant(0), &mut counted)?;
-        // The rest of what these replies cost comes before the next call: they are noted with it.
-        let ns = (before + begun.elapsed().as_nanos()) as f64;
-        self.notes.load.push(LoadNote { requests: self.sent, replies, ns });
-        (self.sent, self.left_at) = (0, Some(WallInstant::now()));
-        Ok(refused)
+        loop {
+            while self.group.round() {}
+            self.observe();
+            let begun = WallInstant::now();
+            let mut replies = 0;
+            let mut counted = |reply| {
+                replies += 1;
+                visit(reply);
+            };
+            let refused = self.port.receive(Instant(0), &mut counted)?;
+            if replies == 0 && self.port.now() < until {
+                continue;
+            }
+            // The rest of what these replies cost comes before the next call: they are noted with it.
+            let ns = (before + begun.elapsed().as_nanos()) as f64;
+            self.notes.load.push(LoadNote { requests: self.sent, replies, ns });
+            (self.sent, self.left_at) = (0, Some(WallInstant::now()));
+            return Ok(refused);
+        }
     }
 }
 
-impl HandPort {
-    /// Every replica has its turns, and the oracle sees what they executed; tells whether there was
-    /// anything to do.
-    fn round(&mut self) -> bool {
-        let mut worked = false;
-        for replica in 0..self.hand.replicas() {
-            while let Some(turn) = self.hand.turn(replica) {
-                worked = true;
-                self.note(replica, &turn);
-            }
-        }
-        worked
-    }
-
-    fn note(&mut self, replica: usize, turn: &Turn) {
-        let counts = &turn.counts;
-        let [mut batches, mut requests] = [0, 0];
-        let mut work = Work::default();
+impl HandPort<'_> {
+    /// The oracle sees what was executed.
+    fn observe(&mut self) {
+        let (mut batches, mut requests) = (0, 0);
         let begun = WallInstant::now();
-        for event in self.observed.try_iter().flatten() {
+        for event in self.told.try_iter().flatten() {
             self.oracle.observe(&event);
             batches += 1;
             requests += event.executed.len() as u64;
-            let since = &mut self.since_checkpoint[replica];
-            *since += event.executed.len() as u64;
-            if event.seq.0.is_multiple_of(self.interval) {
-                work.add(Item::Checkpoint, 1);
-                let pages = pages_written(std::mem::take(since), self.keys);
-                work.add(Item::CheckpointPage, pages);
-            }
         }
         if batches > 0 {
             let ns = begun.elapsed().as_nanos() as f64;
             self.notes.oracle.push(OracleNote { batches, requests, ns });
         }
-        let received = |kind: &str| counts.received[kind_of(kind)];
-        let sent = |kind: &str| counts.sent[kind_of(kind)];
-        let peers = self.hand.replicas() as u64 - 1;
-        work.add(Item::Turn, 1);
-        work.add(Item::Request, received("request"));
-        work.add(Item::Proposal, sent("pre-prepare") / peers.max(1));
-        work.add(Item::ProposalHeard, received("pre-prepare"));
-        work.add(Item::RequestHeard, counts.client_proofs_verified - received("request"));
-        let votes = ["prepare", "commit", "checkpoint"].map(received);
-        work.add(Item::VoteHeard, votes.iter().sum());
-        work.add(Item::Copy, counts.sent.iter().sum());
-        work.add(Item::Batch, batches);
-        work.add(Item::Execution, requests);
-        work.add(Item::Signature, counts.signatures_made);
-        let verify = StageKind::OF_A_REPLICA.iter().position(|stage| *stage == StageKind::Verify);
-        let verify_ns = verify.map_or(0, |place| turn.busy_ns[place]) as f64;
-        self.notes.turns.push(TurnNote {
-            work,
-            signatures: counts.signatures_verified,
-            verify_ns,
-            rest_ns: turn.busy_ns.iter().sum::<u64>() as f64 - verify_ns,
-        });
+    }
+
+    fn finish(self) -> Notes {
+        Notes { turns: self.group.finish(), ..self.notes }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! It is how a turn is timed by itself: the same decoder, verifier, engine, application and writer
 //! as in a running cluster of merged replicas, joined by the same queues, and no scheduler, no
-//! waiting and no other core between them.
+//! waiting between them. Each may be held by another thread, so that what they cost each other by
+//! lying on one core or on several is what it is in a run.
 
 use std::fmt;
 use std::ops::Range;
@@ -24,12 +25,15 @@ use crate::stage::{Pass, Turns};
 
 /// PBFT replicas that take turns when they are told to, joined by channels.
 pub struct ByHand<A> {
-    replicas: Vec<Hand<A>>,
+    /// By replica id.
+    pub replicas: Vec<Hand<A>>,
     /// Its clock, and what tells replicas to stop; it has no threads.
     cluster: Cluster<Pbft>,
 }
 
-struct Hand<A> {
+/// One replica: whoever holds it is its thread.
+pub struct Hand<A> {
+    id: ReplicaId,
     turns: Turns<Pbft, A>,
     meters: Vec<Arc<Meter>>,
     watch: Stopwatch,
@@ -52,10 +56,16 @@ impl<A> fmt::Debug for ByHand<A> {
     }
 }
 
+impl<A> fmt::Debug for Hand<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hand").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 impl<A: Application> ByHand<A> {
     /// Replicas by `config`, of which `transport`, `stages`, `spin` and `pinning` have no say, and a
-    /// port for each range of client ids. `events` is as in [`Cluster::start`]: who holds its other
-    /// end must take from it between turns.
+    /// port for each range of client ids. `events` says where each replica tells what it executes:
+    /// who holds the other end must take from it between turns.
     ///
     /// # Errors
     /// [`StartError`].
@@ -63,7 +73,7 @@ impl<A: Application> ByHand<A> {
         config: &Checked<ClusterConfig>,
         keys: &ClusterKeys,
         ports: &[Range<u32>],
-        events: Option<Sender<Vec<CommitEvent>>>,
+        mut events: impl FnMut(ReplicaId) -> Option<Sender<Vec<CommitEvent>>>,
         mut application: impl FnMut(ReplicaId) -> A,
     ) -> Result<(ByHand<A>, Vec<ClientPort>), StartError> {
         check_ports(ports, config.clients)?;
@@ -75,37 +85,30 @@ impl<A: Application> ByHand<A> {
             let id = ReplicaId(replica as u16);
             let settings = pbft::Config { replica: id, ..config.engine.clone() };
             let engine = Pbft::new(settings.check().expect("a checked cluster's engines are"));
-            let parts = builder.parts(id, wires, engine, application(id), events.clone());
+            let parts = builder.parts(id, wires, engine, application(id), events(id));
             let turns = builder.whole(id, parts).begin();
             let meters = Meter::of_whole(id.0);
             let watch = Stopwatch::new(&meters);
-            replicas.push(Hand { turns, meters, watch });
+            replicas.push(Hand { id, turns, meters, watch });
         }
         Ok((ByHand { replicas, cluster: builder.cluster }, client_ports))
-    }
-
-    /// How many replicas there are.
-    pub fn replicas(&self) -> usize {
-        self.replicas.len()
     }
 
     /// The time on the cluster's clock.
     pub fn now(&self) -> Instant {
         self.cluster.now()
     }
+}
 
-    /// Gives `replica` a turn; `None` when it has nothing to do.
-    ///
-    /// # Panics
-    /// When there is no such replica.
-    pub fn turn(&mut self, replica: usize) -> Option<Turn> {
-        let Hand { turns, meters, watch } = &mut self.replicas[replica];
-        let before = read(meters);
+impl<A: Application> Hand<A> {
+    /// Gives the replica a turn; `None` when it has nothing to do.
+    pub fn turn(&mut self) -> Option<Turn> {
+        let before = read(&self.meters);
         // What others did since its last turn was no work of this one.
-        watch.waited();
-        let pass = turns.pass(watch);
+        self.watch.waited();
+        let pass = self.turns.pass(&mut self.watch);
         (pass == Pass::Worked).then(|| {
-            let after = read(meters);
+            let after = read(&self.meters);
             Turn {
                 busy_ns: std::array::from_fn(|stage| after.busy_ns[stage] - before.busy_ns[stage]),
                 counts: after.counts.since(&before.counts),
