@@ -27,7 +27,7 @@ pub struct Check {
     pub protocol: String,
     /// When it began: RFC 3339, UTC.
     pub started_at: String,
-    /// Times that the costs were measured, each before the live runs that are held against them.
+    /// Times that the costs were measured, each beside the live runs that are held against them.
     pub rounds: u32,
     /// Each figure of each committee.
     pub points: Vec<Point>,
@@ -44,18 +44,21 @@ pub struct Check {
 pub struct Point {
     /// n.
     pub replicas: u32,
-    /// `saturated`, or `half_load`: half of the throughput that was predicted.
+    /// `saturated`, or `half_load`: half of the live throughput of the same round.
     pub load: String,
     /// The figure, as a record names it.
     pub metric: String,
-    /// One entry a round.
+    /// One entry for each round that had a load to offer.
     pub rounds: Vec<Round>,
 }
 
 /// One figure in one round.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Round {
-    /// What was predicted before the live run.
+    /// Requests a second that were offered, live and in the prediction; `None` at saturation.
+    #[serde(default)]
+    pub offered: Option<f64>,
+    /// What was predicted from costs that were measured beside the live run.
     pub predicted: f64,
     /// The same with every cost brought to the pace that the core had during the live run; `None`
     /// where that is not known.
@@ -67,7 +70,7 @@ pub struct Round {
 /// What is held against the live run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Against {
-    /// What was predicted before it.
+    /// What was predicted from the costs as they were measured.
     Predicted,
     /// The same at the pace of the run.
     AtPace,
@@ -87,8 +90,18 @@ impl Point {
     /// By what share the prediction is too high, or below 0 too low: the median over the rounds, each
     /// of which is held against the costs of its own time.
     pub fn error_share(&self, which: Against) -> Option<f64> {
+        median(self.errors(which))
+    }
+
+    /// The least and the greatest error of a round.
+    pub fn error_range(&self, which: Against) -> Option<[f64; 2]> {
+        let least = self.errors(which).min_by(f64::total_cmp)?;
+        Some([least, self.errors(which).max_by(f64::total_cmp)?])
+    }
+
+    fn errors(&self, which: Against) -> impl Iterator<Item = f64> {
         let pairs = self.pairs(which).filter(|(_, live)| *live > 0.0);
-        median(pairs.map(|(said, live)| said / live - 1.0))
+        pairs.map(|(said, live)| said / live - 1.0)
     }
 
     fn pairs(&self, which: Against) -> impl Iterator<Item = (f64, f64)> {
@@ -110,10 +123,11 @@ impl Check {
         errors.max_by(|one, other| one.1.abs().total_cmp(&other.1.abs()))
     }
 
-    /// A row for each figure: predicted, live, and the error, each as it was predicted and at the pace
-    /// of the run.
+    /// A row for each figure: predicted, live, and the error with its range over the rounds, each as it
+    /// was predicted and at the pace of the run.
     pub fn table(&self) -> Table {
-        let numbers = ["predicted", "at the run's pace", "live", "error", "error at pace"];
+        let numbers =
+            ["predicted", "at the run's pace", "live", "error", "from", "to", "error at pace"];
         let mut table = Table::new(&["replicas", "load", "figure"], &numbers);
         for point in &self.points {
             let value = |value| units::metric(&point.metric, value);
@@ -121,6 +135,8 @@ impl Check {
                 let error = point.error_share(which);
                 error.map_or_else(|| units::ABSENT.to_owned(), signed)
             };
+            let range = point.error_range(Against::Predicted).map(|range| range.map(signed));
+            let [from, to] = range.unwrap_or([units::ABSENT; 2].map(str::to_owned));
             table.push([
                 point.replicas.to_string(),
                 point.load.replace('_', " "),
@@ -129,6 +145,8 @@ impl Check {
                 value(point.said(Against::AtPace)),
                 value(point.live()),
                 error(Against::Predicted),
+                from,
+                to,
                 error(Against::AtPace),
             ]);
         }

@@ -23,8 +23,9 @@ pub(super) fn answer(check: &Check, heading: bool) -> Markup {
         @if heading { p.soft { (what) } h1 { (worst) } } @else { h2 { (what) ": " (worst) } }
         p { (check.sentence()) "." }
         p.soft {
-            "The costs of each step were measured before the live runs of each round, by pieces and "
-            "not by a running cluster. The error is the median over " (check.rounds) " rounds."
+            "The costs of each step were measured in each round, in slices between the live runs, by "
+            "pieces and not by a running cluster. The error is the median over " (check.rounds)
+            " rounds; from and to are the least and the greatest of one round."
         }
     }
 }
@@ -64,7 +65,9 @@ fn errors(check: &Check) -> Chart {
     Chart {
         title: "Error by size of the committee".to_owned(),
         caption: "Above 0 the prediction is higher than the live run.".to_owned(),
-        plot: Frame::new(axis("replicas"), axis("error (%)"), 340).legend(true).around(plot),
+        plot: Frame::new(axis("committee (replicas)"), axis("error (%)"), 340)
+            .legend(true)
+            .around(plot),
         height: 340,
         table: rows,
     }

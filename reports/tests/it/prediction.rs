@@ -12,6 +12,7 @@ fn point(replicas: u32, load: &str, metric: &str, rounds: &[(f64, Option<f64>)])
     let (load, metric) = (load.to_owned(), metric.to_owned());
     // The core was slower by a tenth in each live run.
     let round = |(predicted, live): &(f64, Option<f64>)| Round {
+        offered: None,
         predicted: *predicted,
         at_pace: Some(0.9 * predicted),
         live: *live,
@@ -19,7 +20,8 @@ fn point(replicas: u32, load: &str, metric: &str, rounds: &[(f64, Option<f64>)])
     Point { replicas, load, metric, rounds: rounds.iter().map(round).collect() }
 }
 
-fn check() -> Check {
+/// What a check of two committees found, one of them without a live figure.
+pub(crate) fn check() -> Check {
     let throughput = [
         (11_000.0, Some(10_000.0)),
         (9_000.0, None),
@@ -50,6 +52,9 @@ fn an_error_is_the_median_of_its_rounds_and_a_round_without_a_live_figure_does_n
     assert!((error(0).unwrap() - 0.04).abs() < 1e-9, "of +10, -5 and +4 %");
     assert!((error(1).unwrap() + 0.1).abs() < 1e-9, "of +50, -50 and -10 %");
     assert_eq!(error(2), None);
+    let [least, most] = check.points[0].error_range(Against::Predicted).unwrap();
+    assert!((least + 0.05).abs() < 1e-9 && (most - 0.1).abs() < 1e-9, "{least} to {most}");
+    assert_eq!(check.points[2].error_range(Against::Predicted), None);
     let paced = check.points[0].error_share(Against::AtPace).unwrap();
     assert!((paced - (0.9 * 1.04 - 1.0)).abs() < 1e-9, "{paced}");
     let (worst, share) = check.worst(Against::Predicted).unwrap();

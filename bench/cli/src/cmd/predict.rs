@@ -32,7 +32,7 @@ Examples:
   quorumark predict pbft --check 4 --rounds 5 --html check.html
 
 Runs the real engines in virtual time, where each step takes what `quorumark calibrate` measured.
---check measures the costs itself, anew before the live runs of each round: it takes two minutes.")]
+--check measures the costs itself, anew in each round and between its live runs: three minutes.")]
 pub(crate) struct PredictArgs {
     /// Which protocol.
     #[arg(value_parser = ["pbft"])]
