@@ -19,6 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::made::{Pair, Searches, Swept, live, series, void};
+use crate::prediction::check;
 use chromium::Chromium;
 
 const LOOK: &str = include_str!("look.js");
@@ -84,6 +85,7 @@ fn pages() -> Vec<(&'static str, String)> {
         ("sweep", html::page(std::slice::from_ref(&two))),
         ("comparison", html::page(std::slice::from_ref(&compared))),
         ("searches", html::page(&searches)),
+        ("prediction", html::page(&[Document::Prediction(&check())])),
         ("index", html::page(&[run, second, three, rates])),
     ]
 }
