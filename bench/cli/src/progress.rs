@@ -12,7 +12,7 @@ use quorumark_harness::{Phase, Progress};
 use quorumark_report::units;
 
 use crate::exit::say;
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 
 /// Goes to the first column and clears the line.
 const CLEAR: &str = "\r\u{1b}[2K";
@@ -22,6 +22,9 @@ const REDRAW_AFTER: Duration = Duration::from_millis(200);
 
 /// How often a load is looked at: often enough to be seen to move.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The shortest queue that is told of: a shorter one is written 0.0.
+const QUEUE_SHOWN_MIN: f64 = 0.05;
 
 /// The line; drop clears it.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub(crate) struct ProgressLine {
 #[derive(Debug, Default)]
 struct Shown {
     phase: String,
+    /// The trial that is prepared or measured, if one is: what a load belongs to.
+    trial: Option<String>,
     since: Option<Instant>,
     /// Kinds of phases that have had their line.
     told: Vec<Discriminant<Phase>>,
@@ -57,13 +62,27 @@ impl ProgressLine {
         line
     }
 
-    /// Shows `text` behind the title.
+    /// Shows `text` behind the title, as much of it as the terminal has columns: what wraps stays on
+    /// the screen for ever.
     pub(crate) fn show(&self, text: &str) {
         if self.drawn {
+            // It may have been made wider or narrower since.
+            let line = fitting(&format!("{}: {text}", self.title), terminal::columns(io::stderr()));
             let mut err = io::stderr().lock();
             // A progress line that cannot be drawn is not worth ending a run for.
-            let _ = write!(err, "{CLEAR}{}: {text}", self.title).and_then(|()| err.flush());
+            let _ = write!(err, "{CLEAR}{line}").and_then(|()| err.flush());
         }
+    }
+
+    /// Shows `text`, and behind it, from [`ProgressLine::loads`], what the load comes to meanwhile.
+    pub(crate) fn doing(&self, text: &str) {
+        self.show(text);
+        text.clone_into(&mut self.shown().phase);
+    }
+
+    /// Of short measurements one after the other: how their load gets on, and not their phases.
+    pub(crate) fn loads(&self) -> Loads<'_> {
+        Loads(self)
     }
 
     /// A panic elsewhere cannot leave the text half written.
@@ -75,8 +94,18 @@ impl ProgressLine {
 impl Progress for ProgressLine {
     fn phase(&self, phase: Phase) {
         let text = words(phase);
-        self.show(&text);
         let mut shown = self.shown();
+        let trial = match phase {
+            // Its requests are signed before it is measured.
+            Phase::Sign { .. } => shown.trial.clone(),
+            Phase::Trial { .. } => Some(text.clone()),
+            Phase::Prepare(_) | Phase::WarmUp | Phase::Check(_) => None,
+        };
+        match (&trial, phase) {
+            (Some(trial), Phase::Sign { .. }) => self.show(&format!("{trial}, {text}")),
+            _ => self.show(&text),
+        }
+        shown.trial = trial;
         let kind = discriminant(&phase);
         if self.told && !shown.told.contains(&kind) {
             shown.told.push(kind);
@@ -105,8 +134,43 @@ impl Progress for ProgressLine {
     fn live(&self, live: &Live) {
         let shown = self.shown();
         if self.drawn {
-            self.show(&format!("{}, {}", shown.phase, load(live)));
+            let of = shown.trial.as_ref().unwrap_or(&shown.phase);
+            self.show(&format!("{of}, {}", load(live)));
         }
+    }
+}
+
+/// See [`ProgressLine::loads`].
+#[derive(Debug)]
+pub(crate) struct Loads<'a>(&'a ProgressLine);
+
+impl Progress for Loads<'_> {
+    fn phase(&self, _: Phase) {}
+
+    fn advance(&self, _: f64) {}
+
+    fn looks_every(&self) -> Option<Duration> {
+        self.0.looks_every()
+    }
+
+    fn live(&self, live: &Live) {
+        self.0.live(live);
+    }
+}
+
+/// The parts of `line` that fit before the last of `columns`, where some terminals wrap already.
+fn fitting(line: &str, columns: usize) -> String {
+    let room = columns.saturating_sub(1);
+    let mut shown = String::new();
+    for part in line.split_inclusive(", ") {
+        if shown.chars().count() + part.trim_end_matches(", ").chars().count() > room {
+            break;
+        }
+        shown.push_str(part);
+    }
+    match shown.is_empty() {
+        true => line.chars().take(room).collect(),
+        false => shown.trim_end_matches(", ").to_owned(),
     }
 }
 
@@ -115,8 +179,8 @@ fn load(live: &Live) -> String {
     let percent = (100.0 * live.done.clamp(0.0, 1.0)).floor();
     let throughput = units::metric("throughput_tx_per_s", Some(live.throughput_tx_per_s));
     let p99 = live.p99_ns.map(|ns| format!(", p99 {}", units::duration_ns(ns)));
-    let queue =
-        live.queue.as_ref().map(|(stage, depth)| format!(", {depth:.1} batches before {stage}"));
+    let queue = live.queue.as_ref().filter(|(_, depth)| *depth >= QUEUE_SHOWN_MIN);
+    let queue = queue.map(|(stage, depth)| format!(", {depth:.1} batches before {stage}"));
     let [p99, queue] = [p99, queue].map(Option::unwrap_or_default);
     format!("{percent:.0} %, {throughput}{p99}{queue}")
 }
@@ -145,6 +209,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_line_is_cut_between_its_parts_before_the_last_column() {
+        let line = "pbft/pipeline: trial 1 of 2, 40 %, 27.1k tx/s";
+        assert_eq!(fitting(line, line.len() + 1), line);
+        assert_eq!(fitting(line, line.len()), "pbft/pipeline: trial 1 of 2, 40 %");
+        assert_eq!(fitting(line, 30), "pbft/pipeline: trial 1 of 2");
+        assert_eq!(fitting(line, 9), "pbft/pip", "a part that does not fit alone");
+        assert_eq!(fitting(line, 0), "");
+    }
+
+    #[test]
     fn a_load_is_told_in_one_line_with_what_is_known() {
         let live = Live {
             done: 0.409,
@@ -153,6 +227,21 @@ mod tests {
             queue: Some(("verify".to_owned(), 3.06)),
         };
         assert_eq!(load(&live), "40 %, 27.1k tx/s, p99 20.8 ms, 3.1 batches before verify");
-        assert_eq!(load(&Live { p99_ns: None, queue: None, ..live }), "40 %, 27.1k tx/s");
+        let (stage, short) = ("verify".to_owned(), Some(("verify".to_owned(), 0.04)));
+        assert_eq!(load(&Live { p99_ns: None, queue: short, ..live.clone() }), "40 %, 27.1k tx/s");
+        let long = Live { queue: Some((stage, 0.05)), ..live };
+        assert!(load(&long).ends_with(", 0.1 batches before verify"), "{}", load(&long));
+    }
+
+    #[test]
+    fn a_load_belongs_to_its_trial_and_not_to_what_was_signed_for_it() {
+        let shown = Mutex::default();
+        let line = ProgressLine { drawn: false, told: false, title: String::new(), shown };
+        let trial = || line.shown().trial.clone();
+        line.phase(Phase::Trial { index: 0, of: 2 });
+        line.phase(Phase::Sign { requests: 9 });
+        assert_eq!(trial().as_deref(), Some("trial 1 of 2"));
+        line.phase(Phase::Check("measuring the floor again"));
+        assert_eq!(trial(), None);
     }
 }

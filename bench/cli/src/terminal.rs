@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -55,7 +56,7 @@ impl Terminal {
             Color::Never => false,
             Color::Auto => automatic_colour(|name| env::var(name).ok(), on_terminal),
         };
-        let width = if on_terminal { terminal_columns() } else { UNLIMITED_COLUMNS };
+        let width = if on_terminal { columns(io::stdout()) } else { UNLIMITED_COLUMNS };
         let can_draw = io::stderr().is_terminal() && !is_dumb(|name| env::var(name).ok());
         Terminal {
             style: Style { width, colour },
@@ -123,9 +124,12 @@ impl Terminal {
     }
 }
 
-fn terminal_columns() -> usize {
-    let size = terminal_size::terminal_size_of(io::stdout());
-    size.map_or(USUAL_COLUMNS, |(columns, _)| usize::from(columns.0))
+/// Columns of the terminal that a stream goes to.
+pub(crate) fn columns(stream: impl AsFd) -> usize {
+    let size = terminal_size::terminal_size_of(stream);
+    let columns = size.map(|(columns, _)| usize::from(columns.0));
+    // Some that were never shown say 0.
+    columns.filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS)
 }
 
 /// NO_COLOR (no-color.org), then CLICOLOR_FORCE (bixense.com/clicolors), then the stream.

@@ -30,7 +30,7 @@ pub enum Phase {
 pub struct Live {
     /// How much of the span is over, 0 to 1.
     pub done: f64,
-    /// Results a second in the last tenth of a second that is over.
+    /// Results a second in the last half second.
     pub throughput_tx_per_s: f64,
     /// The 99th percentile of all response times so far, in nanoseconds.
     pub p99_ns: Option<f64>,

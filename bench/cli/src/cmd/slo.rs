@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use quorumark_harness::progress::Quiet;
 use quorumark_harness::scenario::Control;
 use quorumark_harness::slo::{Found, Ladder, Objective, Reading};
 use quorumark_harness::tune::{self, FRONT, Live};
@@ -88,9 +87,10 @@ pub(crate) fn slo(args: &SloArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
     let interrupt = interrupt::listen()?;
     exit::say_debug_build();
     let progress = ProgressLine::new(terminal, scenario.spec().name);
-    let control = Control { interrupt, progress: &Quiet };
+    let loads = progress.loads();
+    let control = Control { interrupt, progress: &loads };
     let mut trials = Trials { scenario, shared: &shared, span, control, count: 0 };
-    progress.show("what the system can do, in a closed loop");
+    progress.doing("what the system can do, in a closed loop");
     let started = Instant::now();
     objective.rate_first = match trials.capacity()? {
         Ok(reached) => (reached * FIRST_SHARE).max(objective.rate_min),
@@ -100,7 +100,7 @@ pub(crate) fn slo(args: &SloArgs, terminal: &Terminal) -> anyhow::Result<Exit> {
     objective.budget_ns = objective.budget_ns.saturating_sub(taken);
     let mut ladder = Ladder::new(objective);
     while let Some(rate) = ladder.next_rate().filter(|_| !interrupt::interrupted()) {
-        progress.show(&format!("offering {}/s", units::count(rate)));
+        progress.doing(&format!("offering {}/s", units::count(rate)));
         let began = Instant::now();
         match trials.at(rate) {
             Ok(Ok(reading)) => ladder.tell(reading, began.elapsed()),

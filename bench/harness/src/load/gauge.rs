@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 /// published through them: relaxed loads and stores are enough.
 #[derive(Debug)]
 pub struct Gauge {
-    /// The bits of the last slice's throughput; NaN before the first one ends.
+    /// The bits of the throughput of the last slices; NaN before the first one ends.
     throughput: AtomicU64,
     /// The p99 of all responses so far in nanoseconds; 0 where there is none.
     p99_ns: AtomicU64,
@@ -27,7 +27,7 @@ impl Gauge {
         self.p99_ns.store(p99_ns.unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Results a second in the last slice; `None` before the first one ends.
+    /// Results a second in the last half second; `None` before the first one ends.
     pub fn throughput(&self) -> Option<f64> {
         let value = f64::from_bits(self.throughput.load(Ordering::Relaxed));
         (!value.is_nan()).then_some(value)

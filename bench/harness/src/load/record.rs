@@ -17,6 +17,10 @@ use crate::oracle::{Sent, Window};
 /// Length of one point of the time series.
 pub const SLICE: Duration = Duration::from_millis(100);
 
+/// Points of which the mean throughput is shown while the load goes on: in a single one there are so
+/// few batches that the figure would jump.
+const SHOWN_SLICES: usize = 5;
+
 /// The part of the span in which latencies are taken as those of its end: one over this.
 const EARLY: u32 = 10;
 
@@ -151,13 +155,16 @@ impl Recorder {
         let mut values = Metrics::new();
         let throughput = slice.len() as f64 / SLICE.as_secs_f64();
         values.set("throughput_tx_per_s", throughput);
-        if let Some(gauge) = &self.gauge {
-            gauge.set(throughput, self.report.response.quantile(0.99));
-        }
         values.set("response_time_ns_p50", slice.quantile(0.5).map(|ns| ns as f64));
         values.set("response_time_ns_p99", slice.quantile(0.99).map(|ns| ns as f64));
         let t_ns = self.slice_end.since(self.window.start).as_nanos() as u64;
         self.report.series.push(Point { sample: 0, t_ns, values });
+        if let Some(gauge) = &self.gauge {
+            let last = self.report.series.iter().rev().take(SHOWN_SLICES);
+            let shown = last.filter_map(|point| point.values.get("throughput_tx_per_s"));
+            let (count, sum) = shown.fold((0.0, 0.0), |(count, sum), one| (count + 1.0, sum + one));
+            gauge.set(sum / count, self.report.response.quantile(0.99));
+        }
         self.slice_end = self.slice_end + SLICE;
     }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use quorumark_harness::environment::cores;
-use quorumark_harness::progress::Quiet;
 use quorumark_harness::scenario::Control;
 use quorumark_harness::sweep::Axis;
 use quorumark_harness::tune::{
@@ -152,14 +151,15 @@ impl Tuning<'_> {
         kept.dedup();
         let progress = ProgressLine::new(self.terminal, self.scenario.spec().name);
         // A measurement is over before its phases are read.
-        let control = Control { interrupt: self.interrupt, progress: &Quiet };
+        let loads = progress.loads();
+        let control = Control { interrupt: self.interrupt, progress: &loads };
         let mut last = None;
         while let Some(ask) = search.next_ask().filter(|_| !control.interrupted()) {
             let stage = stage_words(ask.stage);
             if last.replace(stage) != Some(stage) && !self.terminal.progress() {
                 self.terminal.note(stage);
             }
-            progress.show(&line(search, &ask));
+            progress.doing(&line(search, &ask));
             let mut parameters = self.shared.clone();
             for (name, value) in search.space().settings(&ask.setup) {
                 parameters.set(name, value, Origin::Flag("--param".to_owned()))?;
@@ -197,7 +197,14 @@ fn stage_words(stage: Stage) -> &'static str {
 
 fn line(search: &Search, ask: &Ask) -> String {
     let spent = units::duration_ns(search.spent().as_nanos() as f64);
-    format!("{}, measurement {}, {spent} spent", stage_words(ask.stage), ask.number + 1)
+    // Few words: behind them comes the load, and a terminal has eighty columns.
+    let stage = match ask.stage {
+        Stage::Reference => "defaults",
+        Stage::Halving { .. } => "halving",
+        Stage::Refinement { .. } => "refining",
+        Stage::Confirmation { .. } => "confirming",
+    };
+    format!("{stage}, measurement {}, {spent} spent", ask.number + 1)
 }
 
 /// The budget and the longest span; a warm-up that was not asked for is shortened to fit.
