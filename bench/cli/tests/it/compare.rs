@@ -154,12 +154,14 @@ fn what_cannot_be_compared_is_refused_in_one_line() {
     refused(&ended, "delete it, it is learned again");
 }
 
-/// Measures two settings in turn; on a busy machine that may be inconclusive.
+/// Measures two settings in turn. What comes of it is the machine's; the exit code has to agree.
 fn live(program: &Program, more: &[&str]) -> Value {
     let compare = ["compare", "hash/sha256", "--json", "--out", "o"];
     let ended = program.run(&[compare.as_slice(), &TINY, more].concat());
-    assert!([Some(0), Some(4)].contains(&ended.code), "{ended:?}");
-    ended.json()
+    let found = ended.json();
+    let undecided = ["inconclusive", "insufficient"].iter().any(|word| found["verdict"] == *word);
+    assert_eq!(ended.code, Some(if undecided { 4 } else { 0 }), "{ended:?}");
+    found
 }
 
 #[test]

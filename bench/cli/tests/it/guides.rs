@@ -210,8 +210,8 @@ fn the_shards_of_a_batch_scheduler_and_of_a_cluster_merge_to_one_sweep() {
             0 => (format!("SLURM_ARRAY_TASK_ID={shard}"), &slurm),
             _ => (format!("JOB_COMPLETION_INDEX={}", shard - 1), &job),
         };
-        let ended = run(&program, &format!("{variable}\n{script}"), &[]);
-        assert!([Some(0), Some(4)].contains(&ended.code), "{shard}: {ended:?}");
+        // Inconclusive points have results, so a busy machine does not keep a shard from its end.
+        run(&program, &format!("{variable}\n{script}"), &[]).done();
     }
     let typed = blocks(GUIDES[1].1);
     let merge = typed.iter().flat_map(Block::commands).find(|command| command.contains("--merge"));
