@@ -123,8 +123,8 @@ impl Check {
         errors.max_by(|one, other| one.1.abs().total_cmp(&other.1.abs()))
     }
 
-    /// A row for each figure: predicted, live, and the error with its range over the rounds, each as it
-    /// was predicted and at the pace of the run.
+    /// A row for each figure: predicted, live, and the error with its range over the rounds, as it was
+    /// predicted and at the pace of the run.
     pub fn table(&self) -> Table {
         let numbers =
             ["predicted", "at the run's pace", "live", "error", "from", "to", "error at pace"];

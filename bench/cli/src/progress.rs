@@ -62,8 +62,8 @@ impl ProgressLine {
         line
     }
 
-    /// Shows `text` behind the title, as much of it as the terminal has columns: what wraps stays on
-    /// the screen for ever.
+    /// Shows `text` behind the title, as much of it as the terminal has columns: what wraps stays
+    /// on the screen for ever.
     pub(crate) fn show(&self, text: &str) {
         if self.drawn {
             // It may have been made wider or narrower since.

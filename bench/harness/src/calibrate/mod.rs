@@ -164,8 +164,7 @@ fn costs_of(
     host: &Host<'_>,
 ) -> Result<CostFile, RunError> {
     let cores = cores()?;
-    let first = cores[0];
-    let other = cores.get(1).copied().unwrap_or(first);
+    let (first, other) = (cores[0], cores.get(1).copied().unwrap_or(cores[0]));
     let keys = Workload::named("fixed", plan.payload, plan.seed);
     let keys = keys.map_or(0, |workload| workload.len());
     let mut costs = Vec::new();
@@ -276,8 +275,8 @@ fn parts(notes: &NotesOf) -> Vec<(Item, Figure)> {
     figures(&rows.collect::<Vec<_>>(), &PARTS)
 }
 
-/// The costs of `items`, fitted to rows; the spread is by how much those of half of the rows differ from
-/// those of the other half.
+/// The costs of `items`, fitted to rows; the spread is by how much those of half of the rows differ
+/// from those of the other half.
 fn figures(rows: &[Row], items: &[Item]) -> Vec<(Item, Figure)> {
     let costs = fit(rows);
     let half = |odd: usize| {

@@ -1,10 +1,10 @@
-//! Turns of replicas, timed one by one: a cluster of merged replicas with one thread a core, which a
-//! real load generator keeps in work.
+//! Turns of replicas, timed one by one: a cluster of merged replicas with one thread a core, which
+//! a real load generator keeps in work.
 //!
 //! Replicas are on the cores on which a run has them, so their turns find what others left in its
-//! caches, and fetch from the other core what was written there. But no thread sleeps and none wakes
-//! another, so what is timed is work alone. Each turn is noted with what it was made of, as [`Work`]
-//! counts it; one during which another thread had the core is not.
+//! caches, and fetch from the other core what was written there. But no thread sleeps and none
+//! wakes another, so what is timed is work alone. Each turn is noted with what it was made of, as
+//! [`Work`] counts it; one during which another thread had the core is not.
 
 use core::hint;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -36,8 +36,8 @@ use crate::workload::{Plan, Shares, StateMachine, Workload};
 const CLIENTS: u32 = 4;
 /// Batches of executions that wait for the oracle between two turns: more than a turn makes.
 const EVENTS_MAX: usize = 65_536;
-/// One in so many of what is noted, the first, does not count: keys get tables when they have been in
-/// sixteen batches.
+/// One in so many of what is noted, the first, does not count: keys get tables when they have been
+/// in sixteen batches.
 const WARM_UP: usize = 2;
 
 /// One cluster to be timed.
@@ -86,8 +86,8 @@ pub(super) struct Notes {
     pub(super) oracle: Vec<OracleNote>,
 }
 
-/// Times the turns of one cluster, whose replicas are dealt out to `cores`; clients and oracle are on
-/// the first.
+/// Times the turns of one cluster, whose replicas are dealt out to `cores`; clients and oracle are
+/// on the first.
 ///
 /// # Errors
 /// [`RunError`].
@@ -110,9 +110,10 @@ pub(super) fn time(shape: Shape, cores: &[CoreId]) -> Result<Notes, RunError> {
             let (left_at, notes) = (None, Notes::default());
             let mut port = HandPort { port, group, told, oracle, left_at, sent: 0, notes };
             scope.spawn(move || {
+                // Also when it panics: the others go on until then.
+                let _ends = Ends(ended);
                 core_affinity::set_for_current(*core);
                 let ran = generator.run(&mut port);
-                ended.store(true, Ordering::Relaxed);
                 ran.map(|_| port.finish()).map_err(|error| super::failed(&error))
             })
         });
@@ -133,6 +134,15 @@ pub(super) fn time(shape: Shape, cores: &[CoreId]) -> Result<Notes, RunError> {
     })?;
     notes.load.drain(..notes.load.len() / WARM_UP);
     Ok(notes)
+}
+
+/// Tells the threads of other cores to end, when dropped.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A cluster, its clients and its oracle.
@@ -363,7 +373,7 @@ impl Port for HandPort<'_> {
             if replies == 0 && self.port.now() < until {
                 continue;
             }
-            // The rest of what these replies cost comes before the next call: they are noted with it.
+            // The rest of what these replies cost comes before the next call, and is noted then.
             let ns = (before + begun.elapsed().as_nanos()) as f64;
             self.notes.load.push(LoadNote { requests: self.sent, replies, ns });
             (self.sent, self.left_at) = (0, Some(WallInstant::now()));

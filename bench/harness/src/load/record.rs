@@ -17,8 +17,8 @@ use crate::oracle::{Sent, Window};
 /// Length of one point of the time series.
 pub const SLICE: Duration = Duration::from_millis(100);
 
-/// Points of which the mean throughput is shown while the load goes on: in a single one there are so
-/// few batches that the figure would jump.
+/// Points of which the mean throughput is shown while the load goes on: in a single one there are
+/// so few batches that the figure would jump.
 const SHOWN_SLICES: usize = 5;
 
 /// The part of the span in which latencies are taken as those of its end: one over this.

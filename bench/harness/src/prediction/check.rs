@@ -1,9 +1,9 @@
 //! Predictions held against live runs.
 //!
-//! The machine is not the same from one second to the next, so each round measures the costs anew, in
-//! slices with the live runs between them: both have the same moments. Of what the live runs say, a
-//! prediction is told one thing, the rate that is offered: half load is half of the throughput that the
-//! same round had live, so that an error at saturation is not counted again.
+//! The machine is not the same from one second to the next, so each round measures the costs anew,
+//! in slices with the live runs between them: both have the same moments. Of what the live runs
+//! say, a prediction is told one thing, the rate that is offered: half load is half of the throughput
+//! that the same round had live, so that an error at saturation is not counted again.
 
 use core::time::Duration;
 use std::time::SystemTime;
@@ -77,7 +77,7 @@ pub fn check(plan: &Plan, host: &Host<'_>, told: &dyn Fn(&str)) -> Result<Check,
     })
 }
 
-/// One round: by size of the committee, [`FIGURES`] of it, those that could be held against each other.
+/// One round: by size of the committee, [`FIGURES`] of it; `None` where no load could be offered.
 fn round(
     plan: &Plan,
     nth: u32,
@@ -186,8 +186,8 @@ fn live(
     Ok(Found::default())
 }
 
-/// What a run says that had the cores to itself: what the hypervisor gives to others is no cost of a
-/// step.
+/// What a run says that had the cores to itself: what the hypervisor gives to others is no cost of
+/// a step.
 fn undisturbed(reading: &Reading, metric: &str) -> Option<Found> {
     let Reading::Figures(metrics) = reading else { return None };
     let alone = metrics.get("cpu_share").is_none_or(|share| share >= CPU_SHARE_UNDISTURBED_MIN);
