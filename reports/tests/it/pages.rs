@@ -70,10 +70,18 @@ fn where_one_parameter_varies_each_figure_is_a_line_with_the_range_of_its_trials
     let value = line["data"][0]["y"][3].as_f64().unwrap();
     assert!((bars["array"][3].as_f64().unwrap() / value - 0.07).abs() < 1e-9, "{bars}");
     assert!((bars["arrayminus"][3].as_f64().unwrap() / value - 0.06).abs() < 1e-9, "{bars}");
+    let names = |plot: &Value| -> Vec<Value> {
+        plot["data"].as_array().unwrap().iter().map(|trace| trace["name"].clone()).collect()
+    };
+    assert_eq!(names(line), ["throughput"]);
+    let latency = &all[1];
+    assert!(html.contains("Response time over rate"));
+    assert_eq!(names(&latency["plot"]), ["response time p99", "response time p50"]);
+    let [tail, median] = [0, 1].map(|trace| &latency["plot"]["data"][trace]["y"][3]);
+    assert!(tail.as_f64() > median.as_f64(), "{tail} {median}");
+    assert_eq!(latency["plot"]["layout"]["yaxis"]["title"]["text"], "response time (ms)");
     let last = &all[all.len() - 1]["plot"];
-    let names: Vec<&Value> =
-        last["data"].as_array().unwrap().iter().map(|trace| &trace["name"]).collect();
-    assert_eq!(names, ["p99", "p50"]);
+    assert_eq!(names(last), ["p99", "p50"]);
     assert_eq!(last["layout"]["yaxis"]["title"]["text"], "response time (ms)");
     assert_eq!(last["data"][0]["hovertext"][1], "rate=14k");
 }

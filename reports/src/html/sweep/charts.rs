@@ -5,7 +5,10 @@ use plotly::common::{ColorBar, ColorScale, ColorScaleElement, ErrorData, ErrorTy
 use plotly::layout::{Axis, AxisType, RangeMode};
 use plotly::{HeatMap, Plot, Scatter};
 
-use crate::html::chart::{BLUE, Chart, Frame, Scale, axis, label, ordered_categories, spoken};
+use super::latency::{MEDIAN, TAIL};
+use crate::html::chart::{
+    BLUE, Chart, Frame, LINES, Scale, axis, label, ordered_categories, spoken,
+};
 use crate::record::Record;
 use crate::stats::Interval;
 use crate::sweep::{self, Row, Table};
@@ -51,9 +54,8 @@ pub(super) fn varying(sweep: &Table<'_>) -> Vec<usize> {
 
 /// The figure that answers, the tail of the response time, and CPU time: those that there are.
 fn figures(sweep: &Table<'_>) -> Vec<String> {
-    let p99 = "response_time_ns_p99";
     let of = |record: &Record| {
-        let named = [row::headline_metric(record), Some(p99), row::cpu_metric(record)];
+        let named = [row::headline_metric(record), Some(TAIL), row::cpu_metric(record)];
         named.into_iter().flatten().map(str::to_owned).collect::<Vec<_>>()
     };
     let with_result = sweep.rows.iter().find(|row| row.record.verdict.has_result());
@@ -129,49 +131,106 @@ fn number(text: &str) -> Option<f64> {
     number.is_finite().then_some(number * factor)
 }
 
-/// The values of a figure along one parameter, with the range over the trials of each point.
+/// The figures that share a chart of lines with one: the median stands beside the tail.
+fn beside(metric: &str) -> &'static [&'static str] {
+    if metric == TAIL { &[MEDIAN] } else { &[] }
+}
+
+/// The values of a figure, and of those beside it, along one parameter, with the range over the
+/// trials of each point.
 fn line(sweep: &Table<'_>, axis_at: usize, metric: &str) -> Option<Chart> {
     let axis_of = &sweep.axes[axis_at];
-    let points: Vec<(&Row<'_>, f64)> =
-        sweep.rows.iter().filter_map(|row| Some((row, shown(row.record, metric)?))).collect();
-    let intervals: Vec<_> =
-        points.iter().map(|(row, _)| row.record.intervals.get(metric).copied()).collect();
-    let ends = intervals.iter().flatten().map(Interval::max);
-    let max = points.iter().map(|(_, value)| *value).chain(ends).reduce(f64::max)?;
+    let metrics: Vec<&str> = core::iter::once(metric).chain(beside(metric).to_vec()).collect();
+    let lines: Vec<Along<'_>> = metrics.iter().map(|metric| Along::of(sweep, metric)).collect();
+    let max = lines.iter().filter_map(Along::max).reduce(f64::max)?;
     let scale = Scale::of(metric, max);
-    let x = points.iter().map(|(row, _)| place(axis_of, row.values[axis_at])).collect();
-    let y = points.iter().map(|(_, value)| value / scale.factor).collect();
     let mut plot = Plot::new();
-    plot.add_trace(
-        Scatter::new(x, y)
-            .mode(Mode::LinesMarkers)
-            .name(label(&spoken(metric)))
-            .line(Line::new().color(BLUE))
-            .marker(Marker::new().size(8))
-            .error_y(reach(&points, &intervals, scale.factor)),
-    );
-    let x = swept(axis_of, &values_of(sweep, &[axis_at]));
-    let mut table = TextTable::new(&[], &[axis_of.name, "median", "min", "max", "trials"]);
-    for ((row, value), interval) in points.iter().zip(&intervals) {
-        let end = |end: fn(&Interval) -> f64| {
-            interval.as_ref().map(|i| units::metric(metric, Some(end(i)))).unwrap_or_default()
-        };
-        let trials = interval.map(|interval| interval.n().to_string()).unwrap_or_default();
-        let value = units::metric(metric, Some(*value));
-        let ends = [end(Interval::min), end(Interval::max)];
-        let [min, max] = ends;
-        table.push([row.values[axis_at].to_owned(), value, min, max, trials]);
+    for (along, colour) in lines.iter().zip([BLUE, LINES[2]]) {
+        plot.add_trace(along.trace(axis_of, axis_at, scale.factor).line(Line::new().color(colour)));
     }
-    let y = axis(scale.title).range_mode(RangeMode::ToZero);
+    let several = lines.len() > 1;
+    let words = if several { spoken(metric.trim_end_matches("_p99")) } else { spoken(metric) };
+    let x = swept(axis_of, &values_of(sweep, &[axis_at]));
+    let y = axis(format!("{} ({})", label(&words), scale.unit)).range_mode(RangeMode::ToZero);
     Some(Chart {
-        title: heading(metric, &[axis_of.name]),
+        title: heading(
+            if several { metric.trim_end_matches("_p99") } else { metric },
+            &[axis_of.name],
+        ),
         caption: "The median over the trials of each point; the bars reach from the smallest to \
                   the largest of them."
             .to_owned(),
-        plot: Frame::new(x, y, 340).around(plot),
+        plot: Frame::new(x, y, 340).legend(several).around(plot),
         height: 340,
-        table: table.without_empty_columns(|cell| !cell.is_empty()),
+        table: lines_table(axis_of, axis_at, &lines),
     })
+}
+
+/// A figure along one parameter: the points that have it, with their trials.
+struct Along<'a> {
+    metric: &'a str,
+    points: Vec<(&'a Row<'a>, f64)>,
+    intervals: Vec<Option<Interval>>,
+}
+
+impl<'a> Along<'a> {
+    fn of(sweep: &'a Table<'_>, metric: &'a str) -> Along<'a> {
+        let value = |row: &'a Row<'_>| Some((row, shown(row.record, metric)?));
+        let points: Vec<(&Row<'_>, f64)> = sweep.rows.iter().filter_map(value).collect();
+        let interval = |row: &Row<'_>| row.record.intervals.get(metric).copied();
+        let intervals = points.iter().map(|(row, _)| interval(row)).collect();
+        Along { metric, points, intervals }
+    }
+
+    fn max(&self) -> Option<f64> {
+        let ends = self.intervals.iter().flatten().map(Interval::max);
+        self.points.iter().map(|(_, value)| *value).chain(ends).reduce(f64::max)
+    }
+
+    fn trace(
+        &self,
+        axis_of: &sweep::Axis<'_>,
+        axis_at: usize,
+        factor: f64,
+    ) -> Box<Scatter<serde_json::Value, f64>> {
+        let x = self.points.iter().map(|(row, _)| place(axis_of, row.values[axis_at])).collect();
+        let y = self.points.iter().map(|(_, value)| value / factor).collect();
+        Scatter::new(x, y)
+            .mode(Mode::LinesMarkers)
+            .name(label(&spoken(self.metric)))
+            .marker(Marker::new().size(8))
+            .error_y(reach(&self.points, &self.intervals, factor))
+    }
+
+    /// The value at a point, and its ends; empty where there are none.
+    fn cells(&self, row: &Row<'_>) -> [String; 3] {
+        let shown = |value: f64| units::metric(self.metric, Some(value));
+        let interval = row.record.intervals.get(self.metric);
+        let end = |end: fn(&Interval) -> f64| interval.map(|i| shown(end(i))).unwrap_or_default();
+        let value = self.points.iter().find(|(at, _)| core::ptr::eq(*at, row));
+        let value = value.map(|(_, value)| shown(*value)).unwrap_or_default();
+        [value, end(Interval::min), end(Interval::max)]
+    }
+}
+
+/// A row a point: each figure with its least and largest trial.
+fn lines_table(axis_of: &sweep::Axis<'_>, axis_at: usize, lines: &[Along<'_>]) -> TextTable {
+    let named = |along: &Along<'_>| match (lines.len(), along.metric.rsplit_once('_')) {
+        (2.., Some((_, quantile))) => [quantile, "min", "max"].map(str::to_owned),
+        _ => ["median", "min", "max"].map(str::to_owned),
+    };
+    let titles: Vec<String> = lines.iter().flat_map(named).collect();
+    let titles = titles.iter().map(String::as_str);
+    let titles: Vec<&str> = [axis_of.name].into_iter().chain(titles).chain(["trials"]).collect();
+    let mut table = TextTable::new(&[], &titles);
+    let Some(first) = lines.first() else { return table };
+    for (nth, (row, _)) in first.points.iter().enumerate() {
+        let figures = lines.iter().flat_map(|along| along.cells(row));
+        let trials = first.intervals[nth].map(|interval| interval.n().to_string());
+        let value = row.values[axis_at].to_owned();
+        table.push([value].into_iter().chain(figures).chain([trials.unwrap_or_default()]));
+    }
+    table.without_empty_columns(|cell| !cell.is_empty())
 }
 
 /// Bars from the smallest to the largest of the trials of each point.

@@ -12,8 +12,8 @@ use crate::table::Table as TextTable;
 use crate::units;
 
 const THROUGHPUT: &str = "throughput_tx_per_s";
-const MEDIAN: &str = "response_time_ns_p50";
-const TAIL: &str = "response_time_ns_p99";
+pub(super) const MEDIAN: &str = "response_time_ns_p50";
+pub(super) const TAIL: &str = "response_time_ns_p99";
 
 /// The parameter whose points are joined to a line, wherever it stands among the axes.
 const RATE: &str = "rate";
