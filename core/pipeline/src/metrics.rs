@@ -222,6 +222,16 @@ pub(crate) struct Stopwatch {
     mark: Instant,
     idle: Idle,
     timed: bool,
+    probe: Option<Probe>,
+}
+
+/// What is read besides the clock whenever another stage goes on.
+#[derive(Debug, Clone, Copy)]
+struct Probe {
+    read: fn() -> u64,
+    mark: u64,
+    /// By how much it rose, in the order of [`StageKind::OF_A_REPLICA`].
+    risen: [u64; 5],
 }
 
 /// How a thread waits, and whether it times what it does.
@@ -238,7 +248,35 @@ impl Stopwatch {
     /// When there is none.
     pub(crate) fn new(stages: &[Arc<Meter>]) -> Stopwatch {
         let (meter, stages) = (Arc::clone(&stages[0]), stages.to_vec());
-        Stopwatch { meter, stages, mark: Instant::now(), idle: Idle::default(), timed: true }
+        Stopwatch {
+            meter,
+            stages,
+            mark: Instant::now(),
+            idle: Idle::default(),
+            timed: true,
+            probe: None,
+        }
+    }
+
+    /// Begins to attribute the rise of `read`, a counter, to the stages that work meanwhile.
+    pub(crate) fn begin_probe(&mut self, read: fn() -> u64) {
+        self.probe = Some(Probe { read, mark: read(), risen: [0; 5] });
+    }
+
+    /// Ends what [`Stopwatch::begin_probe`] began; by how much it rose, by stage.
+    pub(crate) fn end_probe(&mut self) -> [u64; 5] {
+        self.probe_lap();
+        self.probe.take().map(|probe| probe.risen).unwrap_or_default()
+    }
+
+    fn probe_lap(&mut self) {
+        let Some(probe) = &mut self.probe else { return };
+        let now = (probe.read)();
+        let stage = StageKind::OF_A_REPLICA.iter().position(|kind| *kind == self.meter.stage);
+        if let Some(risen) = stage.and_then(|stage| probe.risen.get_mut(stage)) {
+            *risen += now - probe.mark;
+        }
+        probe.mark = now;
     }
 
     /// The same for a thread of this manner.
@@ -264,6 +302,7 @@ impl Stopwatch {
     /// When the thread has no such stage.
     pub(crate) fn enter(&mut self, stage: StageKind) {
         if self.meter.stage != stage {
+            self.probe_lap();
             self.worked(0);
             let next = self.stages.iter().find(|meter| meter.stage == stage);
             self.meter = Arc::clone(next.expect("the thread has this stage"));

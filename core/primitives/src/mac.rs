@@ -106,8 +106,22 @@ impl Decode for Tag {
 }
 
 /// One tag per receiver, in the order of their ids.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Authenticator(Vec<Tag>);
+#[derive(Clone, Debug)]
+pub struct Authenticator(Tags);
+
+/// Receivers whose tags need no memory of their own: their tags are as long as a signature, and lie
+/// where a request has room for one.
+const FEW: usize = 4;
+
+#[derive(Clone, Debug)]
+enum Tags {
+    /// The first so many; at most [`FEW`].
+    Few(u8, [Tag; FEW]),
+    Many(Vec<Tag>),
+}
+
+// A request with an authenticator is as large as one with a signature.
+const _: () = assert!(size_of::<Option<Authenticator>>() <= 64 + size_of::<u64>());
 
 impl Authenticator {
     /// An authenticator of these tags.
@@ -116,40 +130,76 @@ impl Authenticator {
     /// When there are more than [`RECEIVERS_MAX`].
     pub fn new(tags: Vec<Tag>) -> Authenticator {
         assert!(tags.len() <= RECEIVERS_MAX, "{} receivers in one authenticator", tags.len());
-        Authenticator(tags)
+        let mut own = [Tag([0; 16]); FEW];
+        match own.get_mut(..tags.len()) {
+            Some(few) => {
+                few.copy_from_slice(&tags);
+                Authenticator(Tags::Few(tags.len() as u8, own))
+            }
+            None => Authenticator(Tags::Many(tags)),
+        }
+    }
+
+    fn tags(&self) -> &[Tag] {
+        match &self.0 {
+            Tags::Few(count, tags) => &tags[..usize::from(*count)],
+            Tags::Many(tags) => tags,
+        }
     }
 
     /// The tag for receiver `receiver`, if it has one.
     pub fn tag(&self, receiver: u16) -> Option<&Tag> {
-        self.0.get(usize::from(receiver))
+        self.tags().get(usize::from(receiver))
     }
 
     /// The tag for receiver `receiver`, to change it: how tests and Byzantine clients spoil one.
     pub fn tag_mut(&mut self, receiver: u16) -> Option<&mut Tag> {
-        self.0.get_mut(usize::from(receiver))
+        let tags = match &mut self.0 {
+            Tags::Few(count, tags) => &mut tags[..usize::from(*count)],
+            Tags::Many(tags) => tags,
+        };
+        tags.get_mut(usize::from(receiver))
     }
 
     /// Receivers.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.tags().len()
     }
 
     /// Whether there is no receiver.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.tags().is_empty()
     }
 }
 
+impl PartialEq for Authenticator {
+    fn eq(&self, other: &Authenticator) -> bool {
+        self.tags() == other.tags()
+    }
+}
+
+impl Eq for Authenticator {}
+
 impl Encode for Authenticator {
     fn encode(&self, out: &mut Vec<u8>) {
-        crate::wire::encode_sequence(&self.0, out);
+        crate::wire::encode_sequence(self.tags(), out);
     }
 }
 
 impl Decode for Authenticator {
     const SIZE_MIN: usize = 4;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        reader.sequence(RECEIVERS_MAX, "authenticator").map(Authenticator)
+        let mut ahead = reader.clone();
+        let (count, mut tags) = (u32::decode(&mut ahead)? as usize, [Tag([0; 16]); FEW]);
+        let Some(few) = tags.get_mut(..count) else {
+            let many = reader.sequence(RECEIVERS_MAX, "authenticator")?;
+            return Ok(Authenticator(Tags::Many(many)));
+        };
+        for tag in few {
+            *tag = Tag::decode(&mut ahead)?;
+        }
+        *reader = ahead;
+        Ok(Authenticator(Tags::Few(count as u8, tags)))
     }
 }
 
@@ -199,10 +249,25 @@ mod tests {
 
     #[test]
     fn an_authenticator_is_bounded_and_comes_back_from_its_encoding() {
-        let tags = (0..4).map(|replica| key(1, replica).tag(&[b"message"])).collect();
-        let authenticator = Authenticator::new(tags);
-        assert_eq!(Authenticator::from_frame(&authenticator.to_frame()), Ok(authenticator.clone()));
-        assert!(authenticator.tag(3).is_some() && authenticator.tag(4).is_none());
+        for receivers in [0, 1, 4, 5, 9] {
+            let tags: Vec<Tag> =
+                (0..receivers).map(|replica| key(1, replica).tag(&[b"message"])).collect();
+            let mut other = Authenticator::new(tags.clone());
+            let authenticator = Authenticator::new(tags.clone());
+            let frame = authenticator.to_frame();
+            assert_eq!(Authenticator::from_frame(&frame), Ok(authenticator.clone()));
+            let cut = frame.slice(..frame.len() - 1);
+            assert!(Authenticator::from_frame(&cut).is_err(), "{receivers}");
+            let read = |receiver| authenticator.tag(receiver).copied();
+            assert!((0..receivers).all(|nth| read(nth) == tags.get(usize::from(nth)).copied()));
+            assert_eq!((authenticator.len(), read(receivers)), (tags.len(), None));
+            assert!(other.tag_mut(receivers).is_none());
+            for receiver in 0..receivers {
+                other.tag_mut(receiver).unwrap().0[3] ^= 1;
+                assert_ne!(other, authenticator);
+                other.tag_mut(receiver).unwrap().0[3] ^= 1;
+            }
+        }
         let too_many = vec![Tag([0; 16]); RECEIVERS_MAX + 1];
         let mut out = Vec::new();
         crate::wire::encode_sequence(&too_many, &mut out);

@@ -101,7 +101,7 @@ pub trait Decode: Sized {
 
 /// A cursor over one received frame. It borrows the frame: what is copied out of it costs no count of
 /// its references, and what is viewed counts one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Reader<'a> {
     rest: &'a [u8],
     /// What byte strings are views of; without it they are copies.

@@ -101,6 +101,16 @@ impl<A: Application> ByHand<A> {
 }
 
 impl<A: Application> Hand<A> {
+    /// As [`Hand::turn`], and by how much `counter` rose meanwhile, by stage in the order of
+    /// [`StageKind::OF_A_REPLICA`]: a count of the calling thread's allocations tells how many each
+    /// stage made.
+    pub fn turn_counted(&mut self, counter: fn() -> u64) -> Option<(Turn, [u64; 5])> {
+        self.watch.begin_probe(counter);
+        let turn = self.turn();
+        let risen = self.watch.end_probe();
+        turn.map(|turn| (turn, risen))
+    }
+
     /// Gives the replica a turn; `None` when it has nothing to do.
     pub fn turn(&mut self) -> Option<Turn> {
         let before = read(&self.meters);

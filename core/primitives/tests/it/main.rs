@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // the functions beside the tests as well
 
 mod allocations;
+mod counting;
 mod ed25519;
 mod ed25519_mutations;
 mod hash;

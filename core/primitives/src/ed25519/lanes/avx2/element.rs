@@ -11,6 +11,7 @@
 //! `2^27`. Then each column is below `1494 * 2^52 < 2^63`. Each method says what it takes and
 //! gives, in multiples of the reduced bound.
 
+#[cfg(not(miri))]
 use core::arch::asm;
 use core::arch::x86_64::{
     __m256i, _mm256_add_epi64, _mm256_and_si256, _mm256_loadu_si256, _mm256_mul_epu32,
@@ -46,6 +47,7 @@ macro_rules! row {
             let right = if $i + $j >= 10 { $right19 } else { $right };
             // The compiler, left alone, keeps the right factor in registers and the sums in memory.
             // SAFETY: it reads limb `$j`, 32 bytes, of ten; avx2 is enabled here.
+            #[cfg(not(miri))]
             unsafe {
                 asm!(
                     "vpmuludq {product}, {left}, ymmword ptr [{right} + {offset}]",
@@ -57,6 +59,12 @@ macro_rules! row {
                     sum = inout(ymm_reg) $columns[($i + $j) % 10],
                     options(pure, readonly, nostack, preserves_flags),
                 );
+            }
+            // Miri knows no assembly.
+            #[cfg(miri)]
+            {
+                let column = &mut $columns[($i + $j) % 10];
+                *column = _mm256_add_epi64(*column, _mm256_mul_epu32(left, right[$j]));
             }
         )*
     };
@@ -210,6 +218,10 @@ fn two_p() -> [__m256i; 10] {
 #[inline]
 fn nineteenfold(limbs: &[__m256i; 10]) -> [__m256i; 10] {
     let nineteen = _mm256_set1_epi64x(19);
+    // Miri knows no assembly.
+    #[cfg(miri)]
+    return array::from_fn(|i| _mm256_mul_epu32(limbs[i], nineteen));
+    #[cfg(not(miri))]
     array::from_fn(|i| {
         let product;
         // The intrinsic will not do: the compiler sees that only the lower 32 bits are used later
