@@ -10,6 +10,7 @@ use std::env;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,38 +29,54 @@ const LOOK: &str = include_str!("look.js");
 const WIDTHS: [u32; 2] = [360, 1440];
 const DESK_FIRST: [u32; 2] = [1440, 360];
 
+/// Browsers that load pages at a time.
+const BROWSERS: usize = 2;
+
 /// The contrast of text that WCAG 2.1 asks for (1.4.3), and of large text.
 const CONTRAST: f64 = 4.5;
 
 #[test]
 fn every_page_is_read_offline_on_a_phone_and_on_a_desk_by_day_and_by_night() {
     let Some(program) = chromium::find() else { return missing() };
-    let folder = TempDir::new().unwrap();
-    let mut browser = Chromium::start(&program);
-    let broken = write(&folder, "broken", BROKEN);
-    assert_eq!(found_in(&mut browser, &broken, 360), FAULTS, "the test sees what is wrong");
-    // Half of them are opened on the phone, the others on the desk; then the window is resized, as
-    // loading is what takes the time.
-    for ((name, page), [first, second]) in
-        pages().into_iter().zip([WIDTHS, DESK_FIRST].iter().cycle())
-    {
-        let file = write(&folder, name, &page);
-        browser.open(&file, *first, false);
-        browser.evaluate(LOOK);
-        for (width, shades) in [(*first, [false, true]), (*second, [true, false])] {
-            browser.resize(width);
-            for dark in shades {
-                browser.paint(dark);
-                let shown = format!("{name}-{width}-{}", if dark { "dark" } else { "light" });
-                let facts = facts(&mut browser, width);
-                keep_picture(&mut browser, &shown);
-                judge(&shown, &facts, width, dark);
-            }
-            judge_hovering(&mut browser, name, width);
+    let (folder, pages) = (&TempDir::new().unwrap(), pages());
+    // A browser for every other page: most of the time goes into loading, on one core a browser.
+    thread::scope(|scope| {
+        for first in 0..BROWSERS {
+            let pages = pages.iter().skip(first).step_by(BROWSERS);
+            let program = &program;
+            scope.spawn(move || {
+                let mut browser = Chromium::start(program);
+                if first == 0 {
+                    let broken = write(folder, "broken", BROKEN);
+                    let seen = found_in(&mut browser, &broken, 360);
+                    assert_eq!(seen, FAULTS, "the test sees what is wrong");
+                }
+                // In turn on the phone and on the desk; then the window is resized.
+                for ((name, page), widths) in pages.zip([WIDTHS, DESK_FIRST].iter().cycle()) {
+                    look_at(&mut browser, name, &write(folder, name, page), *widths);
+                }
+            });
         }
-        let told = told(&browser.events, &file);
-        assert!(told.is_empty(), "{name}: {told:?}");
+    });
+}
+
+/// Judges a page at both widths and in both shades.
+fn look_at(browser: &mut Chromium, name: &str, file: &Path, [first, second]: [u32; 2]) {
+    browser.open(file, first, false);
+    browser.evaluate(LOOK);
+    for (width, shades) in [(first, [false, true]), (second, [true, false])] {
+        browser.resize(width);
+        for dark in shades {
+            browser.paint(dark);
+            let shown = format!("{name}-{width}-{}", if dark { "dark" } else { "light" });
+            let facts = facts(browser, width);
+            keep_picture(browser, &shown);
+            judge(&shown, &facts, width, dark);
+        }
+        judge_hovering(browser, name, width);
     }
+    let told = told(&browser.events, file);
+    assert!(told.is_empty(), "{name}: {told:?}");
 }
 
 /// Says so where it is seen: what a passing test prints is not shown.
