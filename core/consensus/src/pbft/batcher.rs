@@ -85,16 +85,18 @@ impl Batcher {
     ) -> Admission {
         let request = request.into_inner();
         let (client, timestamp) = request.id();
-        let of_client = self.unexecuted.entry(client).or_default();
-        let Err(at) = of_client.place(timestamp) else { return Admission::Known };
+        let known = self.unexecuted.get(&client);
+        let place = known.map_or(Err(0), |of_client| of_client.place(timestamp));
+        let Err(at) = place else { return Admission::Known };
         let bytes = self.waiting_bytes + request.size();
         let full = self.waiting.count >= self.limits.pending_max
             || bytes > self.limits.pending_bytes_max
-            || of_client.requests.len() as u64 >= self.limits.per_client_max;
+            || known.map_or(0, |known| known.requests.len()) as u64 >= self.limits.per_client_max;
         if full {
             return Admission::Full;
         }
         let place = self.waiting.push((now, request));
+        let of_client = self.unexecuted.entry(client).or_default();
         of_client.requests.insert(at, (timestamp, Whereabouts::Waiting(place)));
         self.unexecuted_count += 1;
         self.waiting_bytes = bytes;
@@ -103,9 +105,12 @@ impl Batcher {
 
     /// Forgets a request that was handed to execution, or never will be.
     pub(super) fn executed(&mut self, (client, timestamp): RequestId) {
+        // Only what clients sent to this replica is known here.
         let Some(of_client) = self.unexecuted.get_mut(&client) else { return };
-        // Not known here: only what clients sent to this replica is.
         let Some(whereabouts) = of_client.remove(timestamp) else { return };
+        if of_client.requests.is_empty() && self.unexecuted.len() > CLIENTS_KEPT {
+            self.unexecuted.remove(&client);
+        }
         self.unexecuted_count -= 1;
         self.leave_queue(whereabouts);
     }
@@ -222,11 +227,15 @@ impl Batcher {
 
 /// What one client has that is not executed, by timestamp, rising. Requests come and go in about that
 /// order, so that either is at an end of the ring. An entry of a client that has nothing stays, for its
-/// memory: there are as many as clients that the verifier knows.
+/// memory, while there are at most [`CLIENTS_KEPT`].
 #[derive(Debug, Default)]
 struct OfClient {
     requests: VecDeque<(Timestamp, Whereabouts)>,
 }
+
+/// Clients that are remembered while they have nothing: whoever may call itself as it likes cannot
+/// fill the memory with names.
+const CLIENTS_KEPT: usize = 4096;
 
 /// Places that a client's ring keeps while it has nothing: a page of the client table, which it has
 /// besides, is larger.
@@ -355,6 +364,18 @@ mod tests {
         }
         assert!(batcher.waiting.places.len() <= 2 + HOLES_KEPT, "holes are closed");
         assert!(batcher.unexecuted.values().all(|ring| ring.requests.capacity() <= 2 * RING_KEPT));
+    }
+
+    #[test]
+    fn names_that_come_once_and_names_that_are_refused_leave_nothing() {
+        let mut batcher = Batcher::new(Limits { pending_max: 1, ..LIMITS });
+        for client in 0..3 * CLIENTS_KEPT as u32 {
+            assert_eq!(admit(&mut batcher, client, 1), Admission::Waiting);
+            assert_eq!(admit(&mut batcher, u32::MAX - client, 1), Admission::Full);
+            batcher.executed((ClientId(client), Timestamp(1)));
+        }
+        assert!(batcher.unexecuted.len() <= CLIENTS_KEPT, "{}", batcher.unexecuted.len());
+        assert_eq!((batcher.len(), batcher.unexecuted()), (0, 0));
     }
 
     #[test]
