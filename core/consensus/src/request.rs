@@ -330,6 +330,9 @@ impl<'a> Undigested<'a> {
 
     /// Gives the requests their digests, in the order in which they were read.
     pub(crate) fn digest<'r>(self, requests: impl Iterator<Item = &'r mut SignedRequest>) {
+        if self.count == 0 {
+            return; // A flush of votes.
+        }
         let mut digests = [Digest::ZERO; TOGETHER];
         if let (Some(bytes), Some(digests)) =
             (self.bytes.get(..self.count), digests.get_mut(..self.count))

@@ -67,11 +67,6 @@ impl Settled {
         hash.update(&head);
         Settled { low, next: low / PAGE, hash }
     }
-
-    fn absorb(&mut self, number: u64, page: &mut Page) {
-        absorb(&mut self.hash, number, page, self.low);
-        self.next = number + 1;
-    }
 }
 
 /// Goes on with a record's hash over a page, but for what lies below the window. A page with nothing
@@ -200,7 +195,7 @@ impl Record {
         let mut settled = settled.unwrap_or_else(|| Settled::begin(client, window, low));
         let last = self.highest / PAGE;
         for (number, page) in self.pages.range_mut(settled.next..last) {
-            settled.absorb(*number, page);
+            absorb(&mut settled.hash, *number, page, low);
         }
         settled.next = settled.next.max(last);
         let mut hash = settled.hash.clone();
