@@ -26,13 +26,13 @@ pub trait Application: Send {
     fn execute<'a>(
         &mut self,
         seq: Seq,
-        operations: impl Iterator<Item = (ClientId, &'a Bytes)>,
+        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     );
 
     /// Answers an operation that only reads, from the present state, as executing it would; `None`
     /// for one that may write. So does the default, for an application whose operations all write.
-    fn query(&self, client: ClientId, operation: &Bytes) -> Option<Bytes> {
+    fn query(&self, client: ClientId, operation: &[u8]) -> Option<Bytes> {
         let _ = (client, operation);
         None
     }
@@ -146,8 +146,8 @@ pub fn run(application: &mut impl Application, execution: &Execution) -> Execute
     let Execution { seq, batch, fresh, checkpoint, .. } = execution;
     debug_assert!(fresh.is_sorted_by(|a, b| a < b), "a request of {seq} is named twice");
     let operations = fresh.iter().map(|&nth| {
-        let request = &batch.requests()[nth as usize].request;
-        (request.client, &request.operation)
+        let request = &batch.requests()[nth as usize];
+        (request.client(), request.operation())
     });
     let mut results = Vec::with_capacity(fresh.len());
     application.execute(*seq, operations, &mut results);
@@ -174,8 +174,9 @@ pub fn serve(application: &mut impl Application, work: StateWork) -> Option<Stat
             Some(StateAnswer::Part { seq, nth, found: application.part(seq, nth) })
         }
         StateWork::Query { operations } => {
-            let answer = |(client, operation)| application.query(client, &operation);
-            Some(StateAnswer::Results { results: operations.into_iter().map(answer).collect() })
+            let answers =
+                operations.iter().map(|(client, operation)| application.query(*client, operation));
+            Some(StateAnswer::Results { results: answers.collect() })
         }
         StateWork::Restore { seq, state, parts } => {
             let done = application.restore(seq, state, &parts).is_ok();

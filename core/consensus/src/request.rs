@@ -1,6 +1,5 @@
 //! Client requests, the batches that order them, and replies.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -30,6 +29,8 @@ static BATCH: Tag = Tag::new(b"quorumark/batch");
 
 /// Requests that are digested side by side.
 pub(crate) const TOGETHER: usize = 32;
+/// Bytes of a request's encoding before its operation: client, timestamp and the operation's length.
+const HEAD: usize = 4 + 8 + 4;
 
 /// What a client asks for (PBFT 4.1): `<REQUEST, o, t, c>`.
 ///
@@ -49,7 +50,7 @@ impl Request {
     /// bound to what it is.
     pub fn digest(&self) -> Digest {
         // In one piece: each costs more than its bytes.
-        let mut head = [0; 4 + 8 + 4];
+        let mut head = [0; HEAD];
         head[..4].copy_from_slice(&self.client.0.to_le_bytes());
         head[4..12].copy_from_slice(&self.timestamp.0.to_le_bytes());
         head[12..].copy_from_slice(&(self.operation.len() as u32).to_le_bytes());
@@ -66,17 +67,6 @@ impl Request {
     /// When the slices differ in length.
     pub fn digest_each(encodings: &[&[u8]], digests: &mut [Digest]) {
         REQUEST.sha256_each(encodings, digests);
-    }
-
-    /// Reads a request, and the bytes that its digest is of.
-    fn decode<'a>(reader: &mut Reader<'a>) -> Result<(Request, &'a [u8]), WireError> {
-        let before = reader.unread();
-        let request = Request {
-            client: ClientId::decode(reader)?,
-            timestamp: Timestamp::decode(reader)?,
-            operation: reader.bytes(OPERATION_BYTES_MAX, "operation")?,
-        };
-        Ok((request, before.get(..before.len() - reader.remaining()).unwrap_or_default()))
     }
 }
 
@@ -122,16 +112,66 @@ pub enum ClientProof {
     None,
 }
 
+impl ClientProof {
+    /// Bytes of its encoding.
+    fn encoded_bytes(&self) -> usize {
+        match self {
+            ClientProof::Signature(_) => 1 + 64,
+            ClientProof::Mac(authenticator) => 1 + authenticator.encoded_bytes(),
+            ClientProof::None => 1,
+        }
+    }
+}
+
+impl Encode for ClientProof {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            ClientProof::Signature(signature) => {
+                out.push(SIGNATURE);
+                signature.encode(out);
+            }
+            ClientProof::Mac(authenticator) => {
+                out.push(MAC);
+                authenticator.encode(out);
+            }
+            ClientProof::None => out.push(NONE),
+        }
+    }
+}
+
+impl Decode for ClientProof {
+    const SIZE_MIN: usize = 1;
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        Ok(match u8::decode(reader)? {
+            SIGNATURE => ClientProof::Signature(Signature::decode(reader)?),
+            MAC => ClientProof::Mac(Authenticator::decode(reader)?),
+            NONE => ClientProof::None,
+            tag => return Err(WireError::Tag { tag, of: "client proof" }),
+        })
+    }
+}
+
+const SIGNATURE: u8 = 0;
+const MAC: u8 = 1;
+const NONE: u8 = 2;
+
 /// A request with its proof and its digest, as it travels and as the log keeps it.
+///
+/// It is a view of its encoding: operation and proof lie where they arrived, and it is moved as
+/// cheaply as a vote.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SignedRequest {
-    /// The request.
-    pub request: Request,
-    /// How it shows its client.
-    pub proof: ClientProof,
+    /// The request, then its proof.
+    encoding: Bytes,
     digest: Digest,
+    timestamp: Timestamp,
+    client: ClientId,
+    operation_bytes: u32,
     needs_vouching: bool,
 }
+
+// As it arrives it is a message, and a message is as large as a vote.
+const _: () = assert!(size_of::<SignedRequest>() <= 96);
 
 impl SignedRequest {
     /// Joins a request and its proof.
@@ -140,25 +180,103 @@ impl SignedRequest {
     }
 
     /// Joins a request and the proof that its client makes of its digest.
+    ///
+    /// # Panics
+    /// When the operation is longer than [`OPERATION_BYTES_MAX`].
     pub fn prove(request: Request, proof: impl FnOnce(Digest) -> ClientProof) -> SignedRequest {
+        let operation_bytes = request.operation.len();
+        assert!(operation_bytes <= OPERATION_BYTES_MAX, "an operation of {operation_bytes} bytes");
         let digest = request.digest();
-        SignedRequest { request, proof: proof(digest), digest, needs_vouching: false }
+        let proof = proof(digest);
+        // As much as it takes: what is kept has no room to spare.
+        let mut encoding = Vec::with_capacity(HEAD + operation_bytes + proof.encoded_bytes());
+        request.encode(&mut encoding);
+        proof.encode(&mut encoding);
+        SignedRequest {
+            encoding: encoding.into(),
+            digest,
+            timestamp: request.timestamp,
+            client: request.client,
+            operation_bytes: operation_bytes as u32,
+            needs_vouching: false,
+        }
     }
 
-    /// Reads a signed request whose digest is still to be put in its place, and the bytes that it
-    /// is of.
-    pub(crate) fn decode_undigested<'a>(
-        reader: &mut Reader<'a>,
-    ) -> Result<(SignedRequest, &'a [u8]), WireError> {
-        let (request, bytes) = Request::decode(reader)?;
-        let proof = match u8::decode(reader)? {
-            0 => ClientProof::Signature(Signature::decode(reader)?),
-            1 => ClientProof::Mac(Authenticator::decode(reader)?),
-            2 => ClientProof::None,
+    /// Takes a whole encoding as a signed request, whose digest is still to be put in its place. No
+    /// reference to the encoding is counted, and nothing is allocated.
+    ///
+    /// # Errors
+    /// [`WireError`].
+    pub(crate) fn undigested(encoding: Bytes) -> Result<SignedRequest, WireError> {
+        let mut reader = Reader::of_slice(&encoding);
+        let (client, timestamp, operation_bytes) = SignedRequest::read(&mut reader)?;
+        reader.finish()?;
+        let (digest, needs_vouching) = (Digest::ZERO, false);
+        Ok(SignedRequest { encoding, digest, timestamp, client, operation_bytes, needs_vouching })
+    }
+
+    /// Reads a signed request whose digest is still to be put in its place.
+    fn decode_undigested(reader: &mut Reader<'_>) -> Result<SignedRequest, WireError> {
+        let before = reader.unread();
+        let (client, timestamp, operation_bytes) = SignedRequest::read(reader)?;
+        let read = before.get(..before.len() - reader.remaining()).unwrap_or_default();
+        let (encoding, digest, needs_vouching) = (reader.keep(read), Digest::ZERO, false);
+        Ok(SignedRequest { encoding, digest, timestamp, client, operation_bytes, needs_vouching })
+    }
+
+    /// Reads over a signed request: client, timestamp and the operation's length.
+    fn read(reader: &mut Reader<'_>) -> Result<(ClientId, Timestamp, u32), WireError> {
+        let (client, timestamp) = (ClientId::decode(reader)?, Timestamp::decode(reader)?);
+        let operation = reader.slice(OPERATION_BYTES_MAX, "operation")?;
+        match u8::decode(reader)? {
+            SIGNATURE => drop(reader.array::<64>()?),
+            MAC => Authenticator::read_over(reader)?,
+            NONE => {}
             tag => return Err(WireError::Tag { tag, of: "client proof" }),
-        };
-        let digest = Digest::ZERO;
-        Ok((SignedRequest { request, proof, digest, needs_vouching: false }, bytes))
+        }
+        Ok((client, timestamp, operation.len() as u32))
+    }
+
+    /// Who asks.
+    pub fn client(&self) -> ClientId {
+        self.client
+    }
+
+    /// The client's own request number.
+    pub fn timestamp(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    /// What the application shall do, as it understands it.
+    pub fn operation(&self) -> &[u8] {
+        self.digested().split_at(HEAD).1
+    }
+
+    /// The request without its proof; the operation is a view of the same bytes.
+    pub fn request(&self) -> Request {
+        let operation = self.encoding.slice(HEAD..self.proof_at());
+        Request { client: self.client, timestamp: self.timestamp, operation }
+    }
+
+    /// How the request shows its client, read from the encoding.
+    pub fn proof(&self) -> ClientProof {
+        let (_, proof) = self.encoding.split_at(self.proof_at());
+        ClientProof::from_slice(proof).expect("a proof was read here when it arrived")
+    }
+
+    fn proof_at(&self) -> usize {
+        HEAD + self.operation_bytes as usize
+    }
+
+    /// What its digest is of: the encoding of the request without its proof.
+    fn digested(&self) -> &[u8] {
+        self.encoding.split_at(self.proof_at()).0
+    }
+
+    /// Puts the digest in its place.
+    pub(crate) fn put_digest(&mut self, digest: Digest) {
+        debug_assert!(self.digest == Digest::ZERO, "it is computed once");
+        self.digest = digest;
     }
 
     /// [`Request::digest`], computed once.
@@ -168,20 +286,22 @@ impl SignedRequest {
 
     /// What the exactly-once table and the in-flight set know the request by.
     pub fn id(&self) -> (ClientId, Timestamp) {
-        (self.request.client, self.request.timestamp)
+        (self.client, self.timestamp)
     }
 
     /// Lists what the verifier has to check.
     pub fn claims(&self, sink: &mut Claims<'_>) {
-        let client = self.request.client;
-        match &self.proof {
-            ClientProof::Signature(signature) => {
-                sink.statement(&RequestStatement { client, digest: self.digest }, signature);
+        let (client, digest) = (self.client, self.digest);
+        let (_, proof) = self.encoding.split_at(self.proof_at());
+        match proof.split_first() {
+            Some((&SIGNATURE, signature)) => {
+                let signature = signature.first_chunk().expect("a signature was read here");
+                sink.statement(&RequestStatement { client, digest }, &Signature(*signature));
             }
-            ClientProof::Mac(authenticator) => {
-                sink.mac(client.0, authenticator, &self.digest.0);
+            Some((&MAC, tags)) => {
+                sink.mac(client.0, &digest.0, |replica| Authenticator::tag_in(tags, replica));
             }
-            ClientProof::None => sink.unauthenticated(),
+            _ => sink.unauthenticated(),
         }
     }
 
@@ -196,40 +316,42 @@ impl SignedRequest {
         !self.needs_vouching
     }
 
-    /// Bytes it takes in a frame, near enough to bound a batch.
+    /// Bytes it takes in a frame.
     pub fn size(&self) -> usize {
-        let proof = match &self.proof {
-            ClientProof::Signature(_) => 64,
-            ClientProof::Mac(authenticator) => 8 + 16 * authenticator.len(),
-            ClientProof::None => 0,
-        };
-        17 + self.request.operation.len() + proof
+        self.encoding.len()
     }
 }
 
 impl Encode for SignedRequest {
     fn encode(&self, out: &mut Vec<u8>) {
-        self.request.encode(out);
-        match &self.proof {
-            ClientProof::Signature(signature) => {
-                out.push(0);
-                signature.encode(out);
-            }
-            ClientProof::Mac(authenticator) => {
-                out.push(1);
-                authenticator.encode(out);
-            }
-            ClientProof::None => out.push(2),
-        }
+        out.extend_from_slice(&self.encoding);
     }
 }
 
 impl Decode for SignedRequest {
-    const SIZE_MIN: usize = 4 + 8 + 4 + 1;
+    const SIZE_MIN: usize = HEAD + 1;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        let (request, bytes) = SignedRequest::decode_undigested(reader)?;
-        Ok(SignedRequest { digest: REQUEST.sha256(bytes), ..request })
+        let request = SignedRequest::decode_undigested(reader)?;
+        Ok(SignedRequest { digest: REQUEST.sha256(request.digested()), ..request })
     }
+}
+
+/// The digests of requests that have none yet, of which there are at most [`TOGETHER`].
+pub(crate) fn digests<'r>(
+    undigested: impl Iterator<Item = &'r SignedRequest>,
+) -> [Digest; TOGETHER] {
+    let (mut encodings, mut digests) = ([&[][..]; TOGETHER], [Digest::ZERO; TOGETHER]);
+    let mut count = 0;
+    for (place, request) in encodings.iter_mut().zip(undigested) {
+        *place = request.digested();
+        count += 1;
+    }
+    if count > 0 {
+        // None are there where all that came are votes.
+        let (encodings, digests) = (encodings.split_at(count).0, digests.split_at_mut(count).0);
+        Request::digest_each(encodings, digests);
+    }
+    digests
 }
 
 /// The ordered requests of one sequence number.
@@ -286,60 +408,14 @@ impl Decode for Batch {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         let count = reader.count::<SignedRequest>(BATCH_REQUESTS_MAX, "batch")?;
         let mut requests = Vec::with_capacity(count);
-        while requests.len() < count {
-            let together = TOGETHER.min(count - requests.len());
-            decode_together(reader, together, &mut requests)?;
+        for _ in 0..count {
+            requests.push(SignedRequest::decode_undigested(reader)?);
+        }
+        for together in requests.chunks_mut(TOGETHER) {
+            let digests = digests(together.iter());
+            together.iter_mut().zip(digests).for_each(|(one, digest)| one.put_digest(digest));
         }
         Ok(Batch::new(requests))
-    }
-}
-
-/// Reads the next requests, at most [`TOGETHER`], and digests them side by side.
-fn decode_together(
-    reader: &mut Reader<'_>,
-    count: usize,
-    requests: &mut Vec<SignedRequest>,
-) -> Result<(), WireError> {
-    let mut undigested = Undigested::default();
-    let first = requests.len();
-    for _ in 0..count {
-        let (request, bytes) = SignedRequest::decode_undigested(reader)?;
-        requests.push(request);
-        undigested.add(bytes);
-    }
-    undigested.digest(requests.iter_mut().skip(first));
-    Ok(())
-}
-
-/// What the digests of requests are of that were read and have none yet: at most [`TOGETHER`].
-#[derive(Default)]
-pub(crate) struct Undigested<'a> {
-    bytes: [&'a [u8]; TOGETHER],
-    count: usize,
-}
-
-impl<'a> Undigested<'a> {
-    /// Adds what [`SignedRequest::decode_undigested`] gave beside the request.
-    pub(crate) fn add(&mut self, bytes: &'a [u8]) {
-        debug_assert!(self.count < TOGETHER, "the next request is the {}th", self.count + 1);
-        if let Some(place) = self.bytes.get_mut(self.count) {
-            *place = bytes;
-            self.count += 1;
-        }
-    }
-
-    /// Gives the requests their digests, in the order in which they were read.
-    pub(crate) fn digest<'r>(self, requests: impl Iterator<Item = &'r mut SignedRequest>) {
-        if self.count == 0 {
-            return; // A flush of votes.
-        }
-        let mut digests = [Digest::ZERO; TOGETHER];
-        if let (Some(bytes), Some(digests)) =
-            (self.bytes.get(..self.count), digests.get_mut(..self.count))
-        {
-            Request::digest_each(bytes, digests);
-        }
-        requests.zip(digests).for_each(|(request, digest)| request.digest = digest);
     }
 }
 
@@ -348,9 +424,9 @@ impl<'a> Undigested<'a> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Authentic<T>(T);
 
-impl Authentic<Box<SignedRequest>> {
+impl Authentic<SignedRequest> {
     /// A verified request whose own proof this replica could check.
-    pub fn by_own_check(request: Box<SignedRequest>) -> Option<Authentic<Box<SignedRequest>>> {
+    pub fn by_own_check(request: SignedRequest) -> Option<Authentic<SignedRequest>> {
         (!request.needs_vouching).then_some(Authentic(request))
     }
 }

@@ -18,7 +18,7 @@ pub trait Protocol:
     const KINDS: &'static [&'static str];
 
     /// Decodes frames and appends their messages, in order; returns how many frames were none.
-    fn decode_each(frames: &[Bytes], messages: &mut Vec<Self>) -> usize;
+    fn decode_each(frames: impl Iterator<Item = Bytes>, messages: &mut Vec<Self>) -> usize;
 
     /// Which kind it is: a position in [`Protocol::KINDS`].
     fn kind(&self) -> usize;
@@ -38,7 +38,7 @@ impl Protocol for pbft::Message {
     const ID: ProtocolId = pbft::PROTOCOL;
     const KINDS: &'static [&'static str] = &pbft::KINDS;
 
-    fn decode_each(frames: &[Bytes], messages: &mut Vec<Self>) -> usize {
+    fn decode_each(frames: impl Iterator<Item = Bytes>, messages: &mut Vec<Self>) -> usize {
         pbft::Message::decode_each(frames, messages)
     }
 

@@ -106,22 +106,8 @@ impl Decode for Tag {
 }
 
 /// One tag per receiver, in the order of their ids.
-#[derive(Clone, Debug)]
-pub struct Authenticator(Tags);
-
-/// Receivers whose tags need no memory of their own: their tags are as long as a signature, and lie
-/// where a request has room for one.
-const FEW: usize = 4;
-
-#[derive(Clone, Debug)]
-enum Tags {
-    /// The first so many; at most [`FEW`].
-    Few(u8, [Tag; FEW]),
-    Many(Vec<Tag>),
-}
-
-// A request with an authenticator is as large as one with a signature.
-const _: () = assert!(size_of::<Option<Authenticator>>() <= 64 + size_of::<u64>());
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authenticator(Vec<Tag>);
 
 impl Authenticator {
     /// An authenticator of these tags.
@@ -130,76 +116,68 @@ impl Authenticator {
     /// When there are more than [`RECEIVERS_MAX`].
     pub fn new(tags: Vec<Tag>) -> Authenticator {
         assert!(tags.len() <= RECEIVERS_MAX, "{} receivers in one authenticator", tags.len());
-        let mut own = [Tag([0; 16]); FEW];
-        match own.get_mut(..tags.len()) {
-            Some(few) => {
-                few.copy_from_slice(&tags);
-                Authenticator(Tags::Few(tags.len() as u8, own))
-            }
-            None => Authenticator(Tags::Many(tags)),
-        }
-    }
-
-    fn tags(&self) -> &[Tag] {
-        match &self.0 {
-            Tags::Few(count, tags) => &tags[..usize::from(*count)],
-            Tags::Many(tags) => tags,
-        }
+        Authenticator(tags)
     }
 
     /// The tag for receiver `receiver`, if it has one.
     pub fn tag(&self, receiver: u16) -> Option<&Tag> {
-        self.tags().get(usize::from(receiver))
+        self.0.get(usize::from(receiver))
     }
 
     /// The tag for receiver `receiver`, to change it: how tests and Byzantine clients spoil one.
     pub fn tag_mut(&mut self, receiver: u16) -> Option<&mut Tag> {
-        let tags = match &mut self.0 {
-            Tags::Few(count, tags) => &mut tags[..usize::from(*count)],
-            Tags::Many(tags) => tags,
-        };
-        tags.get_mut(usize::from(receiver))
+        self.0.get_mut(usize::from(receiver))
     }
 
     /// Receivers.
     pub fn len(&self) -> usize {
-        self.tags().len()
+        self.0.len()
     }
 
     /// Whether there is no receiver.
     pub fn is_empty(&self) -> bool {
-        self.tags().is_empty()
+        self.0.is_empty()
+    }
+
+    /// Bytes of its encoding.
+    pub fn encoded_bytes(&self) -> usize {
+        size_of::<u32>() + Tag::SIZE_MIN * self.len()
+    }
+
+    /// Reads over an authenticator, of which nothing is kept: [`Authenticator::tag_in`] finds a
+    /// receiver's tag in its encoding.
+    ///
+    /// # Errors
+    /// As decoding it.
+    pub fn read_over(reader: &mut Reader<'_>) -> Result<(), WireError> {
+        for _ in 0..reader.count::<Tag>(RECEIVERS_MAX, OF)? {
+            Tag::decode(reader)?;
+        }
+        Ok(())
+    }
+
+    /// The tag for receiver `receiver` in the encoding of an authenticator, if it has one.
+    pub fn tag_in(encoding: &[u8], receiver: u16) -> Option<Tag> {
+        let (count, tags) = encoding.split_first_chunk()?;
+        let (tags, _) = tags.as_chunks();
+        let tags = tags.get(..u32::from_le_bytes(*count) as usize)?;
+        tags.get(usize::from(receiver)).copied().map(Tag)
     }
 }
 
-impl PartialEq for Authenticator {
-    fn eq(&self, other: &Authenticator) -> bool {
-        self.tags() == other.tags()
-    }
-}
-
-impl Eq for Authenticator {}
+/// What a wire error calls an authenticator.
+const OF: &str = "authenticator";
 
 impl Encode for Authenticator {
     fn encode(&self, out: &mut Vec<u8>) {
-        crate::wire::encode_sequence(self.tags(), out);
+        crate::wire::encode_sequence(&self.0, out);
     }
 }
 
 impl Decode for Authenticator {
     const SIZE_MIN: usize = 4;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        let mut ahead = reader.clone();
-        let (count, mut tags) = (u32::decode(&mut ahead)? as usize, [Tag([0; 16]); FEW]);
-        let Some(few) = tags.get_mut(..count) else {
-            let many = reader.sequence(RECEIVERS_MAX, "authenticator")?;
-            return Ok(Authenticator(Tags::Many(many)));
-        };
-        for tag in few {
-            *tag = Tag::decode(&mut ahead)?;
-        }
-        *reader = ahead;
-        Ok(Authenticator(Tags::Few(count as u8, tags)))
+        reader.sequence(RECEIVERS_MAX, OF).map(Authenticator)
     }
 }
 
@@ -256,8 +234,14 @@ mod tests {
             let authenticator = Authenticator::new(tags.clone());
             let frame = authenticator.to_frame();
             assert_eq!(Authenticator::from_frame(&frame), Ok(authenticator.clone()));
+            assert_eq!(frame.len(), authenticator.encoded_bytes());
+            let mut reader = Reader::new(&frame);
+            assert_eq!((Authenticator::read_over(&mut reader), reader.remaining()), (Ok(()), 0));
             let cut = frame.slice(..frame.len() - 1);
             assert!(Authenticator::from_frame(&cut).is_err(), "{receivers}");
+            assert!(Authenticator::read_over(&mut Reader::new(&cut)).is_err(), "{receivers}");
+            let found = |receiver| Authenticator::tag_in(&frame, receiver);
+            assert!((0..=receivers).all(|nth| found(nth) == authenticator.tag(nth).copied()));
             let read = |receiver| authenticator.tag(receiver).copied();
             assert!((0..receivers).all(|nth| read(nth) == tags.get(usize::from(nth)).copied()));
             assert_eq!((authenticator.len(), read(receivers)), (tags.len(), None));
@@ -271,6 +255,7 @@ mod tests {
         let too_many = vec![Tag([0; 16]); RECEIVERS_MAX + 1];
         let mut out = Vec::new();
         crate::wire::encode_sequence(&too_many, &mut out);
+        assert!(Authenticator::read_over(&mut Reader::of_slice(&out)).is_err());
         assert!(Authenticator::from_frame(&out.into()).is_err());
     }
 

@@ -167,10 +167,18 @@ impl<'a> Reader<'a> {
     /// [`WireError::Length`] above `max`, [`WireError::Truncated`].
     pub fn bytes(&mut self, max: usize, of: &'static str) -> Result<Bytes, WireError> {
         let view = self.slice(max, of)?;
-        Ok(match self.frame {
-            Some(frame) => frame.slice_ref(view),
-            None => Bytes::copy_from_slice(view),
-        })
+        Ok(self.keep(view))
+    }
+
+    /// Bytes that were read here, to be kept: as a view of the frame, or copied where that is not kept.
+    ///
+    /// # Panics
+    /// When `read` is no part of the frame.
+    pub fn keep(&self, read: &'a [u8]) -> Bytes {
+        match self.frame {
+            Some(frame) => frame.slice_ref(read),
+            None => Bytes::copy_from_slice(read),
+        }
     }
 
     /// As [`Reader::bytes`], for as long as the frame is there: no reference is counted.

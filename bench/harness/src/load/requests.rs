@@ -151,7 +151,7 @@ mod tests {
             for number in 0..8 {
                 let proof = requests.proof(number);
                 let signed = SignedRequest::new(request(requests.plan(), number), proof);
-                let message = Message::Request(Box::new(signed));
+                let message = Message::Request(signed);
                 let frame = requests.frame(number);
                 assert_eq!(frame, message.to_frame());
                 assert_eq!(Message::from_frame(&frame), Ok(message.clone()));

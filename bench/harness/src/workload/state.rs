@@ -44,7 +44,7 @@ impl State {
             State::Empty => StateMachine::KeyValue(store()),
             State::Records(writes) => {
                 let mut store = store();
-                let writes = writes.iter().map(|write| (ClientId(0), write));
+                let writes = writes.iter().map(|write| (ClientId(0), &write[..]));
                 store.execute(Seq(LOADING_SEQS), writes, &mut Vec::new());
                 // Nothing goes back to before the load: what would undo it is not kept.
                 store.retain(Seq(LOADING_SEQS), None);
@@ -62,7 +62,7 @@ impl Application for StateMachine {
     fn execute<'a>(
         &mut self,
         seq: Seq,
-        operations: impl Iterator<Item = (ClientId, &'a Bytes)>,
+        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {
         let seq = shifted(seq);
@@ -72,7 +72,7 @@ impl Application for StateMachine {
         }
     }
 
-    fn query(&self, client: ClientId, operation: &Bytes) -> Option<Bytes> {
+    fn query(&self, client: ClientId, operation: &[u8]) -> Option<Bytes> {
         match self {
             StateMachine::KeyValue(store) => store.query(client, operation),
             StateMachine::Ledger(ledger) => ledger.query(client, operation),
@@ -155,7 +155,7 @@ mod tests {
             assert_eq!(replicas[0].root(), replicas[1].root());
             for replica in &mut replicas {
                 let mut results = Vec::new();
-                let requests = (0..2000).map(|i| (ClientId(1), workload.operation(i)));
+                let requests = (0..2000).map(|i| (ClientId(1), &workload.operation(i)[..]));
                 replica.execute(Seq(1), requests, &mut results);
                 let succeeds = |result: &Bytes| {
                     matches!(Outcome::parse(result), Ok(Outcome::Done | Outcome::Value(_)))
@@ -170,7 +170,7 @@ mod tests {
     fn a_batch_of_transactions_becomes_a_block() {
         let workload = Workload::named("block413567", 64, 5).unwrap();
         let mut machine = workload.state().build();
-        let requests = (0..1557).map(|i| (ClientId(1), workload.operation(i)));
+        let requests = (0..1557).map(|i| (ClientId(1), &workload.operation(i)[..]));
         machine.execute(Seq(1), requests, &mut Vec::new());
         let StateMachine::Ledger(ledger) = machine else { panic!("the block runs on the ledger") };
         assert_eq!((ledger.height(), ledger.transactions()), (1, 1557));

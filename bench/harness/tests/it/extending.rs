@@ -106,12 +106,12 @@ impl Application for Sum {
     fn execute<'a>(
         &mut self,
         _: Seq,
-        operations: impl Iterator<Item = (ClientId, &'a Bytes)>,
+        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {
         for (_, operation) in operations {
             // Nothing that a client sends may make it panic: what is no number adds nothing.
-            let number = <[u8; 8]>::try_from(operation.as_ref()).map_or(0, u64::from_le_bytes);
+            let number = <[u8; 8]>::try_from(operation).map_or(0, u64::from_le_bytes);
             self.0 = self.0.wrapping_add(number);
             results.push(Bytes::copy_from_slice(&self.0.to_le_bytes()));
         }
@@ -169,7 +169,7 @@ fn an_engine_and_an_application_of_one_s_own_run_under_the_pipeline() {
     let operation = Bytes::copy_from_slice(&20_u64.to_le_bytes());
     let request = Request { client: client.id(), timestamp: Timestamp(1), operation };
     let proof = client.prove(&request);
-    let frame = Message::Request(Box::new(SignedRequest::new(request, proof))).to_frame();
+    let frame = Message::Request(SignedRequest::new(request, proof)).to_frame();
     ports[0].send(ReplicaId(0), vec![frame]).unwrap();
 
     // A result counts once f + 1 replicas, here two, have answered alike.

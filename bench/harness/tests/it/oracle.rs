@@ -191,7 +191,7 @@ fn each_broken_rule_is_named_and_no_other() {
         }),
         ("validity", "another operation", |f| {
             let mut requests = [12, 13, 14].map(|i| request(&f.plan, i)).to_vec();
-            let mut forged = requests[1].request.clone();
+            let mut forged = requests[1].request();
             forged.operation = Bytes::from_static(b"transfer everything");
             requests[1] = SignedRequest::new(forged, ClientProof::None);
             f.everywhere(5, requests);

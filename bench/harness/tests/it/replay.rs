@@ -113,7 +113,7 @@ fn send(keys: &ClusterKeys, port: &ClientPort, seed: u64) {
             let timestamp = Timestamp(timestamp);
             let request = Request { client: client.id(), timestamp, operation };
             let proof = client.prove(&request);
-            frames.push(Message::Request(Box::new(SignedRequest::new(request, proof))).to_frame());
+            frames.push(Message::Request(SignedRequest::new(request, proof)).to_frame());
         }
         if (seed ^ timestamp).is_multiple_of(3) || timestamp == REQUESTS {
             port.send(ReplicaId(0), std::mem::take(&mut frames)).unwrap();

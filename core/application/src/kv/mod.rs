@@ -234,7 +234,7 @@ impl Application for KvStore {
     fn execute<'a>(
         &mut self,
         seq: Seq,
-        operations: impl Iterator<Item = (ClientId, &'a Bytes)>,
+        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {
         assert!(seq > self.executed, "{seq} after {}", self.executed);
@@ -245,7 +245,7 @@ impl Application for KvStore {
         assert!(self.value_bytes <= self.limits.value_bytes_max, "{} bytes", self.value_bytes);
     }
 
-    fn query(&self, client: ClientId, operation: &Bytes) -> Option<Bytes> {
+    fn query(&self, client: ClientId, operation: &[u8]) -> Option<Bytes> {
         let Ok(operation @ Operation::Get { key }) = Operation::parse(operation) else {
             return None;
         };

@@ -236,7 +236,7 @@ proptest! {
         let mut results = Vec::new();
         let long = Bytes::from([&whole[..], &[0; 8][..extra]].concat());
         let short = whole.slice(..9 - extra);
-        let operations = [&long, &short].map(|operation| (CLIENT, operation));
+        let operations = [&long[..], &short].map(|operation| (CLIENT, operation));
         store().execute(Seq(1), operations.into_iter(), &mut results);
         assert_outcomes(&results, &[Outcome::Malformed; 2]);
     }

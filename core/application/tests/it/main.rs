@@ -28,7 +28,7 @@ fn execute_as(
     operations: &[Bytes],
 ) -> Vec<Bytes> {
     let mut results = Vec::new();
-    let operations = operations.iter().map(|operation| (client, operation));
+    let operations = operations.iter().map(|operation| (client, &operation[..]));
     application.execute(Seq(seq), operations, &mut results);
     results
 }

@@ -38,12 +38,13 @@ impl Application for Recorder {
     fn execute<'a>(
         &mut self,
         seq: Seq,
-        operations: impl Iterator<Item = (ClientId, &'a Bytes)>,
+        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {
         for (client, operation) in operations {
+            let operation = Bytes::copy_from_slice(operation);
             self.0.push((seq, client, operation.clone()));
-            results.push(operation.clone());
+            results.push(operation);
         }
     }
 

@@ -10,7 +10,6 @@
 //! Both the queue and what is known of a client are rings whose memory stays: once they have grown, a
 //! request that comes and goes allocates nothing here.
 
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -53,7 +52,7 @@ enum Whereabouts {
 type RequestId = (ClientId, Timestamp);
 
 /// A request and when it came.
-type Arrival = (Instant, Box<SignedRequest>);
+type Arrival = (Instant, SignedRequest);
 
 /// Requests waiting to be proposed, oldest first.
 #[derive(Debug)]
@@ -78,11 +77,7 @@ impl Batcher {
         }
     }
 
-    pub(super) fn admit(
-        &mut self,
-        now: Instant,
-        request: Authentic<Box<SignedRequest>>,
-    ) -> Admission {
+    pub(super) fn admit(&mut self, now: Instant, request: Authentic<SignedRequest>) -> Admission {
         let request = request.into_inner();
         let (client, timestamp) = request.id();
         let known = self.unexecuted.get(&client);
@@ -205,7 +200,7 @@ impl Batcher {
             if let Some(whereabouts) = self.whereabouts_mut(request.id()) {
                 *whereabouts = Whereabouts::Ordered;
             }
-            batch.push(*request);
+            batch.push(request);
         }
         batch
     }
@@ -330,13 +325,13 @@ mod tests {
     fn admit(batcher: &mut Batcher, client: u32, timestamp: u64) -> Admission {
         let (client, timestamp) = (ClientId(client), Timestamp(timestamp));
         let request = Request { client, timestamp, operation: Bytes::new() };
-        let signed = Box::new(SignedRequest::new(request, ClientProof::None));
-        let authentic = Authentic::<Box<SignedRequest>>::by_own_check(signed).unwrap();
+        let signed = SignedRequest::new(request, ClientProof::None);
+        let authentic = Authentic::<SignedRequest>::by_own_check(signed).unwrap();
         batcher.admit(Instant::START, authentic)
     }
 
     fn waiting(batcher: &Batcher) -> Vec<(u32, u64)> {
-        batcher.waiting().map(|(_, r)| (r.request.client.0, r.request.timestamp.0)).collect()
+        batcher.waiting().map(|(_, r)| (r.client().0, r.timestamp().0)).collect()
     }
 
     #[test]
@@ -389,7 +384,7 @@ mod tests {
         batcher.ordered((ClientId(1), Timestamp(2)));
         assert!(!batcher.waits((ClientId(1), Timestamp(2))));
         assert!(batcher.waits((ClientId(1), Timestamp(4))));
-        let taken: Vec<u64> = batcher.take().iter().map(|r| r.request.timestamp.0).collect();
+        let taken: Vec<u64> = batcher.take().iter().map(|r| r.timestamp().0).collect();
         assert_eq!((taken, batcher.bytes()), (vec![5, 9, 4], 0));
         assert_eq!((batcher.len(), batcher.unexecuted()), (0, 4));
         assert_eq!(admit(&mut batcher, 1, 9), Admission::Known);

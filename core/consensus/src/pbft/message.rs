@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use quorumark_primitives::signed::{Claimed, Claims, Sealable, Sealer, Signed};
 use quorumark_primitives::wire::{Decode, Encode, Reader, WireError};
 
@@ -12,7 +12,7 @@ use super::certificate::{CheckpointCertificate, CommitCertificate};
 use super::state_message::{FetchState, StateManifest, StateSlice};
 use super::statement::{Checkpoint, Commit, FetchStatement, PrePrepare, Prepare, Status};
 use super::view_message::{NewView, ViewChange};
-use crate::request::{Batch, SignedRequest, TOGETHER, Undigested};
+use crate::request::{Batch, SignedRequest, TOGETHER, digests};
 use crate::types::ReplicaId;
 
 /// The kinds of messages by tag: what an encoding begins with, and what counters and metrics say.
@@ -60,9 +60,9 @@ pub const READ: u8 = 15;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message {
     /// A client's request, from the client or forwarded by a backup.
-    Request(Box<SignedRequest>),
+    Request(SignedRequest),
     /// A client's request that only reads: answered without being ordered.
-    Read(Box<SignedRequest>),
+    Read(SignedRequest),
     /// The primary's proposal and its batch.
     PrePrepare(Box<Signed<PrePrepare>>, Arc<Batch>),
     /// A backup agrees to the order.
@@ -122,40 +122,49 @@ impl Message {
     /// Decodes frames and appends their messages, in order; returns how many frames were none.
     ///
     /// The requests of clients among them are digested side by side: many cost a fraction of what
-    /// each costs alone.
-    pub fn decode_each(frames: &[Bytes], messages: &mut Vec<Message>) -> usize {
-        let before = messages.len();
-        for frames in frames.chunks(TOGETHER) {
+    /// each costs alone. A request keeps its frame, and is a view of it.
+    pub fn decode_each(frames: impl Iterator<Item = Bytes>, messages: &mut Vec<Message>) -> usize {
+        let (mut frames, mut none) = (frames.peekable(), 0);
+        while frames.peek().is_some() {
             let first = messages.len();
-            let mut undigested = Undigested::default();
-            for (message, bytes) in frames.iter().filter_map(Message::decode_undigested) {
-                messages.push(message);
-                if let Some(bytes) = bytes {
-                    undigested.add(bytes);
+            for frame in frames.by_ref().take(TOGETHER) {
+                match Message::decode_undigested(frame) {
+                    Ok(message) => messages.push(message),
+                    Err(_) => none += 1,
                 }
             }
-            let read = messages.iter_mut().skip(first);
-            undigested.digest(read.filter_map(|message| match message {
-                Message::Request(request) | Message::Read(request) => Some(&mut **request),
-                _ => None,
-            }));
+            let read = messages.split_at_mut(first).1;
+            let digests = digests(read.iter().filter_map(Message::undigested));
+            let undigested = read.iter_mut().filter_map(Message::undigested_mut);
+            undigested.zip(digests).for_each(|(request, digest)| request.put_digest(digest));
         }
-        frames.len() - (messages.len() - before)
+        none
     }
 
-    /// A frame's message, if it is one; of a client's request without its digest, and what that is
-    /// of.
-    fn decode_undigested(frame: &Bytes) -> Option<(Message, Option<&[u8]>)> {
+    /// A frame's message; of a client's request without its digest.
+    fn decode_undigested(mut frame: Bytes) -> Result<Message, WireError> {
         let kind = match frame.first() {
             Some(&REQUEST) => Message::Request,
             Some(&READ) => Message::Read,
-            _ => return Some((Message::from_frame(frame).ok()?, None)),
+            _ => return Message::from_frame(&frame),
         };
-        let mut reader = Reader::new(frame);
-        u8::decode(&mut reader).ok()?;
-        let (request, bytes) = SignedRequest::decode_undigested(&mut reader).ok()?;
-        reader.finish().ok()?;
-        Some((kind(Box::new(request)), Some(bytes)))
+        frame.advance(1);
+        SignedRequest::undigested(frame).map(kind)
+    }
+
+    /// The request that a client sent.
+    fn undigested(&self) -> Option<&SignedRequest> {
+        match self {
+            Message::Request(request) | Message::Read(request) => Some(request),
+            _ => None,
+        }
+    }
+
+    fn undigested_mut(&mut self) -> Option<&mut SignedRequest> {
+        match self {
+            Message::Request(request) | Message::Read(request) => Some(request),
+            _ => None,
+        }
     }
 
     /// Whether it is a word of agreement: two of them can contradict each other.
@@ -308,7 +317,7 @@ impl Decode for Message {
     const SIZE_MIN: usize = 1;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(match u8::decode(reader)? {
-            REQUEST => Message::Request(Box::new(SignedRequest::decode(reader)?)),
+            REQUEST => Message::Request(SignedRequest::decode(reader)?),
             PRE_PREPARE => {
                 let signed = Box::new(Signed::decode(reader)?);
                 Message::PrePrepare(signed, Arc::new(Batch::decode(reader)?))
@@ -329,7 +338,7 @@ impl Decode for Message {
             FETCH_STATE => Message::FetchState(Signed::decode(reader)?),
             STATE_MANIFEST => Message::StateManifest(Arc::new(Decode::decode(reader)?)),
             STATE_SLICE => Message::StateSlice(Arc::new(Decode::decode(reader)?)),
-            READ => Message::Read(Box::new(SignedRequest::decode(reader)?)),
+            READ => Message::Read(SignedRequest::decode(reader)?),
             tag => return Err(WireError::Tag { tag, of: "message" }),
         })
     }

@@ -74,7 +74,7 @@ impl Pbft {
         }
         let waiting = core::mem::take(&mut self.reads.waiting);
         self.reads.asked = waiting.iter().map(SignedRequest::id).collect();
-        let asked = waiting.into_iter().map(|signed| signed.request);
+        let asked = waiting.iter().map(SignedRequest::request);
         let operations = asked.map(|request| (request.client, request.operation)).collect();
         out.push(Output::State(StateWork::Query { operations }));
     }

@@ -248,7 +248,7 @@ impl Pbft {
         }
         match message {
             Message::Request(request) => self.on_request(request, out),
-            Message::Read(request) => self.on_read(*request),
+            Message::Read(request) => self.on_read(request),
             Message::PrePrepare(signed, batch) => self.on_pre_prepare(*signed, batch, out),
             Message::Prepare(signed) => self.on_prepare(signed, out),
             Message::Commit(signed) => self.on_commit(signed, out),
@@ -268,7 +268,7 @@ impl Pbft {
 
     /// PBFT 4.1: a repeat gets its cached reply; a new request is ordered by the primary, and a
     /// backup passes it on.
-    fn on_request(&mut self, request: Box<SignedRequest>, out: &mut Outbox<Message>) {
+    fn on_request(&mut self, request: SignedRequest, out: &mut Outbox<Message>) {
         let (client, timestamp) = request.id();
         match self.clients.standing(client, timestamp) {
             Standing::Executing => {}
@@ -292,7 +292,7 @@ impl Pbft {
                 // PBFT 4.4: a backup that knows of a request waits for its execution, and keeps it
                 // for the primary to come. The verifier refuses a bare request whose own proof
                 // fails, so none is lost here, and none starts a timer.
-                if let Some(request) = Authentic::<Box<SignedRequest>>::by_own_check(request) {
+                if let Some(request) = Authentic::<SignedRequest>::by_own_check(request) {
                     let admission = self.batcher.admit(self.now, request);
                     self.counters.requests_refused += u64::from(admission == Admission::Full);
                 }

@@ -5,7 +5,6 @@
 //! above it. From that moment it takes part in no agreement until it enters a view
 //! ([`super::new_view`]); checkpoints and repairs go on. Views only rise.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -179,8 +178,7 @@ impl Pbft {
         for request in batch.requests() {
             let (client, timestamp) = request.id();
             if self.clients.is_fresh(client, timestamp)
-                && let Some(request) =
-                    Authentic::<Box<SignedRequest>>::by_own_check(Box::new(request.clone()))
+                && let Some(request) = Authentic::<SignedRequest>::by_own_check(request.clone())
             {
                 self.batcher.admit(self.now, request);
             }

@@ -339,9 +339,9 @@ fn a_commit_certificate_of_too_few_or_of_one_twice_commits_nothing() {
 fn under_macs_a_certificate_vouches_for_a_body_whose_own_entry_is_bad() {
     let mut one = one(4, 2);
     let good = one.keys.mac_request(1, 4);
-    let ClientProof::Mac(mut entries) = good.proof else { unreachable!() };
+    let ClientProof::Mac(mut entries) = good.proof() else { unreachable!() };
     entries.tag_mut(2).expect("an entry for every replica").0[0] ^= 1;
-    let spoilt = SignedRequest::new(good.request, ClientProof::Mac(entries));
+    let spoilt = SignedRequest::new(good.request(), ClientProof::Mac(entries));
     let body = Arc::new(Batch::new(vec![spoilt]));
     let certificate = prepared(&mut one, 0, 1, body.digest());
     let start = CheckpointCertificate::start();

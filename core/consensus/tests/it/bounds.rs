@@ -96,7 +96,7 @@ fn a_slot_that_is_used_again_takes_a_good_copy_of_a_doubtful_proposal() {
     (1..=4 * WINDOW).for_each(|seq| watch_one_sequence(&mut one, &mut state, seq));
     let good = one.keys.mac_request(1, 4);
     let none = Authenticator::new(vec![Tag([0; 16]); 4]);
-    let doubtful = SignedRequest::new(good.request.clone(), ClientProof::Mac(none));
+    let doubtful = SignedRequest::new(good.request(), ClientProof::Mac(none));
     let mut verifier = one.keys.verifier(one.keys.macs(1));
     for (request, prepares) in [(doubtful, 0), (good, 1)] {
         let batch = Arc::new(Batch::new(vec![request]));
@@ -216,7 +216,7 @@ fn above_pending_bytes_max_requests_are_refused_until_a_batch_is_proposed() {
     for timestamp in 1..=4 {
         let bytes = if timestamp % 2 == 0 { 100 } else { half };
         let request = sized(&mut one, timestamp, bytes);
-        assert!(one.receive(&Message::Request(Box::new(request))).is_empty());
+        assert!(one.receive(&Message::Request(request)).is_empty());
     }
     // 1 MiB, 100 bytes; another 1 MiB is too much, another 100 bytes are not.
     assert_eq!((one.engine.waiting(), one.engine.counters().requests_refused), (3, 1));
@@ -224,7 +224,7 @@ fn above_pending_bytes_max_requests_are_refused_until_a_batch_is_proposed() {
     assert!(proposal(&one.input(Input::Timeout)).is_some());
     for timestamp in [5, 7] {
         let request = sized(&mut one, timestamp, half);
-        one.receive(&Message::Request(Box::new(request)));
+        one.receive(&Message::Request(request));
     }
     assert_eq!((one.engine.waiting(), one.engine.counters().requests_refused), (2, 1), "2 MiB");
 }
@@ -253,7 +253,7 @@ fn the_primary_proposes_up_to_the_bytes_of_a_batch_and_a_larger_request_by_itsel
         let mut batches = Vec::new();
         for (nth, bytes) in sizes.iter().enumerate() {
             let request = sized(&mut one, nth as u64 + 1, *bytes);
-            batches.extend(proposal(&one.receive(&Message::Request(Box::new(request)))));
+            batches.extend(proposal(&one.receive(&Message::Request(request))));
         }
         one.now = one.now + Duration::from_millis(1);
         batches.extend(proposal(&one.input(Input::Timeout)));

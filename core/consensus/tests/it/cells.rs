@@ -53,7 +53,7 @@ impl Cells {
                 let digest = request.digest();
                 let cell = &mut self.cells[usize::from(digest.0[0]) % self.shape.cells];
                 *cell = sha256(&[cell.0, digest.0].concat());
-                result_of(&request.request)
+                result_of(&request.request())
             })
             .collect();
         let state_root = execution.checkpoint.then(|| {

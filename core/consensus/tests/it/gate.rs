@@ -88,9 +88,9 @@ fn proposal_of(
 fn a_flipped_bit_in_the_signature_of_any_request_of_a_proposal_is_refused() {
     let mut one = One::new(4, 1, |_| {});
     let flip = |request: SignedRequest| {
-        let ClientProof::Signature(mut signature) = request.proof else { unreachable!() };
+        let ClientProof::Signature(mut signature) = request.proof() else { unreachable!() };
         signature.0[5] ^= 8;
-        SignedRequest::new(request.request, ClientProof::Signature(signature))
+        SignedRequest::new(request.request(), ClientProof::Signature(signature))
     };
     for nth in 0..4 {
         let good = proposal_of(&mut one, nth, |request| request);
@@ -109,11 +109,11 @@ fn a_flipped_bit_in_the_signature_of_any_request_of_a_proposal_is_refused() {
 #[test]
 fn a_request_that_shows_nothing_is_refused_where_clients_sign() {
     let mut one = One::new(4, 1, |_| {});
-    let strip = |request: SignedRequest| SignedRequest::new(request.request, ClientProof::None);
+    let strip = |request: SignedRequest| SignedRequest::new(request.request(), ClientProof::None);
     let bad = proposal_of(&mut one, 2, strip);
     assert_eq!(refusal(&one, &bad), Some(Refusal::ClientAuth));
     for bare in [Message::Request, Message::Read] {
-        let bare = bare(Box::new(strip(one.keys.request(0, 1, b"op"))));
+        let bare = bare(strip(one.keys.request(0, 1, b"op")));
         assert_eq!(refusal(&one, &bare), Some(Refusal::ClientAuth));
     }
 }
@@ -122,17 +122,17 @@ fn a_request_that_shows_nothing_is_refused_where_clients_sign() {
 fn a_bare_request_with_a_bad_mac_for_this_replica_is_refused_and_by_no_other_replica() {
     let one = One::new(4, 1, |_| {});
     let good = one.keys.mac_request(1, 4);
-    let ClientProof::Mac(authenticator) = &good.proof else { unreachable!() };
+    let ClientProof::Mac(authenticator) = &good.proof() else { unreachable!() };
     for spoiled in 0..4u16 {
         let tags = (0..4).map(|replica| match authenticator.tag(replica) {
             Some(tag) if replica != spoiled => *tag,
             _ => Tag([0; 16]),
         });
         let proof = ClientProof::Mac(Authenticator::new(tags.collect()));
-        let bad = Message::Request(Box::new(SignedRequest::new(good.request.clone(), proof)));
+        let bad = Message::Request(SignedRequest::new(good.request(), proof));
         for replica in 0..4 {
             let mut verifier = one.keys.verifier(one.keys.macs(replica));
-            assert!(judge(&mut verifier, &Message::Request(Box::new(good.clone()))).is_ok());
+            assert!(judge(&mut verifier, &Message::Request(good.clone())).is_ok());
             let expected = (replica == spoiled).then_some(Refusal::Mac);
             assert_eq!(judge(&mut verifier, &bad).err(), expected, "replica {replica}");
         }

@@ -242,7 +242,7 @@ impl Lab {
     }
 
     fn transmit_request(&mut self, to: ReplicaId, request: &SignedRequest) {
-        let message = Message::Request(Box::new(request.clone()));
+        let message = Message::Request(request.clone());
         // Clients are no replicas: only the receiver decides whether it is lost.
         if !(self.lose)(to, to, &message) {
             self.transmit(to, &message);
@@ -312,7 +312,7 @@ impl Lab {
     /// Where a client takes its request to be executed: by f + 1 replies, or a quorum of one view.
     pub(crate) fn acknowledged_at(&self, request: &SignedRequest) -> Option<Seq> {
         let committee = Committee::new(self.members.len()).unwrap();
-        let expected = result_of(&request.request);
+        let expected = result_of(&request.request());
         let by_replica = self.replies.get(&request.id())?;
         let given = || by_replica.values().flatten().filter(|reply| reply.result == expected);
         given().find_map(|reply| {

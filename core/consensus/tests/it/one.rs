@@ -156,7 +156,7 @@ impl One {
     /// A request arrives from its client.
     pub(crate) fn ask(&mut self, client: u32, timestamp: u64) -> Vec<Output<Message>> {
         let request = self.keys.request(client, timestamp, b"op");
-        self.receive(&Message::Request(Box::new(request)))
+        self.receive(&Message::Request(request))
     }
 
     /// A message that is signed arrives through the gate, which must let it pass.
@@ -190,7 +190,7 @@ pub(crate) fn run_batch(state: &mut Digest, execution: &Execution) -> Executed {
     let results = requests
         .map(|request| {
             *state = sha256(&[state.0, request.digest().0].concat());
-            result_of(&request.request)
+            result_of(&request.request())
         })
         .collect();
     let state_root = execution.checkpoint.then_some(StateRoot { root: *state, leaves: 1 });

@@ -21,7 +21,7 @@ fn with_reads(config: &mut Config) {
 
 fn read(one: &mut One, client: u32, timestamp: u64) -> Vec<Output<Message>> {
     let request = one.keys.request(client, timestamp, b"read");
-    one.receive(&Message::Read(Box::new(request)))
+    one.receive(&Message::Read(request))
 }
 
 /// The operations that the one query among the outputs asks for.
@@ -74,7 +74,7 @@ fn osdi99_5_1_a_read_leaves_the_exactly_once_table_as_it_was() {
     answer(&mut one, vec![Some(b"value")]);
     // The client has no quorum of equal replies: the same request comes as an ordinary one.
     let request = one.keys.request(0, 5, b"read");
-    let ordered = one.receive(&Message::Request(Box::new(request)));
+    let ordered = one.receive(&Message::Request(request));
     assert!(
         matches!(&ordered[..], [Output::Say { message: Message::PrePrepare(..), .. }]),
         "it is ordered: {ordered:?}"
@@ -102,7 +102,7 @@ fn reads_that_come_meanwhile_are_asked_together_and_their_number_is_bounded() {
     assert_eq!(queried(&read(&mut one, 0, 1)).len(), 1);
     let request = Arc::new(one.keys.request(1, 1, b"read"));
     for _ in 0..=QUERY_MAX {
-        assert!(one.receive(&Message::Read(Box::new(SignedRequest::clone(&request)))).is_empty());
+        assert!(one.receive(&Message::Read(SignedRequest::clone(&request))).is_empty());
     }
     assert_eq!(one.engine.counters().reads_refused, 1);
     let said = answer(&mut one, vec![Some(b"value")]);
@@ -113,7 +113,7 @@ fn reads_that_come_meanwhile_are_asked_together_and_their_number_is_bounded() {
 /// The replicas that answer a read of `client`.
 fn answering(lab: &mut Lab, client: u32, timestamp: u64) -> BTreeSet<u16> {
     let request = lab.keys.request(client, timestamp, b"read");
-    let (id, message) = (request.id(), Message::Read(Box::new(request)));
+    let (id, message) = (request.id(), Message::Read(request));
     (0..10).map(ReplicaId).take(lab.live().count()).for_each(|to| lab.transmit(to, &message));
     lab.run(Duration::from_millis(20));
     lab.replies.remove(&id).unwrap_or_default().into_keys().map(|replica| replica.0).collect()

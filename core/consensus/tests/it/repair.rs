@@ -286,7 +286,7 @@ fn one_status_causes_no_more_than_two_batches_of_bytes() {
     let mut one = One::new(4, 0, |config| config.batch_size_max = 1);
     let operation = vec![7; 1 << 20];
     for timestamp in 1..=32 {
-        let request = Message::Request(Box::new(one.keys.request(0, timestamp, &operation)));
+        let request = Message::Request(one.keys.request(0, timestamp, &operation));
         let mut verifier = one.keys.verifier(ClientAuth::Signature);
         let verified = receive(&mut verifier, &request).unwrap();
         let outputs = one.input(Input::Message(verified));

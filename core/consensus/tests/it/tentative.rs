@@ -332,7 +332,7 @@ fn osdi99_5_1_a_read_waits_for_what_it_would_reflect_and_goes_before_the_next() 
     let (first, _) = hand.prepare(1);
     let (second, _) = hand.prepare(2);
     let read = hand.one.keys.request(2, 1, b"read");
-    let outputs = hand.one.receive(&Message::Read(Box::new(read)));
+    let outputs = hand.one.receive(&Message::Read(read));
     assert_eq!(hand.act(outputs), [], "the state is ahead");
     let expected = [Work::Confirmed(1), Work::Asked, Work::Ahead(2)];
     assert_eq!(hand.commit(1, first), expected);
@@ -347,7 +347,7 @@ fn osdi99_5_1_after_an_undo_reads_wait_until_its_sequence_number_is_committed() 
     let (digest, _) = hand.prepare(1);
     let read = |hand: &mut Hand, timestamp| {
         let read = hand.one.keys.request(2, timestamp, b"read");
-        let outputs = hand.one.receive(&Message::Read(Box::new(read)));
+        let outputs = hand.one.receive(&Message::Read(read));
         hand.act(outputs)
     };
     assert_eq!(read(&mut hand, 1), [], "it comes before the undo");

@@ -215,7 +215,7 @@ fn pbft_4_4_neither_pre_prepares_nor_executions_of_others_reset_the_timer() {
     for n in 4..=10 {
         let mut one = one(n, 2);
         let waits = one.keys.request(3, 77, b"op");
-        one.receive(&Message::Request(Box::new(waits)));
+        one.receive(&Message::Request(waits));
         let came = one.now;
         for step in 1..=2 {
             one.now = came + T / 4 * step;
@@ -352,7 +352,7 @@ fn pbft_4_4_the_new_primary_proposes_the_requests_that_it_knew_as_a_backup() {
     for n in 4..=10 {
         let mut one = one(n, 1);
         let asked = one.keys.request(2, 5, b"op");
-        one.receive(&Message::Request(Box::new(asked.clone())));
+        one.receive(&Message::Request(asked.clone()));
         // One it knows from a proposal of the old primary alone, which the new view leaves out.
         let (proposal, _) = pre_prepare(&mut one, 1, 8);
         let outputs = one.hear(proposal);
@@ -379,11 +379,11 @@ fn pbft_4_4_the_new_primary_proposes_the_requests_that_it_knew_as_a_backup() {
 fn a_backup_that_enters_a_view_sends_what_waits_to_its_primary() {
     let mut one = one(4, 2);
     let asked = one.keys.request(2, 5, b"op");
-    one.receive(&Message::Request(Box::new(asked.clone())));
+    one.receive(&Message::Request(asked.clone()));
     let v = quorum_with(&mut one, 3, &[]);
     let opens = new_view(&mut one, 3, v);
     let outputs = one.receive(&opens);
     assert!(outputs.iter().any(|output| matches!(output,
         Output::Relay { to: Recipients::One(ReplicaId(3)), message: Message::Request(request), .. }
-            if **request == asked)));
+            if *request == asked)));
 }

@@ -14,6 +14,7 @@ use quorumark_consensus::{
 };
 use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::Signature;
+use quorumark_primitives::mac::{Authenticator, Tag};
 use quorumark_primitives::signed::Signed;
 use quorumark_primitives::wire::{Decode, Encode};
 
@@ -25,16 +26,24 @@ fn signature() -> impl Strategy<Value = Signature> {
     })
 }
 
+fn proof() -> impl Strategy<Value = ClientProof> {
+    let tags = proptest::collection::vec(any::<[u8; 16]>().prop_map(Tag), 0..9);
+    prop_oneof![
+        Just(ClientProof::None),
+        signature().prop_map(ClientProof::Signature),
+        tags.prop_map(|tags| ClientProof::Mac(Authenticator::new(tags))),
+    ]
+}
+
 fn request() -> impl Strategy<Value = SignedRequest> {
     let operation = proptest::collection::vec(any::<u8>(), 0..40);
-    (any::<u32>(), any::<u64>(), operation, proptest::option::of(signature())).prop_map(
-        |(client, timestamp, operation, signature)| {
+    (any::<u32>(), any::<u64>(), operation, proof()).prop_map(
+        |(client, timestamp, operation, proof)| {
             let request = Request {
                 client: ClientId(client),
                 timestamp: Timestamp(timestamp),
                 operation: Bytes::from(operation),
             };
-            let proof = signature.map_or(ClientProof::None, ClientProof::Signature);
             SignedRequest::new(request, proof)
         },
     )
@@ -49,12 +58,12 @@ fn message() -> impl Strategy<Value = Message> {
             let (view, seq) = (View(view), Seq(seq));
             let (digest, replica) = (Digest(digest), ReplicaId(replica));
             match kind {
-                0 => Message::Request(Box::new(requests.into_iter().next().unwrap_or_else(|| {
+                0 => Message::Request(requests.into_iter().next().unwrap_or_else(|| {
                     let operation = Bytes::new();
                     let (client, timestamp) = (ClientId(0), Timestamp(0));
                     let request = Request { client, timestamp, operation };
                     SignedRequest::new(request, ClientProof::None)
-                }))),
+                })),
                 1 => {
                     let body = PrePrepare { view, seq, digest, replica };
                     Message::PrePrepare(
@@ -159,7 +168,6 @@ proptest! {
         requests in proptest::collection::vec((request(), 0..9u8), 0..80),
     ) {
         let requests = requests.into_iter().map(|(request, cut)| {
-            let request = Box::new(request);
             (if cut % 2 == 0 { Message::Request(request) } else { Message::Read(request) }, cut)
         });
         // One in nine is cut short.
@@ -173,9 +181,36 @@ proptest! {
         let alone: Vec<Message> =
             frames.iter().filter_map(|frame| Message::from_frame(frame).ok()).collect();
         let mut together = Vec::new();
-        let refused = Message::decode_each(&frames, &mut together);
-        prop_assert_eq!(refused, frames.len() - alone.len());
+        let count = frames.len();
+        let refused = Message::decode_each(frames.into_iter(), &mut together);
+        prop_assert_eq!(refused, count - alone.len());
         prop_assert_eq!(together, alone);
+    }
+
+    #[test]
+    fn a_request_that_is_a_view_of_its_encoding_says_what_it_was_made_of(
+        client: u32,
+        timestamp: u64,
+        operation in proptest::collection::vec(any::<u8>(), 0..80),
+        proof in proof(),
+    ) {
+        let (client, timestamp) = (ClientId(client), Timestamp(timestamp));
+        let request = Request { client, timestamp, operation: operation.into() };
+        let signed = SignedRequest::new(request.clone(), proof.clone());
+        let frame = signed.to_frame();
+        prop_assert_eq!(signed.size(), frame.len());
+        let read = [
+            signed,
+            SignedRequest::from_frame(&frame).unwrap(),
+            SignedRequest::from_slice(&frame).unwrap(),
+        ];
+        for signed in read {
+            prop_assert_eq!((signed.client(), signed.timestamp()), (client, timestamp));
+            prop_assert_eq!(signed.operation(), &request.operation[..]);
+            prop_assert_eq!(signed.proof(), proof.clone());
+            prop_assert_eq!(signed.digest(), request.digest());
+            prop_assert_eq!(signed.request(), request.clone());
+        }
     }
 
     #[test]
@@ -194,9 +229,13 @@ proptest! {
         let mut bytes = bytes;
         bytes.insert(0, tag);
         let frame = Bytes::from(bytes);
-        if let Ok(message) = Message::from_frame(&frame) {
-            prop_assert_eq!(message.to_frame(), frame);
+        let alone = Message::from_frame(&frame).ok();
+        if let Some(message) = &alone {
+            prop_assert_eq!(message.to_frame(), frame.clone());
         }
+        let mut among_others = Vec::new();
+        Message::decode_each([frame].into_iter(), &mut among_others);
+        prop_assert_eq!(among_others, Vec::from_iter(alone));
     }
 
     #[test]

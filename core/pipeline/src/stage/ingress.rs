@@ -102,15 +102,13 @@ impl<M: Protocol> Ingress<M> {
         batch: &mut Vec<M>,
         watch: &mut Stopwatch,
     ) -> Result<(), Closed> {
-        let mut rest = frames.as_slice();
-        while !rest.is_empty() {
-            let fit = rest.len().min(self.batch_max - batch.len());
-            let (frames, later) = rest.split_at(fit);
-            self.decoder.decode(side, frames, batch, watch.counts());
+        let mut frames = frames.into_iter();
+        while frames.len() > 0 {
+            let fit = self.batch_max - batch.len();
+            self.decoder.decode(side, frames.by_ref().take(fit), batch, watch.counts());
             if batch.len() >= self.batch_max {
                 self.hand_on(batch, watch)?;
             }
-            rest = later;
         }
         Ok(())
     }
@@ -142,14 +140,14 @@ impl Decoder {
     pub(crate) fn decode<M: Protocol>(
         &self,
         side: Side,
-        frames: &[Bytes],
+        frames: impl Iterator<Item = Bytes>,
         messages: &mut Vec<M>,
         counts: &Counts,
     ) {
-        let first = messages.len();
-        let bytes = frames.iter().map(Bytes::len).sum::<usize>();
+        let (first, mut bytes) = (messages.len(), 0);
+        let counted = frames.inspect(|frame| bytes += frame.len());
+        let undecodable = M::decode_each(counted, messages);
         Counts::add(&counts.bytes_received, bytes as u64);
-        let undecodable = M::decode_each(frames, messages);
         Counts::add(&counts.frames_undecodable, undecodable as u64);
         let improper = messages.extract_if(first.., |message| !self.is_proper(side, message));
         Counts::add(&counts.messages_improper, improper.count() as u64);

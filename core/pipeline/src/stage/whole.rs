@@ -320,7 +320,7 @@ impl Inbox {
         while messages.len() < batch_max
             && let Some((side, frames)) = self.next(hears_clients)
         {
-            decoder.decode(side, &frames, messages, watch.counts());
+            decoder.decode(side, frames.into_iter(), messages, watch.counts());
         }
         if !messages.is_empty() {
             watch.took(self.depth());

@@ -135,8 +135,7 @@ impl Driver {
     }
 
     pub(crate) fn send(&self, to: u16, requests: &[SignedRequest]) {
-        let frames =
-            requests.iter().map(|r| Message::Request(Box::new(r.clone())).to_frame()).collect();
+        let frames = requests.iter().map(|r| Message::Request(r.clone()).to_frame()).collect();
         self.port.send(ReplicaId(to), frames).unwrap();
     }
 

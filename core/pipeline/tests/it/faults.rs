@@ -37,10 +37,10 @@ fn a_request_with_a_bad_signature_is_refused_counted_and_never_executed() {
         for timestamp in 1..=100 {
             let request = driver.request(1, timestamp);
             if timestamp % 10 == 0 {
-                let ClientProof::Signature(mut signature) = request.proof else { unreachable!() };
+                let ClientProof::Signature(mut signature) = request.proof() else { unreachable!() };
                 signature.0[3] ^= 1;
                 let proof = ClientProof::Signature(signature);
-                wave.push(SignedRequest::new(request.request, proof));
+                wave.push(SignedRequest::new(request.request(), proof));
             } else {
                 wave.push(request.clone());
                 good.push(request);
@@ -66,7 +66,7 @@ fn garbage_and_impostors_are_counted_and_harm_nobody() {
         driver.port.send(ReplicaId(0), garbage).unwrap();
         let request = driver.request(0, 1);
         // A client's request without a proof, where the cluster asks for a signature.
-        let bare = SignedRequest::new(request.request.clone(), ClientProof::None);
+        let bare = SignedRequest::new(request.request(), ClientProof::None);
         driver.send(0, &[bare, request.clone()]);
         driver.wait_for(&[request]);
         let counts = driver.stop().replicas[0].counts;
@@ -80,7 +80,7 @@ impl Application for Faulty {
     fn execute<'a>(
         &mut self,
         seq: Seq,
-        _: impl Iterator<Item = (ClientId, &'a Bytes)>,
+        _: impl Iterator<Item = (ClientId, &'a [u8])>,
         _: &mut Vec<Bytes>,
     ) {
         panic!("the disk of {seq} is on fire");
@@ -111,7 +111,7 @@ fn panic_at_the_first_batch(config: ClusterConfig) {
         operation: Bytes::new(),
     };
     let proof = client.prove(&request);
-    let frame = Message::Request(Box::new(SignedRequest::new(request, proof))).to_frame();
+    let frame = Message::Request(SignedRequest::new(request, proof)).to_frame();
     ports[0].send(ReplicaId(0), vec![frame]).unwrap();
     let deadline = Instant::now() + PATIENCE;
     // The port closes when the last stage that could answer has gone.

@@ -32,7 +32,7 @@ fn request(keys: &mut ClientKeys, timestamp: u64) -> Bytes {
     let operation = Bytes::from(timestamp.to_le_bytes().to_vec());
     let request = Request { client: keys.id(), timestamp: Timestamp(timestamp), operation };
     let proof = keys.prove(&request);
-    Message::Request(Box::new(SignedRequest::new(request, proof))).to_frame()
+    Message::Request(SignedRequest::new(request, proof)).to_frame()
 }
 
 /// Fills the inbox of the replica with the number of the port's first client, and keeps it full.
@@ -97,7 +97,7 @@ impl Application for Gated {
     fn execute<'a>(
         &mut self,
         seq: Seq,
-        operations: impl Iterator<Item = (ClientId, &'a Bytes)>,
+        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {
         let _ = self.entered.send(());
@@ -149,7 +149,7 @@ fn panic_in_one_replica(config: ClusterConfig) {
         fn execute<'a>(
             &mut self,
             seq: Seq,
-            operations: impl Iterator<Item = (ClientId, &'a Bytes)>,
+            operations: impl Iterator<Item = (ClientId, &'a [u8])>,
             results: &mut Vec<Bytes>,
         ) {
             assert!(self.0 != ReplicaId(2) || seq < Seq(2), "replica 2 dies at {seq}");

@@ -39,7 +39,7 @@ fn a_backup_stops_while_its_inbox_is_full_and_its_peers_go_on() {
         driver.closed_loop(5, 5);
         let busy = wave(&mut driver, 6..=200);
         let frames: Vec<Bytes> =
-            busy.iter().map(|r| Message::Request(Box::new(r.clone())).to_frame()).collect();
+            busy.iter().map(|r| Message::Request(r.clone()).to_frame()).collect();
         while driver.port.try_send(ReplicaId(3), frames.clone()).is_ok() {}
         stop_one(&mut driver, 3);
         let told = driver.port.try_send(ReplicaId(3), frames.clone());

@@ -13,7 +13,7 @@ use crate::ed25519::{
     BatchVerifier, KEY_CACHE_CAPACITY, PublicKey, QUEUE_SIGNATURES_MAX, Signature, VerifyCounters,
     VerifyMethod,
 };
-use crate::mac::Authenticator;
+use crate::mac::Tag;
 use crate::wire::FRAME_BYTES_MAX;
 
 /// The most claims of one value: as many signatures as its frame has room for.
@@ -301,16 +301,17 @@ impl Claims<'_> {
     }
 
     /// Claims that a request's authenticator matches: `message` is what the client MACed under
-    /// [`Domain::Request`]. Only this replica's entry can be checked here; when it does not match,
-    /// the value decides by [`Claimed::forgive_mac`].
-    pub fn mac(&mut self, client: u32, authenticator: &Authenticator, message: &[u8]) {
+    /// [`Domain::Request`], and `tag` finds a replica's entry. Only this replica's can be checked here;
+    /// when it is not there or does not match, the value decides by [`Claimed::forgive_mac`].
+    pub fn mac(&mut self, client: u32, message: &[u8], tag: impl FnOnce(u16) -> Option<Tag>) {
         if self.is_full() {
             return;
         }
         let ClientAuth::Mac(sessions) = &self.gate.client_auth else {
             return self.note(Refusal::ClientAuth);
         };
-        if !sessions.accepts(client, Domain::Request, message, authenticator) {
+        let tag = tag(sessions.replica());
+        if !tag.is_some_and(|tag| sessions.accepts(client, Domain::Request, message, &tag)) {
             self.gate.macs_missed.push(self.macs);
         }
         self.macs += 1;

@@ -34,19 +34,11 @@ impl ReplicaSessions {
         self.replica
     }
 
-    /// Whether this replica's entry of a client's authenticator matches. `false` too for a client
-    /// without a session and an authenticator without an entry.
-    pub fn accepts(
-        &self,
-        client: u32,
-        domain: Domain,
-        message: &[u8],
-        authenticator: &Authenticator,
-    ) -> bool {
+    /// Whether `tag` is that of a message from `client` to this replica: its entry of the client's
+    /// authenticator. `false` too for a client without a session.
+    pub fn accepts(&self, client: u32, domain: Domain, message: &[u8], tag: &Tag) -> bool {
         let prefix = self.context.prefix(domain, Signer::Client(client));
-        self.key(client)
-            .zip(authenticator.tag(self.replica))
-            .is_some_and(|(key, tag)| key.accepts(&[&prefix, message], tag))
+        self.key(client).is_some_and(|key| key.accepts(&[&prefix, message], tag))
     }
 
     /// The tag of a message from this replica to `client`; `None` without a session.

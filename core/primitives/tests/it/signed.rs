@@ -87,7 +87,8 @@ impl Claimed for Bundle {
             match proof {
                 Proof::Signature(signature) => sink.statement(order, signature),
                 Proof::Mac(authenticator) => {
-                    sink.mac(order.client, authenticator, &order.number.to_le_bytes());
+                    let tag = |replica| authenticator.tag(replica).copied();
+                    sink.mac(order.client, &order.number.to_le_bytes(), tag);
                 }
                 Proof::None => sink.unauthenticated(),
             }

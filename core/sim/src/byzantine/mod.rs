@@ -99,7 +99,7 @@ impl Liar {
     pub(crate) fn ignores(&self, message: &Message, now: u64) -> bool {
         match message {
             Message::Request(request) | Message::Read(request) => {
-                self.lie(Lie::Censor, now).is_some_and(|lie| request.request.client.0 == lie.client)
+                self.lie(Lie::Censor, now).is_some_and(|lie| request.client().0 == lie.client)
             }
             _ => false,
         }

@@ -153,7 +153,7 @@ impl Load {
                 sealer.sign(&RequestStatement { client: ClientId(client), digest }),
             )
         });
-        let message = Message::Request(Box::new(signed));
+        let message = Message::Request(signed);
         let verified = self.verifier.verify_one(message);
         (client, verified.expect("a client's own signature verifies"))
     }

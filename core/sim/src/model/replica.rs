@@ -243,7 +243,7 @@ impl Application for Mute {
     fn execute<'a>(
         &mut self,
         _: Seq,
-        operations: impl Iterator<Item = (ClientId, &'a Bytes)>,
+        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {
         results.extend(operations.map(|_| Bytes::from_static(ANSWER)));

@@ -146,9 +146,9 @@ impl Client {
         let timestamp = Timestamp(self.timestamp);
         let request = Request { client: self.id, timestamp, operation: operation.clone() };
         let client = self.id;
-        let signed = Box::new(SignedRequest::prove(request, |digest| {
+        let signed = SignedRequest::prove(request, |digest| {
             ClientProof::Signature(self.sealer.sign(&RequestStatement { client, digest }))
-        }));
+        });
         let digest = signed.digest();
         let reads = self.read_only && value.is_none();
         let (frame, ordinary) = if reads {

@@ -194,7 +194,7 @@ impl Model {
         let results = batch
             .iter()
             .take(Vec::len(&fresh))
-            .map(|request| apply(&mut self.store, &request.request.operation));
+            .map(|request| apply(&mut self.store, request.operation()));
         let results: Vec<Bytes> = results.collect();
         let seq = Seq(self.ledger.len() as u64 + 1);
         for (request, result) in batch.iter().zip(&results) {
