@@ -177,11 +177,14 @@ impl Batcher {
         self.waiting.iter()
     }
 
-    /// Whether a batch shall be proposed: it has its number of requests, or the oldest of them has
-    /// lingered.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
+    /// Whether a full batch waits.
+    pub(super) fn is_full(&self) -> bool {
         self.waiting.count >= self.limits.size_max
-            || self.deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Whether the oldest request that waits has lingered.
+    pub(super) fn has_lingered(&self, now: Instant) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= now)
     }
 
     /// The next batch: as many waiting requests as its size and its bytes allow, at least one.

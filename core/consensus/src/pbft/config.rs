@@ -29,6 +29,10 @@ pub struct Config {
     pub batch_bytes_max: usize,
     /// How long the oldest waiting request waits for company. Default 500 us.
     pub batch_linger: Duration,
+    /// W (TOCS'02 5.1.4): batches under way from which on only a full one is proposed; what waits
+    /// meanwhile is the next batch. 1 proposes little load soon and much load in large batches, but
+    /// where a primary is slow its delay comes twice. Default as many as a window may hold.
+    pub parallel_batches: u64,
     /// L: sequence numbers between the low and the high watermark (PBFT 4.2). A new-view of a whole
     /// window has to fit one frame, so large committees have narrow windows. Default 128, or what
     /// fits: 26 for 100 replicas.
@@ -127,6 +131,7 @@ impl Config {
             batch_size_max: 128,
             batch_bytes_max: 4 << 20,
             batch_linger: Duration::from_micros(500),
+            parallel_batches: WINDOW_MAX,
             window,
             checkpoint_interval: window / 2,
             pending_max: 32_768,
@@ -158,6 +163,7 @@ impl Config {
             ("batch_size_max", self.batch_size_max as u64, 1, BATCH_REQUESTS_MAX as u64),
             ("batch_bytes_max", self.batch_bytes_max as u64, 1 << 10, 6 << 20),
             ("batch_linger in ms", linger, 0, 10_000),
+            ("parallel_batches", self.parallel_batches, 1, WINDOW_MAX),
             ("window", self.window, 2, WINDOW_MAX),
             ("checkpoint_interval", self.checkpoint_interval, 1, 32_768),
             ("pending_max", self.pending_max as u64, 1, 1 << 24),

@@ -306,7 +306,9 @@ impl Pbft {
             return;
         }
         self.proposed = self.proposed.max(self.log.low());
-        while self.proposed < self.log.high() && self.batcher.is_due(self.now) {
+        while self.proposed < self.log.high()
+            && (self.batcher.is_full() || self.takes_fewer() && self.batcher.has_lingered(self.now))
+        {
             let batch = Batch::new(self.batcher.take());
             assert!(!batch.requests().is_empty(), "a due batch holds a request");
             self.proposed = self.proposed.next();
@@ -321,6 +323,14 @@ impl Pbft {
             self.journal.write(out, || Record::Accepted(Box::new(signed), Arc::clone(&batch)));
             self.say(Message::PrePrepare(Box::new(signed), batch), out);
         }
+    }
+
+    /// Whether a batch is proposed that is not full. TOCS'02 5.1.4: the primary "starts a new protocol
+    /// instance" while fewer than W are under way, and queues requests otherwise. There it is under
+    /// way until it is executed, here until it is handed to execution, which is apart.
+    fn takes_fewer(&self) -> bool {
+        let under_way = self.proposed.0.saturating_sub(self.cursor.handed.0);
+        under_way < self.config.parallel_batches
     }
 
     fn on_timeout(&mut self, out: &mut Outbox<Message>) {
@@ -465,7 +475,7 @@ impl Engine for Pbft {
     fn next_timeout(&self) -> Option<Instant> {
         let speaks = self.active && !self.abstains();
         let can_propose = speaks && self.is_primary() && self.proposed < self.log.high();
-        let linger = if can_propose { self.batcher.deadline() } else { None };
+        let linger = if can_propose && self.takes_fewer() { self.batcher.deadline() } else { None };
         let mut next = self.watch.next_status;
         let mut sooner = |due: Option<Instant>| next = due.map_or(next, |due| due.min(next));
         sooner(linger);

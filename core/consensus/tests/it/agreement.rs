@@ -273,6 +273,44 @@ fn a_batch_is_proposed_when_it_is_full_or_its_oldest_request_has_lingered() {
     assert_eq!(says(&one.input(Input::Timeout), "pre-prepare"), 1, "lingered");
 }
 
+/// "Let e be the sequence number of the last batch executed, p that of the last pre-prepare": a new
+/// instance starts while p < e + W, and requests queue otherwise.
+#[test]
+fn tocs02_5_1_4_while_w_batches_are_under_way_requests_queue_and_become_one_batch() {
+    let mut one = One::new(4, 0, |config| {
+        config.batch_size_max = 3;
+        config.batch_linger = Duration::ZERO;
+        config.parallel_batches = 1;
+    });
+    let ask = |one: &mut One, timestamp| {
+        let outputs = one.ask(0, timestamp);
+        says(&one.settle(outputs), "pre-prepare")
+    };
+    assert_eq!(ask(&mut one, 1), 1, "none is under way");
+    assert_eq!(ask(&mut one, 2) + ask(&mut one, 3), 0, "one is under way");
+    assert!(one.engine.next_timeout() > Some(one.now), "a driver would spin");
+    assert_eq!(ask(&mut one, 4), 1, "a full batch waits for none");
+    assert_eq!(ask(&mut one, 5), 0);
+    assert!(executes(&agree(&mut one, 2, &[2, 3, 4])).is_empty(), "the first is not committed");
+    let outputs = agree(&mut one, 1, &[1]);
+    assert_eq!(executes(&outputs), [1, 2]);
+    assert_eq!(says(&outputs, "pre-prepare"), 1, "both are handed out: what waits is proposed");
+}
+
+/// Two backups prepare and commit what the primary proposed of client 0's requests.
+fn agree(one: &mut One, seq: u64, timestamps: &[u64]) -> Vec<Output<Message>> {
+    let requests = timestamps.iter().map(|nth| one.keys.request(0, *nth, b"op")).collect();
+    let digest = Batch::new(requests).digest();
+    let mut all = Vec::new();
+    for vote in [prepare, commit] {
+        for replica in [1, 2] {
+            let outputs = one.hear(vote(seq, digest, replica));
+            all.extend(one.settle(outputs));
+        }
+    }
+    all
+}
+
 #[test]
 fn pbft_4_2_the_primary_pipelines_up_to_the_high_watermark_and_no_further() {
     let mut one = One::new(4, 0, |config| {

@@ -59,6 +59,8 @@ pub struct Settings {
     pub batch_size_max: usize,
     /// How long the oldest request waits for company.
     pub batch_linger: Duration,
+    /// Batches under way from which on only a full one is proposed.
+    pub parallel_batches: u64,
     /// The most messages that are verified together.
     pub verify_batch_max: usize,
     /// Whether the threads that watch a live run share the cores: the oracle, and the look at the pace.
@@ -116,6 +118,7 @@ impl Settings {
             pace: Pace::Closed(256),
             batch_size_max: 256,
             batch_linger: Duration::from_micros(500),
+            parallel_batches: 1,
             verify_batch_max: 256,
             watched: false,
             warmup: Duration::from_millis(500),
@@ -129,6 +132,7 @@ impl Settings {
         let mut config = pbft::Config::new(committee, ReplicaId(replica as u16));
         config.batch_size_max = self.batch_size_max;
         config.batch_linger = self.batch_linger;
+        config.parallel_batches = self.parallel_batches;
         let share = match self.pace {
             Pace::Closed(concurrency) => (concurrency as u64).div_ceil(self.clients.into()),
             Pace::Open(_) => 0,

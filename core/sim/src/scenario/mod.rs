@@ -173,6 +173,8 @@ pub struct Settings {
     pub batch_bytes_max: usize,
     /// How long a request waits for company.
     pub batch_linger: Duration,
+    /// W.
+    pub parallel_batches: u64,
     /// L.
     pub window: u64,
     /// K.

@@ -110,6 +110,7 @@ fn settings(top: &Table<'_>) -> Read<Settings> {
         batch_size_max: whole("batch_size_max", 16)? as usize,
         batch_bytes_max: whole("batch_bytes_max", 4 << 20)? as usize,
         batch_linger: duration("batch_linger", SECOND / 2000)?,
+        parallel_batches: whole("parallel_batches", 65_536)?,
         window: whole("window", 64)?,
         checkpoint_interval: whole("checkpoint_interval", 16)?,
         pending_max: whole("pending_max", 32_768)? as usize,

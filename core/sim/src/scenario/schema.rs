@@ -71,6 +71,8 @@ pub(super) const CONFIG: Section = Section {
         "batch_size_max", "1 to 4096", "16", "The most requests in a batch.";
         "batch_bytes_max", "bytes", "4194304", "The most bytes in a batch.";
         "batch_linger", "duration", "500us", "How long a request waits for company.";
+        "parallel_batches", "1 to 65536", "65536",
+            "W: batches under way from which on only a full one is proposed.";
         "window", "2 to 65536", "64", "L: sequence numbers between the watermarks.";
         "checkpoint_interval", "1 to window / 2", "16", "K: sequence numbers between checkpoints.";
         "pending_max", "requests", "32768", "Requests that may wait to be ordered.";

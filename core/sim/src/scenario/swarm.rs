@@ -160,6 +160,10 @@ fn settings(config: &mut Settings, given: Given<'_>, random: &mut Random) {
     let linger = random.between(0, 5 * MS);
     let status = random.between(50 * MS, 300 * MS);
     let timeout = random.between(300 * MS, 2_000 * MS);
+    let parallel = random.pick(&[1, 3, 65_536]).copied().unwrap_or(65_536);
+    if !given("config.parallel_batches") {
+        config.parallel_batches = parallel;
+    }
     if !given("config.checkpoint_interval") && !given("config.window") {
         (config.checkpoint_interval, config.window) = (interval, windows * interval);
     }

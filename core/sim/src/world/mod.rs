@@ -103,6 +103,7 @@ pub(crate) fn engine_config(scenario: &Scenario, replica: u16) -> Result<Checked
     config.batch_size_max = settings.batch_size_max;
     config.batch_bytes_max = settings.batch_bytes_max;
     config.batch_linger = settings.batch_linger;
+    config.parallel_batches = settings.parallel_batches;
     config.window = settings.window;
     config.checkpoint_interval = settings.checkpoint_interval;
     config.pending_max = settings.pending_max;

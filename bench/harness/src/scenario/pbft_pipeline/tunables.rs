@@ -34,6 +34,7 @@ pub(super) fn of(parameters: &ParameterSet) -> Result<Vec<Tunable>, ParameterErr
     Ok(vec![
         Tunable::log2("batch_size_max", 16, 1024),
         Tunable::values("batch_linger", &["0s", "250us", "500us", "1ms", "2ms", "4ms"]),
+        Tunable::log2("parallel_batches", 1, 64),
         Tunable::log2("verify_batch_max", 16, 1024),
         Tunable::integers("verify_threads", 1, u64::from(cores()).min(16)),
         Tunable::values("verify", &["batch", "single"]),
