@@ -79,14 +79,34 @@ fn a_checkpoint_is_paid_every_64_batches_by_the_pages_that_were_written() {
 #[test]
 fn a_result_takes_five_message_delays_and_the_linger() {
     for delay in [Duration::from_millis(10), Duration::from_millis(20)] {
-        let settings =
-            Settings { pace: Pace::Open(200.0), ..Settings::new(4, Regions::Fixed(delay), 1) };
+        let settings = Settings {
+            pace: Pace::Open(200.0),
+            parallel_batches: 64,
+            ..Settings::new(4, Regions::Fixed(delay), 1)
+        };
         let outcome = predicted(&settings, &Costs::free());
         let expected = 5 * delay + settings.batch_linger;
         let p50 = Duration::from_nanos(outcome.response_time_ns_p50.unwrap());
         let over = p50.saturating_sub(expected);
         assert!(p50 >= expected && over < Duration::from_micros(10), "{p50:?}: {expected:?}");
         assert_near(outcome.throughput_tx_per_s, 200.0, 0.01);
+    }
+}
+
+/// TOCS'02 5.1.4 with W = 1: a batch is under way for three delays, and who comes meanwhile waits for
+/// half of that on average.
+#[test]
+fn a_request_that_comes_while_a_batch_is_under_way_waits_for_it() {
+    for delay in [Duration::from_millis(10), Duration::from_millis(20)] {
+        let settings = Settings {
+            pace: Pace::Open(1000.0),
+            batch_linger: Duration::ZERO,
+            ..Settings::new(4, Regions::Fixed(delay), 1)
+        };
+        let outcome = predicted(&settings, &Costs::free());
+        let p50 = Duration::from_nanos(outcome.response_time_ns_p50.unwrap());
+        assert_near(p50.as_secs_f64(), (5.0 + 1.5) * delay.as_secs_f64(), 0.05);
+        assert_near(outcome.batch_size_mean, 3.0 * delay.as_secs_f64() * 1000.0, 0.1);
     }
 }
 
