@@ -13,6 +13,9 @@ pub struct CommitEvent {
     pub replica: ReplicaId,
     /// Its place in the order.
     pub seq: Seq,
+    /// Where the replica stood: at the last batch that it told of, or at a state that it took over
+    /// since (PBFT 4.3), whose batches it never executed.
+    pub after: Seq,
     /// The view in which it committed.
     pub view: View,
     /// The batch's digest.

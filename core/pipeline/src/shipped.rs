@@ -125,6 +125,7 @@ impl Encode for CommitEvent {
     fn encode(&self, out: &mut Vec<u8>) {
         self.replica.encode(out);
         self.seq.encode(out);
+        self.after.encode(out);
         self.view.encode(out);
         self.digest.encode(out);
         self.requests.encode(out);
@@ -135,14 +136,16 @@ impl Encode for CommitEvent {
 }
 
 impl Decode for CommitEvent {
-    const SIZE_MIN: usize = 2 + 8 + 8 + 32 + 4 + 4 + 4 + 8;
+    const SIZE_MIN: usize = 2 + 8 + 8 + 8 + 32 + 4 + 4 + 4 + 8;
     fn decode(reader: &mut Reader<'_>) -> Result<CommitEvent, WireError> {
         let replica = ReplicaId::decode(reader)?;
-        let (seq, view) = (Seq::decode(reader)?, View::decode(reader)?);
+        let (seq, after) = (Seq::decode(reader)?, Seq::decode(reader)?);
+        let view = View::decode(reader)?;
         let (digest, requests) = (Digest::decode(reader)?, u32::decode(reader)?);
         Ok(CommitEvent {
             replica,
             seq,
+            after,
             view,
             digest,
             requests,
@@ -192,6 +195,7 @@ mod tests {
         goes_round(&CommitEvent {
             replica: ReplicaId(3),
             seq: Seq(9),
+            after: Seq(8),
             view: View(1),
             digest: Digest([7; 32]),
             requests: 3,

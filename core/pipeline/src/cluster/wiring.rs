@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 use quorumark_application::Application;
 use quorumark_consensus::engine::{Engine, STATE_WORK_MAX};
-use quorumark_consensus::types::ReplicaId;
+use quorumark_consensus::types::{ReplicaId, Seq};
 use quorumark_primitives::signed::{ClientAuth, Verified, Verifier};
 
 use super::{Cluster, Of};
@@ -345,6 +345,7 @@ where
             events,
             stop: self.stopped[usize::from(id.0)].clone(),
             untold: Vec::new(),
+            stands: Seq(0),
         };
         let writer = Writer {
             replica: id,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 use quorumark_application::{Application, run, serve};
 use quorumark_consensus::engine::{Executed, Execution, Input, StateAnswer, StateWork, Vocabulary};
-use quorumark_consensus::types::ReplicaId;
+use quorumark_consensus::types::{ReplicaId, Seq};
 
 use super::Clock;
 use crate::events::CommitEvent;
@@ -59,6 +59,8 @@ pub(crate) struct Executor<A> {
     pub(crate) stop: Receiver<()>,
     /// What the observer was not told yet.
     pub(crate) untold: Vec<CommitEvent>,
+    /// The last batch that was noted for the observer, or the state that was taken over since.
+    pub(crate) stands: Seq,
 }
 
 /// Batches executed before their observer hears of them.
@@ -114,7 +116,13 @@ impl<A: Application> Executor<A> {
                 None
             }
             // Durability is `none` here: what waits for the journal waits for nothing.
-            Task::State(work) => serve(&mut self.application, work).map(Outcome::State),
+            Task::State(work) => {
+                let answer = serve(&mut self.application, work);
+                if let Some(StateAnswer::Restored { seq, done: true }) = answer {
+                    self.stands = seq;
+                }
+                answer.map(Outcome::State)
+            }
         }
     }
 
@@ -123,6 +131,7 @@ impl<A: Application> Executor<A> {
             let event = self.event(execution);
             self.untold.push(event);
         }
+        self.stands = execution.seq;
     }
 
     /// Tells the observer, and waits for it as long as the cluster runs: it is part of what is
@@ -157,6 +166,7 @@ impl<A: Application> Executor<A> {
         CommitEvent {
             replica: self.replica,
             seq: execution.seq,
+            after: self.stands,
             view: execution.view,
             digest: execution.batch.digest(),
             requests: requests.len() as u32,
