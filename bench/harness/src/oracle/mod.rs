@@ -89,6 +89,8 @@ pub struct Oracle {
     window: Window,
     /// The last sequence number of each replica.
     last: Vec<Seq>,
+    /// The highest state that each replica says it took over.
+    took_over: Vec<Seq>,
     /// What each replica executed.
     executed: Vec<Numbers>,
     /// The numbers of the requests of one execution; kept for its capacity.
@@ -112,6 +114,7 @@ impl Oracle {
         assert!(watched.live <= watched.replicas, "{} live replicas", watched.live);
         Oracle {
             last: vec![Seq(0); watched.replicas],
+            took_over: vec![Seq(0); watched.replicas],
             executed: vec![Numbers::new(); watched.replicas],
             highest: vec![0; plan.clients() as usize],
             numbers: Vec::new(),
@@ -140,9 +143,12 @@ impl Oracle {
             let stranger = || format!("{replica} is no member and executed {seq}");
             return self.checks.note(Kind::Order, false, stranger);
         }
-        // Ahead of its last execution a replica stands where it took over a state (PBFT 4.3); what led
-        // there is judged at those who executed it, and what follows at all.
+        // Ahead of its last execution a replica stands where it took over a state (PBFT 4.3). What led
+        // there is judged at those who executed it; that there are such, the end of the trial tells.
         let last = self.last[member].max(event.after);
+        if last > self.last[member] {
+            self.took_over[member] = last;
+        }
         let jump = || format!("{replica} executed {seq} after {last}");
         self.checks.note(Kind::Order, seq.0 == last.0 + 1, jump);
         if seq <= last {
@@ -215,6 +221,7 @@ impl Oracle {
         self.check_acknowledged(sent);
         self.check_content();
         self.check_certificates();
+        self.check_states();
         Findings {
             behind: self.behind(),
             checks: self.checks.into_report(),
@@ -222,6 +229,24 @@ impl Oracle {
             executed: self.executed.iter().map(Numbers::len).max().unwrap_or(0),
             unchecked: self.log.unchecked,
             first_commits: self.first_commits.into_map(),
+        }
+    }
+
+    /// The least number with an honest replica among them.
+    fn weak_quorum(&self) -> usize {
+        (self.watched.replicas - 1) / 3 + 1
+    }
+
+    /// PBFT 4.3: a state that is taken over was shown by a quorum, so one honest replica beside as many
+    /// as may be faulty has executed what led to it.
+    fn check_states(&mut self) {
+        let weak_quorum = self.weak_quorum();
+        for (member, state) in self.took_over.iter().enumerate().filter(|(_, state)| state.0 > 0) {
+            let others = self.last.iter().enumerate().filter(|(other, _)| *other != member);
+            let had = others.filter(|(_, last)| **last >= *state).count();
+            let unfounded =
+                || format!("r{member} went on after {state}, which {had} others executed");
+            self.checks.note(Kind::Order, had >= weak_quorum, unfounded);
         }
     }
 
@@ -245,7 +270,7 @@ impl Oracle {
 
     /// What f + 1 replicas answered, as many executed.
     fn check_acknowledged(&mut self, sent: &Sent) {
-        let weak_quorum = (self.watched.replicas - 1) / 3 + 1;
+        let weak_quorum = self.weak_quorum();
         for number in sent.acknowledged.iter() {
             let by = self.executed.iter().filter(|executed| executed.contains(number)).count();
             let missing = || {

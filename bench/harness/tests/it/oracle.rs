@@ -156,6 +156,12 @@ fn each_broken_rule_is_named_and_no_other() {
             let left_out = f.logs[3].remove(2);
             f.logs[3][2].after = left_out.after;
         }),
+        ("order", "a state that too few others had", |f| {
+            f.logs[3].drain(1..3);
+            f.logs[0].truncate(2);
+            f.logs[1].truncate(2);
+            f.sent.acknowledged = Numbers::new();
+        }),
         ("order", "the same number again", |f| {
             let again = f.at(1, 3).clone();
             f.logs[1].insert(3, again);
