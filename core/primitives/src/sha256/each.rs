@@ -32,15 +32,18 @@ pub(super) fn each(kernels: &Kernels, start: Start, messages: &[&[u8]], out: &mu
         active += 1;
     }
     while active > 0 {
-        let mut blocks = [&[0; 64]; LANES_MAX];
-        for (block, lane) in blocks.iter_mut().zip(lanes[..active].iter().flatten()) {
-            *block = lane.block();
+        // Until the next one comes to the end of its whole blocks, or of all.
+        let ahead = lanes[..active].iter().flatten().map(|lane| lane.ahead().len()).min();
+        let length = ahead.unwrap_or_default();
+        let mut runs = [&[][..]; LANES_MAX];
+        for (run, lane) in runs.iter_mut().zip(lanes[..active].iter().flatten()) {
+            *run = &lane.ahead()[..length];
         }
-        (kernels.blocks)(&mut states[..active], &blocks[..active]);
+        (kernels.runs)(&mut states[..active], &runs[..active]);
         // From the last on: a lane that is given up takes over the last one, which is done with.
         for n in (0..active).rev() {
             let Some(lane) = &mut lanes[n] else { unreachable!("the first lanes are the active") };
-            lane.done += 1;
+            lane.done += length;
             if lane.done < lane.whole.len() + lane.ending {
                 continue;
             }
@@ -93,8 +96,9 @@ impl<'m, 'o> Lane<'m, 'o> {
         Lane { whole, last, ending, done: 0, out }
     }
 
-    /// The block that comes next.
-    fn block(&self) -> &[u8; 64] {
-        self.whole.get(self.done).unwrap_or_else(|| &self.last[self.done - self.whole.len()])
+    /// The blocks that come next and lie together: at least one.
+    fn ahead(&self) -> &[[u8; 64]] {
+        let whole = &self.whole[self.done.min(self.whole.len())..];
+        if whole.is_empty() { &self.last[self.done - self.whole.len()..self.ending] } else { whole }
     }
 }

@@ -12,14 +12,14 @@ use crate::Digest;
 /// The kernels of one path. Slices of inputs and outputs have equal length; callers have checked.
 pub(super) struct Kernels {
     pub(super) name: &'static str,
-    /// Messages that `blocks` takes side by side, at most [`LANES_MAX`].
+    /// Messages that `runs` takes side by side, at most [`LANES_MAX`].
     pub(super) lanes: usize,
     pub(super) supported: fn() -> bool,
     pub(super) sha256d_64: fn(&[[u8; 64]], &mut [Digest]),
     pub(super) sha256d_pairs: fn(&[[Digest; 2]], &mut [Digest]),
     pub(super) tagged_pairs: fn(u8, &[[Digest; 2]], &mut [Digest]),
-    /// Compresses each block into its own state.
-    pub(super) blocks: fn(&mut [[u32; 8]], &[&[u8; 64]]),
+    /// Compresses each run of blocks into its own state; the runs are equally long.
+    pub(super) runs: fn(&mut [[u32; 8]], &[&[[u8; 64]]]),
     /// Compresses all blocks into one state, in their order.
     pub(super) long: fn(&mut [u32; 8], &[[u8; 64]]),
     pub(super) scan: fn(&Scan, u32, u64, u32, &mut Vec<u32>),

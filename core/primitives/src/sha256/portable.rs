@@ -17,7 +17,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     sha256d_64: double,
     sha256d_pairs: double,
     tagged_pairs: tagged,
-    blocks,
+    runs,
     long,
     scan,
 };
@@ -137,11 +137,9 @@ pub(super) fn tagged_blocks(tag: u8, [left, right]: &[Digest; 2]) -> [[u8; 64]; 
     blocks
 }
 
-/// Compresses each block into its state.
-pub(super) fn blocks(states: &mut [[u32; 8]], blocks: &[&[u8; 64]]) {
-    for (state, block) in states.iter_mut().zip(blocks) {
-        *state = compress(*state, words(block));
-    }
+/// Compresses each run of blocks into its state.
+pub(super) fn runs(states: &mut [[u32; 8]], runs: &[&[[u8; 64]]]) {
+    states.iter_mut().zip(runs).for_each(|(state, run)| long(state, run));
 }
 
 /// Compresses all blocks into one state, in their order.

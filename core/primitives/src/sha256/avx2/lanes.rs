@@ -116,23 +116,29 @@ pub(super) fn extend(w: &mut Schedule, i: usize) {
 }
 
 /// The rounds `FIRST` to `END - 1` of one block, without the final addition of the state.
+///
+/// All are written out: in a loop, places in the ring are computed, and words of the state moved on.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(super) fn rounds<const FIRST: usize, const END: usize>(
     mut state: State,
     mut w: Schedule,
 ) -> State {
-    for i in FIRST..16 {
-        state = round(state, w[i].plus(Words::all(ROUND[i])));
-    }
-    for start in [16, 32, 48] {
-        for i in 0..16 {
-            if start + i < END {
-                extend(&mut w, i);
-                state = round(state, w[i].plus(Words::all(ROUND[start + i])));
+    macro_rules! sixteen {
+        ($start:literal) => { sixteen!($start: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15) };
+        ($start:literal: $($i:literal)*) => {$(
+            if ($start + $i) >= FIRST && ($start + $i) < END {
+                if $start > 0 {
+                    extend(&mut w, $i);
+                }
+                state = round(state, w[$i].plus(Words::all(ROUND[$start + $i])));
             }
-        }
+        )*};
     }
+    sixteen!(0);
+    sixteen!(16);
+    sixteen!(32);
+    sixteen!(48);
     state
 }
 

@@ -41,9 +41,9 @@ pub(super) static EIGHT: Kernels = Kernels {
         // SAFETY: as above.
         unsafe { tagged(tag, input, out) }
     },
-    blocks: |states, blocks| {
+    runs: |states, runs| {
         // SAFETY: as above.
-        unsafe { each_block(states, blocks) }
+        unsafe { each_run(states, runs) }
     },
     long: |state, blocks| {
         // SAFETY: as above.
@@ -88,18 +88,20 @@ fn tagged(tag: u8, input: &[[Digest; 2]], out: &mut [Digest]) {
     }
 }
 
-/// Compresses each block into its state.
+/// Compresses each run of blocks into its state, which stays in columns meanwhile.
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn each_block(states: &mut [[u32; 8]], blocks: &[&[u8; 64]]) {
-    for (states, blocks) in states.chunks_mut(LANES).zip(blocks.chunks(LANES)) {
+fn each_run(states: &mut [[u32; 8]], runs: &[&[[u8; 64]]]) {
+    for (states, runs) in states.chunks_mut(LANES).zip(runs.chunks(LANES)) {
         if states.len() < MESSAGES_MIN {
-            one::blocks(states, blocks);
+            states.iter_mut().zip(runs).for_each(|(state, run)| one::long(state, run));
             continue;
         }
         let rows: [Words; LANES] = array::from_fn(|n| Words::of(fill(states, n)));
-        let words = load(&array::from_fn(|n| fill(blocks, n).quarters()));
-        let after = transpose(compress(transpose(rows), words));
-        for (state, row) in states.iter_mut().zip(after) {
+        let mut columns = transpose(rows);
+        for i in 0..runs[0].len() {
+            columns = compress(columns, load(&array::from_fn(|n| fill(runs, n)[i].quarters())));
+        }
+        for (state, row) in states.iter_mut().zip(transpose(columns)) {
             *state = row.list();
         }
     }

@@ -25,14 +25,6 @@ pub(super) fn long(state: &mut [u32; 8], blocks: &[[u8; 64]]) {
     *state = blocks.iter().fold(*state, |state, block| compress(state, block));
 }
 
-/// Compresses each block into its state.
-#[target_feature(enable = "avx2,bmi1,bmi2")]
-pub(super) fn blocks(states: &mut [[u32; 8]], blocks: &[&[u8; 64]]) {
-    for (state, block) in states.iter_mut().zip(blocks) {
-        *state = compress(*state, block);
-    }
-}
-
 /// SHA-256 of a tag byte and 64 bytes.
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 pub(super) fn tagged(tag: u8, input: &[[Digest; 2]], out: &mut [Digest]) {

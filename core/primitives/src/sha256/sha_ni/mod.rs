@@ -48,9 +48,9 @@ macro_rules! kernels {
                 // SAFETY: as above.
                 unsafe { tagged::<$streams, _>(tag, input, out) }
             },
-            blocks: |states, blocks| {
+            runs: |states, runs| {
                 // SAFETY: as above.
-                unsafe { each_block::<$streams>(states, blocks) }
+                unsafe { each_run::<$streams>(states, runs) }
             },
             long: |state, blocks| {
                 // SAFETY: as above.
@@ -183,24 +183,26 @@ fn tagged_group<const N: usize, M: Message64>(tag: u8, messages: &[M; N], out: &
     }
 }
 
-/// Compresses each block into its state, `N` at a time and the rest singly.
+/// Compresses each run of blocks into its state, `N` at a time and the rest singly.
 #[target_feature(enable = "sha,avx")]
-fn each_block<const N: usize>(states: &mut [[u32; 8]], blocks: &[&[u8; 64]]) {
-    let (groups, rest) = blocks.as_chunks::<N>();
+fn each_run<const N: usize>(states: &mut [[u32; 8]], runs: &[&[[u8; 64]]]) {
+    let (groups, rest) = runs.as_chunks::<N>();
     let (states, states_rest) = states.as_chunks_mut::<N>();
-    for (states, blocks) in states.iter_mut().zip(groups) {
-        block_group(states, blocks);
+    for (states, runs) in states.iter_mut().zip(groups) {
+        run_group(states, runs);
     }
-    for (state, block) in states_rest.iter_mut().zip(rest) {
-        block_group(array::from_mut(state), array::from_ref(block));
+    for (state, run) in states_rest.iter_mut().zip(rest) {
+        long(state, run);
     }
 }
 
 #[target_feature(enable = "sha,avx")]
 #[inline]
-fn block_group<const N: usize>(states: &mut [[u32; 8]; N], blocks: &[&[u8; 64]; N]) {
+fn run_group<const N: usize>(states: &mut [[u32; 8]; N], runs: &[&[[u8; 64]]; N]) {
     let mut s: [State; N] = array::from_fn(|n| pack(&states[n]));
-    compress!(s, array::from_fn(|n| load_words(blocks[n])));
+    for i in 0..runs[0].len() {
+        compress!(s, array::from_fn(|n| load_words(&runs[n][i])));
+    }
     for n in 0..N {
         states[n] = unpack(s[n]);
     }
