@@ -9,6 +9,10 @@ use quorumark_primitives::Digest;
 /// checkpoint, that one is let go, and the next, until the rest fits.
 const BYTES_MAX: usize = 256 << 20;
 
+/// Entries of no use that a write drops. A checkpoint that is let go leaves as many as were written
+/// since the one before: dropped at once they would hold up what is executed next.
+const DROPPED_A_WRITE: usize = 2;
+
 /// A log of how writes are undone, oldest first, with marks at batches and at checkpoints.
 ///
 /// It makes snapshots free: the state at a checkpoint is the present one with everything after the
@@ -17,8 +21,10 @@ const BYTES_MAX: usize = 256 << 20;
 #[derive(Debug)]
 pub(crate) struct History<U> {
     undo: VecDeque<(U, u32)>,
-    /// Entries that were forgotten: the one at the front has this place.
-    forgotten: u64,
+    /// Entries that were dropped: the one at the front has this place.
+    dropped: u64,
+    /// The place of the first entry that is of use. Those before it are dropped by and by.
+    first: u64,
     bytes: usize,
     /// For each batch executed, where its first entry is.
     batches: VecDeque<(Seq, u64)>,
@@ -42,7 +48,8 @@ impl<U> History<U> {
     pub(crate) fn new(seq: Seq) -> History<U> {
         History {
             undo: VecDeque::new(),
-            forgotten: 0,
+            dropped: 0,
+            first: 0,
             bytes: 0,
             batches: VecDeque::new(),
             checkpoints: VecDeque::new(),
@@ -52,14 +59,18 @@ impl<U> History<U> {
     }
 
     fn mark(&self) -> u64 {
-        self.forgotten + self.undo.len() as u64
+        self.dropped + self.undo.len() as u64
     }
 
     /// A batch begins.
     pub(crate) fn begin(&mut self, seq: Seq) {
         self.batches.push_back((seq, self.mark()));
         while self.bytes > self.bytes_max {
-            let Some((first, _)) = self.batches.front() else { break };
+            self.drop_forgotten(usize::MAX);
+            let Some((first, _)) = self.batches.front().filter(|_| self.bytes > self.bytes_max)
+            else {
+                break;
+            };
             self.forget_to(*first);
         }
     }
@@ -69,6 +80,7 @@ impl<U> History<U> {
         let bytes = bytes + size_of::<(U, u32)>();
         self.bytes += bytes;
         self.undo.push_back((undo, bytes as u32));
+        self.drop_forgotten(DROPPED_A_WRITE);
     }
 
     /// A state is restored in place of the present one: what undoes that follows, by
@@ -99,7 +111,7 @@ impl<U> History<U> {
 
     /// What was written since a checkpoint, newest first.
     pub(crate) fn since(&self, checkpoint: &Checkpoint) -> impl Iterator<Item = &U> {
-        debug_assert!(checkpoint.mark >= self.forgotten, "{} is kept whole", checkpoint.seq);
+        debug_assert!(checkpoint.mark >= self.first, "{} is kept whole", checkpoint.seq);
         let count = (self.mark() - checkpoint.mark) as usize;
         self.undo.iter().rev().take(count).map(|(undo, _)| undo)
     }
@@ -115,14 +127,18 @@ impl<U> History<U> {
         while self.batches.front().is_some_and(|(batch, _)| *batch <= seq) {
             self.batches.pop_front();
         }
-        let mark = self.batches.front().map_or(self.mark(), |(_, mark)| *mark);
-        while self.forgotten < mark {
-            let (_, bytes) = self.undo.pop_front().expect("a mark lies within the log");
-            self.bytes -= bytes as usize;
-            self.forgotten += 1;
-        }
-        self.checkpoints.retain(|kept| kept.mark >= self.forgotten && kept.seq >= seq);
+        self.first = self.batches.front().map_or(self.mark(), |(_, mark)| *mark);
+        self.checkpoints.retain(|kept| kept.mark >= self.first && kept.seq >= seq);
         self.reaches = self.reaches.max(seq);
+    }
+
+    /// Drops entries of no use, at most so many.
+    fn drop_forgotten(&mut self, count: usize) {
+        let forgotten = usize::try_from(self.first - self.dropped).unwrap_or(usize::MAX);
+        for (_, bytes) in self.undo.drain(..forgotten.min(count)) {
+            self.bytes -= bytes as usize;
+            self.dropped += 1;
+        }
     }
 
     /// Whether the state after `seq` can be gone back to.
@@ -140,7 +156,7 @@ impl<U> History<U> {
         let mark = self.batches.get(first).map_or(self.mark(), |(_, mark)| *mark);
         self.batches.truncate(first);
         self.checkpoints.retain(|kept| kept.seq <= seq);
-        let undone = self.undo.split_off((mark - self.forgotten) as usize);
+        let undone = self.undo.split_off((mark - self.dropped) as usize);
         self.bytes -= undone.iter().map(|(_, bytes)| *bytes as usize).sum::<usize>();
         undone.into_iter().rev().map(|(undo, _)| undo)
     }
@@ -185,7 +201,22 @@ mod tests {
         assert!(history.since(history.kept(Seq(4)).unwrap()).eq(&[10, 9, 8, 7, 6, 5]));
         history.retain(Seq(8), None);
         assert_eq!(kept(&history), [8, 10]);
-        assert_eq!(history.undo.len(), 2);
+        assert_eq!(history.mark() - history.first, 2);
+    }
+
+    #[test]
+    fn what_is_let_go_is_dropped_by_the_writes_that_follow_and_not_at_once() {
+        let mut history = history();
+        history.retain(Seq(9), None);
+        assert_eq!(history.undo.len(), 10);
+        history.begin(Seq(11));
+        let lengths = (11..=16).map(|write| {
+            history.note(write, 100);
+            history.undo.len()
+        });
+        assert!(lengths.eq([9, 8, 7, 6, 6, 7]), "nine of no use, two of them a write");
+        assert!(history.unwind(Seq(9)).eq([16, 15, 14, 13, 12, 11, 10]));
+        assert_eq!(history.bytes, 0);
     }
 
     #[test]
