@@ -99,7 +99,7 @@ fn fixed(payload: usize, seed: u64) -> Workload {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let count = (FIXED_TABLE_BYTES / payload).clamp(1, FIXED_KEYS_MAX);
     let put = |_| Operation::put_of_size(random.next_u64(), payload);
-    Workload { operations: (0..count).map(put).collect(), state: State::Empty }
+    Workload { operations: (0..count).map(put).collect(), state: State::Empty(count) }
 }
 
 fn of_ycsb(workload: &Ycsb, seed: u64) -> Workload {

@@ -15,8 +15,8 @@ use quorumark_primitives::Digest;
 /// starts, so that all begin with equal roots, as if they had restored one snapshot.
 #[derive(Debug, Clone)]
 pub enum State {
-    /// A key-value store without keys.
-    Empty,
+    /// A key-value store without keys, with room for so many.
+    Empty(usize),
     /// A key-value store that executed these writes.
     Records(Arc<[Bytes]>),
     /// A ledger without blocks.
@@ -41,9 +41,9 @@ impl State {
     pub fn build(&self) -> StateMachine {
         match self {
             State::Ledger => StateMachine::Ledger(Ledger::new(Permissions::default())),
-            State::Empty => StateMachine::KeyValue(store()),
+            State::Empty(keys) => StateMachine::KeyValue(store(*keys)),
             State::Records(writes) => {
-                let mut store = store();
+                let mut store = store(writes.len());
                 let writes = writes.iter().map(|write| (ClientId(0), &write[..]));
                 store.execute(Seq(LOADING_SEQS), writes, &mut Vec::new());
                 // Nothing goes back to before the load: what would undo it is not kept.
@@ -54,8 +54,10 @@ impl State {
     }
 }
 
-fn store() -> KvStore {
-    KvStore::new(Limits { keys_max: 1 << 16, ..Limits::default() }, Permissions::default())
+/// A store that so many keys fill: of a larger one, most of what a checkpoint costs would be inner
+/// nodes above pages of which hardly any has a key.
+fn store(keys: usize) -> KvStore {
+    KvStore::new(Limits { keys_max: keys, ..Limits::default() }, Permissions::default())
 }
 
 impl Application for StateMachine {
