@@ -167,7 +167,7 @@ fn live(
     let mut parameters = ParameterSet::new(scenario.spec().parameters);
     let origin = || Origin::Flag("--check".to_owned());
     parameters.set("replicas", &replicas.to_string(), origin())?;
-    parameters.set("warmup", &Value::Duration(plan.span / 4).to_string(), origin())?;
+    // The warm-up stays the default's: memory grows for two windows, and costs until then.
     if let Some(rate) = rate {
         parameters.set("rate", &Value::Rate(rate.round()).to_string(), origin())?;
     }

@@ -65,6 +65,13 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// How many pages a store with these limits has: a power of two.
+    pub fn pages(self) -> usize {
+        self.keys_max.div_ceil(PAGE_KEYS_MEAN).next_power_of_two()
+    }
+}
+
 /// What a key had before a write.
 #[derive(Debug)]
 struct Undo {
@@ -103,7 +110,7 @@ impl KvStore {
     pub fn new(limits: Limits, permissions: Permissions) -> KvStore {
         let Limits { keys_max, value_bytes_max } = limits;
         assert!((1..=KEYS_MAX).contains(&keys_max), "a store of {keys_max} keys");
-        let count = keys_max.div_ceil(PAGE_KEYS_MEAN).next_power_of_two();
+        let count = limits.pages();
         let mut rules = b"quorumark/key-value".to_vec();
         (keys_max as u64).encode(&mut rules);
         value_bytes_max.encode(&mut rules);

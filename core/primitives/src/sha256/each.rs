@@ -1,7 +1,7 @@
 //! SHA-256 of messages of any length: many side by side, or one long one.
 
 use super::constants::INITIAL;
-use super::path::{Kernels, LANES_MAX};
+use super::path::{Kernels, LANES_MAX, Run};
 use super::portable::digest;
 use crate::Digest;
 
@@ -35,7 +35,7 @@ pub(super) fn each(kernels: &Kernels, start: Start, messages: &[&[u8]], out: &mu
         // Until the next one comes to the end of its whole blocks, or of all.
         let ahead = lanes[..active].iter().flatten().map(|lane| lane.ahead().len()).min();
         let length = ahead.unwrap_or_default();
-        let mut runs = [&[][..]; LANES_MAX];
+        let mut runs: [Run<'_>; LANES_MAX] = [&[]; LANES_MAX];
         for (run, lane) in runs.iter_mut().zip(lanes[..active].iter().flatten()) {
             *run = &lane.ahead()[..length];
         }
@@ -72,7 +72,7 @@ pub(super) fn one(kernels: &Kernels, message: &[u8]) -> Digest {
 /// A message under way.
 struct Lane<'m, 'o> {
     /// The message's whole blocks.
-    whole: &'m [[u8; 64]],
+    whole: Run<'m>,
     /// What is left of it, and the padding (FIPS 180-4 5.1.1).
     last: [[u8; 64]; 2],
     /// How many blocks of `last` there are: 1 or 2.
@@ -97,7 +97,7 @@ impl<'m, 'o> Lane<'m, 'o> {
     }
 
     /// The blocks that come next and lie together: at least one.
-    fn ahead(&self) -> &[[u8; 64]] {
+    fn ahead(&self) -> Run<'_> {
         let whole = &self.whole[self.done.min(self.whole.len())..];
         if whole.is_empty() { &self.last[self.done - self.whole.len()..self.ending] } else { whole }
     }

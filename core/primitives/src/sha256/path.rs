@@ -9,6 +9,9 @@ use thiserror::Error;
 use super::{Scan, portable};
 use crate::Digest;
 
+/// Blocks of one message, one after the other.
+pub(super) type Run<'m> = &'m [[u8; 64]];
+
 /// The kernels of one path. Slices of inputs and outputs have equal length; callers have checked.
 pub(super) struct Kernels {
     pub(super) name: &'static str,
@@ -19,7 +22,7 @@ pub(super) struct Kernels {
     pub(super) sha256d_pairs: fn(&[[Digest; 2]], &mut [Digest]),
     pub(super) tagged_pairs: fn(u8, &[[Digest; 2]], &mut [Digest]),
     /// Compresses each run of blocks into its own state; the runs are equally long.
-    pub(super) runs: fn(&mut [[u32; 8]], &[&[[u8; 64]]]),
+    pub(super) runs: fn(&mut [[u32; 8]], &[Run<'_>]),
     /// Compresses all blocks into one state, in their order.
     pub(super) long: fn(&mut [u32; 8], &[[u8; 64]]),
     pub(super) scan: fn(&Scan, u32, u64, u32, &mut Vec<u32>),

@@ -6,7 +6,7 @@
 use super::constants::{
     INITIAL, PADDING_32, ROUND, ROUND_PADDING_64, schedule, sigma0, sigma1, sum,
 };
-use super::path::Kernels;
+use super::path::{Kernels, Run};
 use super::{Message64, Scan};
 use crate::Digest;
 
@@ -138,7 +138,7 @@ pub(super) fn tagged_blocks(tag: u8, [left, right]: &[Digest; 2]) -> [[u8; 64]; 
 }
 
 /// Compresses each run of blocks into its state.
-pub(super) fn runs(states: &mut [[u32; 8]], runs: &[&[[u8; 64]]]) {
+pub(super) fn runs(states: &mut [[u32; 8]], runs: &[Run<'_>]) {
     states.iter_mut().zip(runs).for_each(|(state, run)| long(state, run));
 }
 

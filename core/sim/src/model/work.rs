@@ -1,5 +1,7 @@
 //! What a turn of a replica is made of, counted as the model and the calibration both count it.
 
+use quorumark_application::kv::{KEYS_MAX, Limits};
+
 use super::costs::{Costs, Item};
 
 /// The parts of a turn whose costs are found together, from whole turns.
@@ -47,11 +49,11 @@ impl Work {
     }
 }
 
-/// Pages of the key-value store that a run executes on.
-const PAGES: f64 = 8192.0;
-
 /// Pages that are written between two checkpoints by so many requests to `keys` keys in turn, each key
-/// on a page drawn for it: what the state's root costs grows with them, and not with the requests.
+/// on a page drawn for it, of a store that the keys fill: what the state's root costs grows with
+/// them, and not with the requests.
 pub fn pages_written(requests: u64, keys: u64) -> u64 {
-    (PAGES * (1.0 - (-(requests.min(keys) as f64) / PAGES).exp())).round() as u64
+    let keys_max = usize::try_from(keys).unwrap_or(usize::MAX).min(KEYS_MAX);
+    let pages = Limits { keys_max, ..Limits::default() }.pages() as f64;
+    (pages * (1.0 - (-(requests.min(keys) as f64) / pages).exp())).round() as u64
 }

@@ -14,7 +14,7 @@ use std::is_x86_feature_detected;
 
 use self::lanes::{LANES, Words, again, compress, digests, initial, load, padded_64, transpose};
 use self::scan::scan;
-use super::path::Kernels;
+use super::path::{Kernels, Run};
 use super::{Message64, portable};
 use crate::Digest;
 
@@ -90,7 +90,7 @@ fn tagged(tag: u8, input: &[[Digest; 2]], out: &mut [Digest]) {
 
 /// Compresses each run of blocks into its state, which stays in columns meanwhile.
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn each_run(states: &mut [[u32; 8]], runs: &[&[[u8; 64]]]) {
+fn each_run(states: &mut [[u32; 8]], runs: &[Run<'_>]) {
     for (states, runs) in states.chunks_mut(LANES).zip(runs.chunks(LANES)) {
         if states.len() < MESSAGES_MIN {
             states.iter_mut().zip(runs).for_each(|(state, run)| one::long(state, run));

@@ -25,7 +25,7 @@ use std::is_x86_feature_detected;
 use self::rounds::*;
 use self::scan::scan;
 use super::Message64;
-use super::path::{Kernels, Probes};
+use super::path::{Kernels, Probes, Run};
 use crate::Digest;
 
 /// The kernels with a given number of streams; double hashes of 64 bytes by `$double`.
@@ -185,7 +185,7 @@ fn tagged_group<const N: usize, M: Message64>(tag: u8, messages: &[M; N], out: &
 
 /// Compresses each run of blocks into its state, `N` at a time and the rest singly.
 #[target_feature(enable = "sha,avx")]
-fn each_run<const N: usize>(states: &mut [[u32; 8]], runs: &[&[[u8; 64]]]) {
+fn each_run<const N: usize>(states: &mut [[u32; 8]], runs: &[Run<'_>]) {
     let (groups, rest) = runs.as_chunks::<N>();
     let (states, states_rest) = states.as_chunks_mut::<N>();
     for (states, runs) in states.iter_mut().zip(groups) {
@@ -198,10 +198,11 @@ fn each_run<const N: usize>(states: &mut [[u32; 8]], runs: &[&[[u8; 64]]]) {
 
 #[target_feature(enable = "sha,avx")]
 #[inline]
-fn run_group<const N: usize>(states: &mut [[u32; 8]; N], runs: &[&[[u8; 64]]; N]) {
+fn run_group<const N: usize>(states: &mut [[u32; 8]; N], runs: &[Run<'_>; N]) {
     let mut s: [State; N] = array::from_fn(|n| pack(&states[n]));
+    let block = |n: usize, i: usize| &runs[n][i];
     for i in 0..runs[0].len() {
-        compress!(s, array::from_fn(|n| load_words(&runs[n][i])));
+        compress!(s, array::from_fn(|n| load_words(block(n, i))));
     }
     for n in 0..N {
         states[n] = unpack(s[n]);
