@@ -10,6 +10,8 @@ pub(crate) const PAGES_MAX: usize = 1 << 20;
 /// Pages whose leaves are computed side by side: so many that lanes are seldom idle at the end,
 /// though pages differ in length.
 const TOGETHER: usize = 64;
+/// Bytes of pages beyond which no further one joins those.
+const CONTENTS_BYTES: usize = 512 << 10;
 
 /// The tag before a leaf's data (RFC 6962 2.1).
 const LEAF_TAG: u8 = 0;
@@ -26,6 +28,9 @@ pub(crate) struct PageTree {
     levels: Vec<Vec<Digest>>,
     /// One bit a page: written since its leaf was computed.
     written: Vec<u64>,
+    /// Scratch: the contents of pages, one after the other. Kept, because fresh memory of that size is
+    /// zeroed by the kernel, which took longer than the hashes.
+    contents: Vec<u8>,
     /// Scratch: the nodes of one level to compute again, rising.
     stale: Vec<usize>,
     /// Scratch: the children of the stale nodes.
@@ -48,8 +53,14 @@ impl PageTree {
             levels.push(vec![node[0]; pages >> level]);
             sha256::tagged_pairs(NODE_TAG, &[[node[0]; 2]], &mut node);
         }
-        let written = vec![0; pages.div_ceil(64)];
-        PageTree { levels, written, stale: Vec::new(), pairs: Vec::new(), nodes: Vec::new() }
+        PageTree {
+            levels,
+            written: vec![0; pages.div_ceil(64)],
+            contents: Vec::new(),
+            stale: Vec::new(),
+            pairs: Vec::new(),
+            nodes: Vec::new(),
+        }
     }
 
     /// Notes that `page` was written.
@@ -61,26 +72,34 @@ impl PageTree {
     /// The root; `content` appends a page's content to the buffer that it is given.
     pub(crate) fn root(&mut self, mut content: impl FnMut(usize, &mut Vec<u8>)) -> Digest {
         self.take_written();
-        let mut buffer = Vec::new();
-        for pages in self.stale.chunks(TOGETHER) {
-            let mut ends = [0; TOGETHER];
-            buffer.clear();
-            for (&page, end) in pages.iter().zip(&mut ends) {
-                buffer.push(LEAF_TAG);
-                content(page, &mut buffer);
-                *end = buffer.len();
+        let PageTree { levels, contents, stale, .. } = self;
+        let mut rest = stale.as_slice();
+        while !rest.is_empty() {
+            let (mut ends, mut count) = ([0; TOGETHER], 0);
+            contents.clear();
+            for (&page, end) in rest.iter().zip(&mut ends) {
+                if contents.len() >= CONTENTS_BYTES {
+                    break;
+                }
+                contents.push(LEAF_TAG);
+                content(page, contents);
+                (*end, count) = (contents.len(), count + 1);
             }
-            let mut leaves = [Digest::ZERO; TOGETHER];
             let starts = [0].into_iter().chain(ends);
             let mut messages = [&[][..]; TOGETHER];
-            for ((start, end), message) in starts.zip(ends).zip(&mut messages[..pages.len()]) {
-                *message = &buffer[start..end];
+            for ((start, end), message) in starts.zip(ends).zip(&mut messages[..count]) {
+                *message = &contents[start..end];
             }
-            sha256::sha256_each(&messages[..pages.len()], &mut leaves[..pages.len()]);
+            let mut leaves = [Digest::ZERO; TOGETHER];
+            sha256::sha256_each(&messages[..count], &mut leaves[..count]);
+            let (pages, others) = rest.split_at(count);
             for (&page, leaf) in pages.iter().zip(leaves) {
-                self.levels[0][page] = leaf;
+                levels[0][page] = leaf;
             }
+            rest = others;
         }
+        // One page of the largest values can be longer than all others together.
+        contents.shrink_to(2 * CONTENTS_BYTES);
         for level in 1..self.levels.len() {
             self.update_level(level);
         }
