@@ -66,10 +66,11 @@ fn each_step_is_paid_as_often_as_the_protocol_takes_it() {
 #[test]
 fn a_checkpoint_is_paid_every_64_batches_by_the_pages_that_were_written() {
     let settings = Settings { batch_size_max: 16, ..saturated(2) };
-    // By request: of 64 batches of 16 requests, which write 963 of 8192 pages, at four replicas.
+    // By request: of 64 batches of 16 requests, which write 443 of the 512 pages of a store that the
+    // 4,096 keys fill, at four replicas.
     let checkpoints = 4.0 / (64.0 * 16.0);
     for (item, count) in
-        [(Item::Checkpoint, checkpoints), (Item::CheckpointPage, 963.0 * checkpoints)]
+        [(Item::Checkpoint, checkpoints), (Item::CheckpointPage, 443.0 * checkpoints)]
     {
         let costs = Costs::free().with(item, 40e3 / count);
         assert_near(predicted(&settings, &costs).cpu_us_per_tx, 40.0, 0.08);
