@@ -2,7 +2,7 @@
 
 use crate::row::{self, Row};
 use crate::table::{Table, plain};
-use crate::{Record, Verdict, label, view};
+use crate::{Record, Verdict, label, units, view};
 
 /// How text is laid out. The caller decides on colour: it knows the stream and `NO_COLOR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,10 @@ pub fn record(record: &Record, style: Style) -> String {
     page.answer(record);
     page.section("", &view::metrics(record));
     if record.verdict.has_result() {
-        page.section(view::stages_title(record), &view::stages(record));
+        // Without what says nothing of this run: 80 columns hold the rest.
+        let says = |cell: &str| !["all", "0 ns", units::ABSENT].contains(&cell);
+        let stages = view::stages(record).without_empty_columns(says);
+        page.section(view::stages_title(record), &stages);
         page.note(view::stages_note(record));
     }
     if record.samples.len() > 1 {

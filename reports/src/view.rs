@@ -48,16 +48,8 @@ pub fn stages_title(record: &Record) -> &'static str {
 /// Where the time went, stage by stage.
 pub fn stages(record: &Record) -> Table {
     let figures = [
-        "replica",
-        "threads",
-        "items",
-        "batches",
-        "busy",
-        "wait",
-        "blocked",
-        "CPU",
-        "queue mean",
-        "queue max",
+        "replica", "threads", "items", "batches", "busy", "wait", "blocked", "CPU", "queue",
+        "longest",
     ];
     let mut table = Table::new(&["stage"], &figures);
     for stage in &record.stages {

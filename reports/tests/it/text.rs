@@ -8,7 +8,7 @@ use quorumark_report::row::Row;
 use quorumark_report::terminal::{self, Style};
 use quorumark_report::{Check, Document, Record, Verdict, Warning, csv, index, markdown, view};
 
-use crate::golden;
+use crate::{golden, made};
 
 /// A record of another scenario with these metrics.
 fn record_of(scenario: &str, metrics: &[(&str, f64)]) -> Record {
@@ -65,6 +65,25 @@ fn tables_stay_within_the_width() {
             assert!(line.chars().count() <= width, "{line}");
         }
     }
+}
+
+#[test]
+fn eighty_columns_hold_the_stages_of_a_run_in_which_nothing_was_blocked() {
+    let mut record = made::live();
+    for stage in &mut record.stages {
+        (stage.replica, stage.blocked_ns) = (None, 0);
+        (stage.items, stage.batches, stage.threads) = (12_345_678, 345_678, 16);
+        (stage.queue_depth_mean, stage.queue_depth_max) = (Some(12.345), Some(1024));
+    }
+    let text = terminal::record(&record, Style { width: 80, colour: false });
+    let (_, stages) = text.split_once("where the time went").expect("the table");
+    let lines: Vec<&str> = stages.lines().skip(1).take(3).collect();
+    assert!(lines[0].starts_with("stage  ") && lines[2].starts_with("verify"), "{lines:?}");
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
+    assert!(!lines[0].contains("replica") && !lines[0].contains("blocked"), "{lines:?}");
+    record.stages[1].blocked_ns = 7;
+    let text = terminal::record(&record, Style::default());
+    assert!(text.contains("blocked"), "{text}");
 }
 
 #[test]

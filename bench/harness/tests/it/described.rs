@@ -60,5 +60,5 @@ fn every_column_of_the_stages_stands_in_the_methodology() {
     for column in ["threads", "items", "batches", "busy", "waiting", "blocked", "CPU"] {
         assert!(section.contains(column), "{column}");
     }
-    assert!(section.contains("`queue mean`") && section.contains("`queue max`"), "{section}");
+    assert!(section.contains("`queue`") && section.contains("`longest`"), "{section}");
 }
