@@ -57,6 +57,8 @@ fn value(record: &Record, name: &str) -> f64 {
 #[test]
 fn replicas_in_processes_agree_as_those_of_one_process_do_and_are_counted_as_exactly() {
     for settings in [&["auth=signature", "repeat=2"][..], &["auth=none", "stages=separate"]] {
+        // Of small batches there are enough for a median, also where the machine has little time.
+        let settings = &[settings, &["batch_size_max=4"]].concat();
         let record = run_apart(settings, Host::quiet()).record;
         assert!(record.verdict.has_result(), "{settings:?}: {:?}", record.verdict_reason);
         for check in ["agreement", "order", "exactly_once", "certificates", "validity"] {
