@@ -62,9 +62,7 @@ pub(in crate::cmd) fn sentence(summary: &Summary) -> String {
         (Found::LimitsKept, None) => {
             "the defaults do not keep the limits, what was found does, on fresh seeds".to_owned()
         }
-        (Found::Unmet, _) => {
-            format!("nothing that was measured keeps {}{}", limits(summary), relief(summary))
-        }
+        (Found::Unmet, _) => unmet(summary),
         (Found::Open, _) => format!(
             "whether anything keeps {} is open: the measurements differ too much, on a machine \
              that may be busy",
@@ -129,6 +127,18 @@ fn change(found: &MetricComparison) -> Option<String> {
     let signed = |share: f64| format!("{:+.1} %", share * 100.0);
     let (low, high) = (found.change_share_low?, found.change_share_high?);
     Some(format!("{} ({} to {})", signed(found.change_share?), signed(low), signed(high)))
+}
+
+/// One lucky measurement within the limits may stand in the table: what is said of them is what the
+/// confirmation says, or all measurements together.
+fn unmet(summary: &Summary) -> String {
+    let (limits, relief) = (limits(summary), relief(summary));
+    match summary.confirmation {
+        Some(_) => {
+            format!("what came nearest to {limits} does not keep it on fresh seeds{relief}")
+        }
+        None => format!("nothing that was measured is likely to keep {limits}{relief}"),
+    }
 }
 
 /// What else keeps a limit of latency: the load, which no setting changes.
