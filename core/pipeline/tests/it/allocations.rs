@@ -55,6 +55,8 @@ impl Lab {
         config.engine.batch_size_max = batch as usize;
         config.engine.batch_linger = Duration::from_secs(10);
         config.engine.checkpoint_interval = INTERVAL;
+        // Who waits on a busy machine asks with a status, which is no batch's.
+        config.engine.status_interval = Duration::from_secs(60);
         let config = config.check().unwrap();
         let keys = ClusterKeys::new(&config, Message::ID);
         let (hand, ports) = ByHand::pbft(&config, &keys, &[0..CLIENTS], |_| None, store).unwrap();
