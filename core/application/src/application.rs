@@ -52,6 +52,21 @@ pub trait Application: Send {
         StateRoot { root: self.root(), leaves: 1 }
     }
 
+    /// Begins what [`Application::checkpoint`] does, and leaves the hashes to
+    /// [`Application::settle`]: what is executed meanwhile does not wait for them and does not change
+    /// the root. The default computes it at once.
+    ///
+    /// # Panics
+    /// It may when the one begun before has not been settled.
+    fn begin_checkpoint(&mut self, seq: Seq) -> Option<StateRoot> {
+        Some(self.checkpoint(seq))
+    }
+
+    /// Does a bounded part of what a checkpoint that was begun still needs.
+    fn settle(&mut self) -> Settling {
+        Settling::Nothing
+    }
+
     /// How many leaves the state has at a kept checkpoint, or at present, and the digests of the
     /// parts that [`Cut`] makes of them; `None` when the checkpoint is not kept.
     ///
@@ -100,6 +115,22 @@ pub trait Application: Send {
     }
 }
 
+/// What came of [`Application::settle`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settling {
+    /// No checkpoint was begun, or its root was told.
+    Nothing,
+    /// Some of it is done.
+    More,
+    /// The checkpoint is kept, as far as the application keeps any, and this is its root.
+    Done {
+        /// The checkpoint.
+        seq: Seq,
+        /// The root of the state after it.
+        state: StateRoot,
+    },
+}
+
 /// A state that can no longer be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the state after {seq} is no longer kept: transfer it from a peer")]
@@ -143,7 +174,27 @@ pub enum RestoreError {
 /// When [`Execution::fresh`] names a request that the batch does not have, or the application
 /// breaks its contract on results: both are bugs, not inputs.
 pub fn run(application: &mut impl Application, execution: &Execution) -> Executed {
-    let Execution { seq, batch, fresh, checkpoint, .. } = execution;
+    let (seq, results) = execute(application, execution);
+    let state_root = execution.checkpoint.then(|| application.checkpoint(seq));
+    Executed { seq, results, state_root }
+}
+
+/// As [`run`], but only begins a checkpoint: its root comes by [`Application::settle`], and has to
+/// before the next checkpoint is executed.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_and_begin(application: &mut impl Application, execution: &Execution) -> Executed {
+    let (seq, results) = execute(application, execution);
+    let state_root = match execution.checkpoint {
+        true => application.begin_checkpoint(seq),
+        false => None,
+    };
+    Executed { seq, results, state_root }
+}
+
+fn execute(application: &mut impl Application, execution: &Execution) -> (Seq, Vec<Bytes>) {
+    let Execution { seq, batch, fresh, .. } = execution;
     debug_assert!(fresh.is_sorted_by(|a, b| a < b), "a request of {seq} is named twice");
     let operations = fresh.iter().map(|&nth| {
         let request = &batch.requests()[nth as usize];
@@ -153,8 +204,7 @@ pub fn run(application: &mut impl Application, execution: &Execution) -> Execute
     application.execute(*seq, operations, &mut results);
     assert_eq!(results.len(), fresh.len(), "one result for each request of {seq}");
     debug_assert!(results.iter().all(|result| result.len() <= RESULT_BYTES_MAX));
-    let state_root = checkpoint.then(|| application.checkpoint(*seq));
-    Executed { seq: *seq, results, state_root }
+    (*seq, results)
 }
 
 /// Does what an engine asks of the state; `None` for what has no answer.

@@ -58,7 +58,8 @@ impl<U> History<U> {
         }
     }
 
-    fn mark(&self) -> u64 {
+    /// Where the present state stands, for [`History::checkpoint_at`].
+    pub(crate) fn mark(&self) -> u64 {
         self.dropped + self.undo.len() as u64
     }
 
@@ -100,8 +101,15 @@ impl<U> History<U> {
 
     /// The state after `seq`, which is the present one, is kept as a checkpoint.
     pub(crate) fn checkpoint(&mut self, seq: Seq, parts: Vec<Digest>) {
+        self.checkpoint_at(seq, self.mark(), parts);
+    }
+
+    /// The state after `seq` is kept, which was the present one at `mark`; not if it has been let go.
+    pub(crate) fn checkpoint_at(&mut self, seq: Seq, mark: u64, parts: Vec<Digest>) {
         self.checkpoints.retain(|kept| kept.seq < seq);
-        self.checkpoints.push_back(Checkpoint { seq, mark: self.mark(), parts });
+        if mark >= self.first && self.reaches(seq) {
+            self.checkpoints.push_back(Checkpoint { seq, mark, parts });
+        }
     }
 
     /// A checkpoint that is kept.

@@ -5,7 +5,8 @@
 //! the same state root, bit for bit.
 //!
 //! - [`Application`] is the contract, [`run`] the step from a committed batch to its results, and
-//!   [`serve`] what an engine asks of the state itself.
+//!   [`serve`] what an engine asks of the state itself. [`run_and_begin`] leaves the hashes of a
+//!   checkpoint to [`Application::settle`].
 //! - [`kv::KvStore`] keeps values by key; [`kv::Operation`] and [`kv::Outcome`] are its language.
 //! - [`Ledger`] turns each batch into a block; [`Receipt`] tells where a transaction landed.
 //! - [`Permissions`] says what each client may do, in both.
@@ -19,7 +20,7 @@ pub mod ledger;
 mod pages;
 pub mod permissions;
 
-pub use application::{Application, NotKept, RestoreError, run, serve};
+pub use application::{Application, NotKept, RestoreError, Settling, run, run_and_begin, serve};
 pub use kv::KvStore;
 pub use ledger::{Ledger, Receipt};
 pub use permissions::{Allowed, Permissions};

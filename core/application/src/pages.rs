@@ -1,5 +1,7 @@
 //! The Merkle tree over a state's pages, kept between checkpoints.
 
+use std::mem;
+
 use quorumark_primitives::Digest;
 use quorumark_primitives::merkle::{Rule, leaf_hash};
 use quorumark_primitives::sha256;
@@ -22,21 +24,39 @@ const NODE_TAG: u8 = 1;
 ///
 /// It keeps every node, so that a root costs one leaf for each page written since the last one and
 /// the inner nodes above them, and so that the proof of a page can be read off without hashing.
+///
+/// A root can be computed in steps: [`PageTree::freeze`] says of what state, and until the last
+/// [`PageTree::step`] whoever writes to a page gives its content to [`PageTree::keep`] first.
 #[derive(Debug)]
 pub(crate) struct PageTree {
     /// Level 0 holds the pages' leaves, the last level the root alone.
     levels: Vec<Vec<Digest>>,
     /// One bit a page: written since its leaf was computed.
     written: Vec<u64>,
-    /// Scratch: the contents of pages, one after the other. Kept, because fresh memory of that size is
-    /// zeroed by the kernel, which took longer than the hashes.
+    /// One bit a page: frozen, and its content not taken yet.
+    frozen: Vec<u64>,
+    /// What the next step of a root does; `None` when none is under way.
+    under_way: Option<Step>,
+    /// The contents of pages whose leaves are computed next, one after the other. Kept, because fresh
+    /// memory of that size is zeroed by the kernel, which took longer than the hashes.
     contents: Vec<u8>,
-    /// Scratch: the nodes of one level to compute again, rising.
+    /// The pages of these contents, and where each ends.
+    ends: Vec<(usize, usize)>,
+    /// The pages frozen, rising; then, scratch, the nodes of one level to compute again.
     stale: Vec<usize>,
     /// Scratch: the children of the stale nodes.
     pairs: Vec<[Digest; 2]>,
     /// Scratch: the stale nodes computed.
     nodes: Vec<Digest>,
+}
+
+/// What a step does: so many leaves, or one level of inner nodes.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// The leaves of frozen pages, from this place in their list on.
+    Leaves(usize),
+    /// The nodes of this level above them.
+    Level(usize),
 }
 
 impl PageTree {
@@ -56,7 +76,10 @@ impl PageTree {
         PageTree {
             levels,
             written: vec![0; pages.div_ceil(64)],
+            frozen: vec![0; pages.div_ceil(64)],
+            under_way: None,
             contents: Vec::new(),
+            ends: Vec::new(),
             stale: Vec::new(),
             pairs: Vec::new(),
             nodes: Vec::new(),
@@ -69,43 +92,115 @@ impl PageTree {
         self.written[page / 64] |= 1 << (page % 64);
     }
 
-    /// The root; `content` appends a page's content to the buffer that it is given.
+    /// The root of the pages as they are; `content` appends a page's content to the buffer that it is
+    /// given.
+    ///
+    /// # Panics
+    /// While the root of a frozen state is under way.
     pub(crate) fn root(&mut self, mut content: impl FnMut(usize, &mut Vec<u8>)) -> Digest {
+        self.freeze();
+        loop {
+            if let Some(root) = self.step(&mut content) {
+                return root;
+            }
+        }
+    }
+
+    /// Begins the root of the pages as they are, for [`PageTree::step`].
+    ///
+    /// # Panics
+    /// While another is under way.
+    pub(crate) fn freeze(&mut self) {
+        assert!(self.under_way.is_none(), "one root at a time");
         self.take_written();
-        let PageTree { levels, contents, stale, .. } = self;
-        let mut rest = stale.as_slice();
-        while !rest.is_empty() {
-            let (mut ends, mut count) = ([0; TOGETHER], 0);
-            contents.clear();
-            for (&page, end) in rest.iter().zip(&mut ends) {
-                if contents.len() >= CONTENTS_BYTES {
-                    break;
-                }
-                contents.push(LEAF_TAG);
-                content(page, contents);
-                (*end, count) = (contents.len(), count + 1);
-            }
-            let starts = [0].into_iter().chain(ends);
-            let mut messages = [&[][..]; TOGETHER];
-            for ((start, end), message) in starts.zip(ends).zip(&mut messages[..count]) {
-                *message = &contents[start..end];
-            }
-            let mut leaves = [Digest::ZERO; TOGETHER];
-            sha256::sha256_each(&messages[..count], &mut leaves[..count]);
-            let (pages, others) = rest.split_at(count);
-            for (&page, leaf) in pages.iter().zip(leaves) {
-                levels[0][page] = leaf;
-            }
-            rest = others;
+        self.under_way = Some(Step::Leaves(0));
+    }
+
+    /// To be called before a page is written to. A frozen one has its content copied; where enough
+    /// are, their leaves are computed.
+    pub(crate) fn keep(&mut self, page: usize, content: impl FnOnce(&mut Vec<u8>)) {
+        self.take(page, content);
+        if self.is_full() {
+            self.compute_leaves();
         }
-        // One page of the largest values can be longer than all others together.
-        contents.shrink_to(2 * CONTENTS_BYTES);
-        for level in 1..self.levels.len() {
-            self.update_level(level);
+    }
+
+    /// Computes some leaves of the frozen state, or a level of nodes above them; the root, once all
+    /// are there.
+    ///
+    /// # Panics
+    /// When no root is under way.
+    pub(crate) fn step(&mut self, content: impl FnMut(usize, &mut Vec<u8>)) -> Option<Digest> {
+        let next = match self.under_way.expect("a root is under way") {
+            Step::Leaves(first) => {
+                let next = self.take_contents(first, content);
+                self.compute_leaves();
+                if next < self.stale.len() { Step::Leaves(next) } else { Step::Level(1) }
+            }
+            Step::Level(level) if level < self.levels.len() => {
+                self.update_level(level);
+                Step::Level(level + 1)
+            }
+            Step::Level(_) => {
+                self.under_way = None;
+                // One page of the largest values can be longer than all others together.
+                self.contents.shrink_to(2 * CONTENTS_BYTES);
+                let top = &self.levels[self.levels.len() - 1];
+                assert_eq!(top.len(), 1, "a tree ends in one root");
+                return Some(top[0]);
+            }
+        };
+        self.under_way = Some(next);
+        None
+    }
+
+    /// Takes the content of a page, if it is frozen; it is not then.
+    fn take(&mut self, page: usize, content: impl FnOnce(&mut Vec<u8>)) {
+        let (word, bit) = (&mut self.frozen[page / 64], 1 << (page % 64));
+        if *word & bit != 0 {
+            *word &= !bit;
+            self.contents.push(LEAF_TAG);
+            content(&mut self.contents);
+            self.ends.push((page, self.contents.len()));
         }
-        let top = &self.levels[self.levels.len() - 1];
-        assert_eq!(top.len(), 1, "a tree ends in one root");
-        top[0]
+    }
+
+    /// Whether the leaves of what is in `contents` are to be computed.
+    fn is_full(&self) -> bool {
+        self.ends.len() >= TOGETHER || self.contents.len() >= CONTENTS_BYTES
+    }
+
+    /// Takes the contents of frozen pages, from a place in their list on; where it stopped.
+    fn take_contents(
+        &mut self,
+        first: usize,
+        mut content: impl FnMut(usize, &mut Vec<u8>),
+    ) -> usize {
+        let mut next = first;
+        while !self.is_full()
+            && let Some(&page) = self.stale.get(next)
+        {
+            next += 1;
+            self.take(page, |out| content(page, out));
+        }
+        next
+    }
+
+    /// The leaves of what is in `contents`, which is empty then.
+    fn compute_leaves(&mut self) {
+        let PageTree { levels, contents, ends, .. } = self;
+        let (mut messages, mut leaves) = ([&[][..]; TOGETHER], [Digest::ZERO; TOGETHER]);
+        let mut start = 0;
+        for (&(_, end), message) in ends.iter().zip(&mut messages) {
+            *message = &contents[start..end];
+            start = end;
+        }
+        sha256::sha256_each(&messages[..ends.len()], &mut leaves[..ends.len()]);
+        for (&(page, _), leaf) in ends.iter().zip(leaves) {
+            levels[0][page] = leaf;
+        }
+        contents.clear();
+        ends.clear();
     }
 
     /// The nodes of a level, as of the last root: level 0 holds the leaves.
@@ -129,11 +224,13 @@ impl PageTree {
         }
     }
 
-    /// Moves the pages marked into `stale`, rising, and forgets the marks.
+    /// Moves the pages marked into `stale`, rising: they are frozen, and marked no more.
     fn take_written(&mut self) {
         self.stale.clear();
-        for (nth, word) in self.written.iter_mut().enumerate() {
-            let mut bits = std::mem::take(word);
+        debug_assert!(self.frozen.iter().all(|word| *word == 0), "every content was taken");
+        mem::swap(&mut self.written, &mut self.frozen);
+        for (nth, word) in self.frozen.iter().enumerate() {
+            let mut bits = *word;
             while bits != 0 {
                 self.stale.push(64 * nth + bits.trailing_zeros() as usize);
                 bits &= bits - 1;
@@ -170,6 +267,35 @@ mod tests {
                     assert_eq!(root, root_from_scratch(&contents), "{pages} pages");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_root_in_steps_is_that_of_the_frozen_pages_whatever_is_written_meanwhile() {
+        for (pages, written) in [(1, 1), (64, 40), (512, 512), (512, 65)] {
+            let mut contents = vec![b"empty".to_vec(); pages];
+            let mut tree = PageTree::new(pages, b"empty");
+            let write = |tree: &mut PageTree, contents: &mut Vec<Vec<u8>>, page: usize| {
+                tree.keep(page, |out| out.extend_from_slice(&contents[page]));
+                contents[page].push(page as u8);
+                tree.mark(page);
+            };
+            (0..written).for_each(|nth| write(&mut tree, &mut contents, nth * 7 % pages));
+            let frozen = root_from_scratch(&contents);
+            tree.freeze();
+            let mut nth = 0;
+            let root = loop {
+                // Some that are hashed already, some that are not, some twice, some never frozen.
+                (0..9).for_each(|more| write(&mut tree, &mut contents, (nth * 5 + more) % pages));
+                nth += 9;
+                let read = |page: usize, out: &mut Vec<u8>| out.extend_from_slice(&contents[page]);
+                if let Some(root) = tree.step(read) {
+                    break root;
+                }
+            };
+            assert_eq!(root, frozen, "{written} of {pages} pages");
+            let read = |page: usize, out: &mut Vec<u8>| out.extend_from_slice(&contents[page]);
+            assert_eq!(tree.root(read), root_from_scratch(&contents), "{written} of {pages}");
         }
     }
 

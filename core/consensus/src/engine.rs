@@ -103,7 +103,9 @@ pub struct Executed {
     /// One result for each request of [`Execution::fresh`], in that order.
     pub results: Vec<Bytes>,
     /// The root of the application's state after `seq`, where [`Execution::checkpoint`] asked for
-    /// it; the application keeps that state until [`StateWork::Retain`] lets it go.
+    /// it; the application keeps that state until [`StateWork::Retain`] lets it go. `None` there
+    /// promises [`StateAnswer::Root`], before the results of the next checkpoint: what is executed
+    /// meanwhile need not wait for the hashes.
     pub state_root: Option<StateRoot>,
 }
 
@@ -190,6 +192,13 @@ pub enum StateAnswer {
     Results {
         /// One for each operation, in their order; `None` where it is not one that only reads.
         results: Vec<Option<Bytes>>,
+    },
+    /// The root that an [`Executed`] promised.
+    Root {
+        /// The checkpoint.
+        seq: Seq,
+        /// The root of the application's state after exactly `seq`.
+        state: StateRoot,
     },
     /// The state was replaced, or is as it was.
     Restored {

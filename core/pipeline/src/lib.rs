@@ -19,7 +19,8 @@
 //!   are; what it lets go of (`Retain`, without an answer) it tells once for each checkpoint that
 //!   becomes stable. Execution pauses at a checkpoint until its results are back, so while `execute`
 //!   takes nothing no more checkpoints become stable than the window holds. Both queues have places
-//!   for two windows and all questions, so neither stage ever waits there.
+//!   for two windows and all questions, so neither stage ever waits there. A root that a checkpoint
+//!   promised comes before the results of the next, which are paused for: two at most are on the way.
 //! - *order -> egress -> order*: `order` empties the queue of own messages at the start of each turn
 //!   and sends at most one batch to `egress` a turn. With E places before `egress`, at most E + 1
 //!   batches are there or in hand when `order` blocks, so E + 2 places on the way back always take

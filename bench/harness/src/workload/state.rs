@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quorumark_application::kv::Limits;
-use quorumark_application::{Application, KvStore, Ledger, NotKept, Permissions, RestoreError};
+use quorumark_application::{
+    Application, KvStore, Ledger, NotKept, Permissions, RestoreError, Settling,
+};
 use quorumark_consensus::parts::StateRoot;
 use quorumark_consensus::types::{ClientId, Seq};
 use quorumark_primitives::Digest;
@@ -95,6 +97,24 @@ impl Application for StateMachine {
         }
     }
 
+    fn begin_checkpoint(&mut self, seq: Seq) -> Option<StateRoot> {
+        match self {
+            StateMachine::KeyValue(store) => store.begin_checkpoint(shifted(seq)),
+            StateMachine::Ledger(ledger) => ledger.begin_checkpoint(shifted(seq)),
+        }
+    }
+
+    fn settle(&mut self) -> Settling {
+        let settling = match self {
+            StateMachine::KeyValue(store) => store.settle(),
+            StateMachine::Ledger(ledger) => ledger.settle(),
+        };
+        match settling {
+            Settling::Done { seq, state } => Settling::Done { seq: unshifted(seq), state },
+            other => other,
+        }
+    }
+
     fn part_digests(&mut self, at: Option<Seq>) -> Option<(u64, Vec<Digest>)> {
         match self {
             StateMachine::KeyValue(store) => store.part_digests(at.map(shifted)),
@@ -140,6 +160,11 @@ impl Application for StateMachine {
 /// The sequence number at the state machine, which was loaded before the run.
 fn shifted(seq: Seq) -> Seq {
     seq.plus(LOADING_SEQS)
+}
+
+/// The cluster's sequence number of one of the state machine.
+fn unshifted(seq: Seq) -> Seq {
+    Seq(seq.0 - LOADING_SEQS)
 }
 
 #[cfg(test)]

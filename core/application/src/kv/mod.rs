@@ -23,7 +23,7 @@ use self::page::Page;
 use crate::history::History;
 use crate::pages::{PAGES_MAX, PageTree};
 use crate::permissions::Permissions;
-use crate::{Application, NotKept, RestoreError};
+use crate::{Application, NotKept, RestoreError, Settling};
 
 /// The most keys of one page. Eight are the mean of a full store, and mixed keys reach 64 with a
 /// probability below 1e-30; only keys picked to meet in one page do, and they fill that page alone.
@@ -100,6 +100,10 @@ pub struct KvStore {
     /// A part is 2 to the power of this pages.
     part_level: u32,
     executed: Seq,
+    /// The checkpoint whose root is under way, and its place in the history.
+    begun: Option<(Seq, u64)>,
+    /// A checkpoint that was begun and is kept, and whose root was not told yet.
+    ended: Option<(Seq, StateRoot)>,
 }
 
 impl KvStore {
@@ -129,6 +133,8 @@ impl KvStore {
             keys: 0,
             value_bytes: 0,
             executed: Seq(0),
+            begun: None,
+            ended: None,
         }
     }
 
@@ -202,6 +208,7 @@ impl KvStore {
             return Outcome::Full;
         }
         *part = part_bytes;
+        self.tree.keep(nth, |out| page.encode(out));
         let before = match place {
             Ok(at) => Some(page.replace(at, value)),
             Err(at) => {
@@ -224,10 +231,34 @@ impl KvStore {
         if offset as usize + patch.len() > page.value(at).len() {
             return Outcome::OutOfRange;
         }
+        self.tree.keep(nth, |out| page.encode(out));
         let before = page.patch(at, offset as usize, patch);
         let length = before.len();
         self.wrote(nth, key, Some(before), length);
         Outcome::Done
+    }
+
+    /// Does a part of what the checkpoint that was begun still needs.
+    fn go_on(&mut self) {
+        let Some((seq, mark)) = self.begun else { return };
+        if let Some(pages) = self.tree.step(|nth, out| self.pages[nth].encode(out)) {
+            self.begun = None;
+            self.history.checkpoint_at(seq, mark, self.cut_digests());
+            let state = StateRoot { root: self.root_of(pages), leaves: self.leaves() };
+            self.ended = Some((seq, state));
+        }
+    }
+
+    /// Does all of it, before anything that needs the tree or changes pages otherwise than by a write.
+    fn end_begun(&mut self) {
+        while self.begun.is_some() {
+            self.go_on();
+        }
+    }
+
+    /// RFC 6962 splits 2^k + 1 leaves into the first 2^k and the last one.
+    fn root_of(&self, pages: Digest) -> Digest {
+        merkle::root(Rule::Rfc6962, &[pages, self.rules.1])
     }
 
     /// Notes that a key of a page was written, and what it had before.
@@ -261,15 +292,33 @@ impl Application for KvStore {
     }
 
     fn root(&mut self) -> Digest {
+        self.end_begun();
         let pages = self.tree.root(|nth, out| self.pages[nth].encode(out));
-        // RFC 6962 splits 2^k + 1 leaves into the first 2^k and the last one.
-        merkle::root(Rule::Rfc6962, &[pages, self.rules.1])
+        self.root_of(pages)
     }
 
     fn checkpoint(&mut self, seq: Seq) -> StateRoot {
         let root = self.root();
         self.history.checkpoint(seq, self.cut_digests());
         StateRoot { root, leaves: self.leaves() }
+    }
+
+    fn begin_checkpoint(&mut self, seq: Seq) -> Option<StateRoot> {
+        assert!(self.begun.is_none() && self.ended.is_none(), "a root is told before the next");
+        self.tree.freeze();
+        self.begun = Some((seq, self.history.mark()));
+        None
+    }
+
+    fn settle(&mut self) -> Settling {
+        if self.begun.is_none() && self.ended.is_none() {
+            return Settling::Nothing;
+        }
+        self.go_on();
+        match self.ended.take() {
+            Some((seq, state)) => Settling::Done { seq, state },
+            None => Settling::More,
+        }
     }
 
     fn part_digests(&mut self, at: Option<Seq>) -> Option<(u64, Vec<Digest>)> {

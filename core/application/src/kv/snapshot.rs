@@ -69,6 +69,8 @@ impl KvStore {
         if !self.history.reaches(seq) || seq > self.executed {
             return Err(NotKept { seq });
         }
+        self.end_begun();
+        self.ended.take_if(|(ended, _)| *ended > seq);
         for Undo { page, key, before } in self.history.unwind(seq) {
             let (keys, bytes) = self.pages[page as usize].undo(key, before);
             self.keys = self.keys.strict_add_signed(keys);
@@ -90,6 +92,7 @@ impl KvStore {
         if state.leaves != self.leaves() {
             return Err(RestoreError::Shape { leaves: state.leaves });
         }
+        self.end_begun();
         let mut pages = Vec::new();
         for (nth, part) in parts {
             let read = self.read_part(*nth, part, &mut pages);

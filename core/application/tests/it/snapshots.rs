@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 use quorumark_application::kv::{KvStore, Limits, Operation};
-use quorumark_application::{Allowed, Application, Ledger, NotKept, Permissions, RestoreError};
+use quorumark_application::{
+    Allowed, Application, Ledger, NotKept, Permissions, RestoreError, Settling,
+};
 use quorumark_consensus::parts::{Cut, StateRoot};
 use quorumark_consensus::types::Seq;
 use quorumark_primitives::wire::Encode;
@@ -178,6 +180,85 @@ fn check_restore<A: Application>(
     assert_eq!(behind.root(), state.root);
 }
 
+/// What happens while a checkpoint's root is computed.
+#[derive(Clone, Debug)]
+enum Meanwhile {
+    Execute(Vec<(u64, Vec<u8>)>),
+    /// The batch executed last is undone, if it came after the checkpoint.
+    Undo,
+    Settle,
+}
+
+/// Writes of more keys than one step hashes pages.
+fn writes() -> impl Strategy<Value = Vec<(u64, Vec<u8>)>> {
+    prop::collection::vec((0u64..400, prop::collection::vec(any::<u8>(), 0..4)), 0..300)
+}
+
+fn meanwhile() -> impl Strategy<Value = Meanwhile> {
+    prop_oneof![
+        2 => writes().prop_map(Meanwhile::Execute),
+        1 => Just(Meanwhile::Undo),
+        3 => Just(Meanwhile::Settle),
+    ]
+}
+
+/// Whole values, and patches of those that are long enough.
+fn mixed(writes: &[(u64, Vec<u8>)]) -> Vec<Bytes> {
+    let operations = writes.iter().enumerate().map(|(nth, (key, value))| match nth % 3 {
+        0 => Operation::Update { key: *key, offset: 0, patch: value }.to_frame(),
+        _ => Operation::Put { key: *key, value }.to_frame(),
+    });
+    operations.collect()
+}
+
+fn large_store() -> KvStore {
+    KvStore::new(Limits { keys_max: 4096, ..Limits::default() }, Permissions::default())
+}
+
+/// The root of a checkpoint that is begun is that of the state where it was, and the state is kept.
+fn check_begun(before: &[Vec<(u64, Vec<u8>)>], events: &[Meanwhile]) {
+    let mut batches: Vec<_> = before.iter().map(|writes| mixed(writes)).collect();
+    let mut store = replay(large_store, &batches);
+    let seq = Seq(batches.len() as u64);
+    assert_eq!(store.begin_checkpoint(seq), None);
+    let mut told = None;
+    let mut settle = |store: &mut KvStore| match store.settle() {
+        Settling::Done { seq: of, state } => {
+            assert_eq!((of, told.replace(state)), (seq, None), "it is told once");
+            false
+        }
+        settling => settling == Settling::More,
+    };
+    for event in events {
+        match event {
+            Meanwhile::Execute(writes) => {
+                batches.push(mixed(writes));
+                execute(&mut store, batches.len() as u64, batches.last().unwrap());
+            }
+            Meanwhile::Undo if batches.len() > before.len() => {
+                batches.pop();
+                assert_eq!(store.rollback_to(Seq(batches.len() as u64)), Ok(()));
+            }
+            Meanwhile::Undo => {}
+            Meanwhile::Settle => drop(settle(&mut store)),
+        }
+    }
+    while settle(&mut store) {}
+    let model = replay(large_store, &batches[..before.len()]);
+    assert_eq!(told, Some(is_kept_whole(&mut store, seq, model)));
+    assert_eq!(store.root(), replay(large_store, &batches).root());
+}
+
+#[test]
+fn a_begun_checkpoint_that_is_gone_back_before_is_not_told() {
+    let mut store =
+        replay(large_store, &[operations(&[(1, vec![1])]), operations(&[(2, vec![2])])]);
+    assert_eq!(store.begin_checkpoint(Seq(2)), None);
+    assert_eq!(store.rollback_to(Seq(1)), Ok(()));
+    assert_eq!(store.settle(), Settling::Nothing);
+    assert_eq!(store.part_digests(Some(Seq(2))), None);
+}
+
 fn batches() -> impl Strategy<Value = Vec<Vec<Bytes>>> {
     let write = || (0u64..24, prop::collection::vec(any::<u8>(), 0..24));
     let batch = prop::collection::vec(write(), 0..5);
@@ -190,6 +271,14 @@ proptest! {
         events in prop::collection::vec(event(), 1..30),
     ) {
         check_history(store, &events);
+    }
+
+    #[test]
+    fn a_begun_checkpoint_is_of_the_state_where_it_was_begun_whatever_follows(
+        before in prop::collection::vec(writes(), 0..3),
+        events in prop::collection::vec(meanwhile(), 0..12),
+    ) {
+        check_begun(&before, &events);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::replica::Pbft;
 use super::statement::Checkpoint;
 use super::tentative::Ahead;
 use crate::engine::{Executed, Execution, Outbox, Output};
+use crate::parts::StateRoot;
 use crate::request::{Batch, RESULT_BYTES_MAX, Reply};
 use crate::types::{ClientId, Seq, Timestamp, View};
 
@@ -29,6 +30,9 @@ pub(super) struct Cursor {
     pub(super) in_flight: VecDeque<InFlight>,
     /// What was handed out beyond `handed`, tentatively: its place is the next.
     pub(super) ahead: Option<Ahead>,
+    /// The checkpoint whose results are back and whose application root is to come, with the root of
+    /// the client table after it. There is one at most: a root comes before the next is due.
+    awaited: Option<(Seq, StateRoot)>,
 }
 
 #[derive(Debug)]
@@ -43,7 +47,8 @@ pub(super) struct InFlight {
 impl Cursor {
     /// Everything up to `seq` is executed, or came with a state.
     pub(super) fn at(seq: Seq) -> Cursor {
-        Cursor { handed: seq, executed: seq, in_flight: VecDeque::new(), ahead: None }
+        let (in_flight, ahead, awaited) = (VecDeque::new(), None, None);
+        Cursor { handed: seq, executed: seq, in_flight, ahead, awaited }
     }
 
     /// Whether all that was handed out is back.
@@ -139,17 +144,44 @@ impl Pbft {
             out.push(Output::Reply { replies, after: self.journal.position() });
         }
         if expected.checkpoint {
-            let application = executed.state_root.expect("a state root where one was asked for");
+            assert!(self.cursor.awaited.is_none(), "a root comes before the next checkpoint");
             let clients = self.clients.checkpoint(seq);
-            let state = state_digest(&self.config, seq, application, clients);
-            self.checkpoints.reached(seq, state);
-            self.serving.reached(seq, application);
-            let body = Checkpoint { seq, state, replica: self.config.replica };
-            let message = Message::Checkpoint(Signed::blank(body));
-            self.say(message, out);
-            self.stabilise(out);
+            match executed.state_root {
+                Some(application) => self.reach(seq, application, clients, out),
+                None => self.cursor.awaited = Some((seq, clients)),
+            }
         }
         self.hand_out(out);
+    }
+
+    /// Takes the root of a checkpoint that was executed before. One that is not awaited is of a state
+    /// that another has replaced since.
+    pub(super) fn on_root(&mut self, seq: Seq, application: StateRoot, out: &mut Outbox<Message>) {
+        if let Some((_, clients)) = self.cursor.awaited.take_if(|awaited| awaited.0 == seq) {
+            self.reach(seq, application, clients, out);
+        }
+    }
+
+    /// Votes for a checkpoint.
+    ///
+    /// PBFT 4.3: "when a replica i produces a checkpoint, it multicasts a message <CHECKPOINT, n, d, i>
+    /// to the other replicas, where [...] d is the digest of the state". That may be later than the
+    /// execution: the paper's file system too keeps the state by copy-on-write (OSDI'99 6.3). Who is
+    /// late with the digest is to its peers one that is late with the checkpoint.
+    fn reach(
+        &mut self,
+        seq: Seq,
+        application: StateRoot,
+        clients: StateRoot,
+        out: &mut Outbox<Message>,
+    ) {
+        let state = state_digest(&self.config, seq, application, clients);
+        self.checkpoints.reached(seq, state);
+        self.serving.reached(seq, application);
+        let body = Checkpoint { seq, state, replica: self.config.replica };
+        let message = Message::Checkpoint(Signed::blank(body));
+        self.say(message, out);
+        self.stabilise(out);
     }
 
     /// A committed batch is executed, `requests` of it for the first time.

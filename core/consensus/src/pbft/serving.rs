@@ -273,6 +273,7 @@ impl Pbft {
                 self.work_on_asks(out);
             }
             StateAnswer::Results { results } => self.on_results(results, out),
+            StateAnswer::Root { seq, state } => self.on_root(seq, state, out),
             StateAnswer::Restored { seq, done } => self.on_restored(seq, done, out),
         }
     }

@@ -2,7 +2,9 @@
 
 use quorumark_consensus::client_table::{ClientTable, Limits};
 use quorumark_consensus::pbft::{Checkpoint, Message};
-use quorumark_consensus::{Engine, Execution, Input, Output, ReplicaId, Seq, StateWork};
+use quorumark_consensus::{
+    Engine, Execution, Input, Output, ReplicaId, Seq, StateAnswer, StateWork,
+};
 use quorumark_primitives::Digest;
 use quorumark_primitives::signed::Signed;
 
@@ -136,16 +138,19 @@ fn a_proposal_at_exactly_the_new_high_watermark_is_taken_up_and_one_above_is_not
     assert_eq!(prepared.collect::<Vec<_>>(), [Seq(6)], "h + L = 6");
 }
 
-#[test]
-fn execution_pauses_at_a_checkpoint_so_that_its_digest_covers_exactly_that_sequence() {
+/// A backup of four with K = 2, L = 4 that committed 1 to `last`, and what it handed out.
+fn committed_to(last: u64) -> (One, Vec<Execution>) {
     let mut one = One::new(4, 1, |config| {
         config.window = 4;
         config.checkpoint_interval = 2;
     });
-    let mut handed = Vec::new();
-    for seq in 1..=4 {
-        handed.extend(executions(commit_at(&mut one, seq, seq)));
-    }
+    let outputs = (1..=last).flat_map(|seq| commit_at(&mut one, seq, seq)).collect();
+    (one, executions(outputs))
+}
+
+#[test]
+fn execution_pauses_at_a_checkpoint_so_that_its_digest_covers_exactly_that_sequence() {
+    let (mut one, handed) = committed_to(4);
     let seqs: Vec<_> = handed.iter().map(|execution| execution.seq.0).collect();
     assert_eq!(seqs, [1, 2], "3 waits for the results of 2");
     assert!(handed[1].checkpoint && !handed[0].checkpoint);
@@ -155,6 +160,51 @@ fn execution_pauses_at_a_checkpoint_so_that_its_digest_covers_exactly_that_seque
     let second = run_batch(&mut state, &handed[1]);
     let later = executions(one.input(Input::Executed(second)));
     assert_eq!(later.iter().map(|execution| execution.seq.0).collect::<Vec<_>>(), [3, 4]);
+}
+
+#[test]
+fn pbft_4_3_a_vote_waits_for_the_root_and_execution_does_not() {
+    let (mut one, handed) = committed_to(3);
+    let mut state = Digest::ZERO;
+    one.input(Input::Executed(run_batch(&mut state, &handed[0])));
+    let mut second = run_batch(&mut state, &handed[1]);
+    let root = second.state_root.take().unwrap();
+    let outputs = one.input(Input::Executed(second));
+    assert_eq!(said_state(&outputs), None);
+    let [third] = &executions(outputs)[..] else { panic!("3 is handed out") };
+    // What is executed meanwhile is no part of the state that is voted for.
+    one.input(Input::Executed(run_batch(&mut state, third)));
+    assert_eq!(one.engine.executed(), Seq(3));
+    let answer = |seq| Input::State(StateAnswer::Root { seq: Seq(seq), state: root });
+    for other in [1, 3, 4] {
+        assert_eq!(said_state(&one.input(answer(other))), None, "{other} is not awaited");
+    }
+    let (_, said) = at_checkpoint(4);
+    let outputs = one.input(answer(2));
+    assert_eq!(said_state(&outputs), Some(said));
+    one.settle(outputs);
+    assert_eq!(said_state(&one.input(answer(2))), None, "it is said once");
+    one.hear(checkpoint(2, said, 0));
+    assert_eq!(one.engine.stable(), Seq(0));
+    one.hear(checkpoint(2, said, 2));
+    assert_eq!(one.engine.stable(), Seq(2), "its own vote counts");
+}
+
+#[test]
+#[should_panic(expected = "a root comes before the next checkpoint")]
+fn a_driver_that_owes_two_roots_is_told_so() {
+    let mut one = One::new(4, 1, |config| {
+        config.window = 4;
+        config.checkpoint_interval = 1;
+    });
+    let mut state = Digest::ZERO;
+    for seq in 1..=2 {
+        for execution in executions(commit_at(&mut one, seq, seq)) {
+            let mut executed = run_batch(&mut state, &execution);
+            executed.state_root = None;
+            one.input(Input::Executed(executed));
+        }
+    }
 }
 
 #[test]

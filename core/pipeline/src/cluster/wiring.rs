@@ -60,7 +60,7 @@ pub(super) struct Parts<E, A> {
     /// As [`Wires::peers`].
     peers: Vec<Option<Sender<Frames>>>,
     engine: E,
-    executor: Executor<A>,
+    pub(super) executor: Executor<A>,
     writer: Writer,
 }
 
@@ -346,6 +346,8 @@ where
             stop: self.stopped[usize::from(id.0)].clone(),
             untold: Vec::new(),
             stands: Seq(0),
+            hashes_at_once: false,
+            settling: false,
         };
         let writer = Writer {
             replica: id,

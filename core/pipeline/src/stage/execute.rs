@@ -1,9 +1,10 @@
 //! Execute: committed batches on the application, and what the engine asks of its state, in order.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, select};
-use quorumark_application::{Application, run, serve};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, select};
+use quorumark_application::{Application, Settling, run, run_and_begin, serve};
 use quorumark_consensus::engine::{Executed, Execution, Input, StateAnswer, StateWork, Vocabulary};
 use quorumark_consensus::types::{ReplicaId, Seq};
 
@@ -61,6 +62,10 @@ pub(crate) struct Executor<A> {
     pub(crate) untold: Vec<CommitEvent>,
     /// The last batch that was noted for the observer, or the state that was taken over since.
     pub(crate) stands: Seq,
+    /// Whether a checkpoint is hashed at once, as part of the execution.
+    pub(crate) hashes_at_once: bool,
+    /// Whether one was begun whose root was not told yet.
+    pub(crate) settling: bool,
 }
 
 /// Batches executed before their observer hears of them.
@@ -70,22 +75,46 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 
 impl<A: Application> Execute<A> {
     pub(crate) fn run(mut self, watch: &mut Stopwatch) {
-        while let Some(first) = receive(&self.committed, watch) {
+        let mut outcomes = VecDeque::new();
+        while let Some(first) = self.next(&mut outcomes, watch) {
             watch.took(self.committed.len());
             let (mut batches, mut items) = (0, 0);
             let mut next = Some(first);
             while let Some(task) = next {
                 batches += 1;
                 items += task.items();
-                if let Some(outcome) = self.executor.work(task) {
-                    // An engine that is gone has no use for results; an observer still has.
-                    let _ = send(&self.results, outcome, watch);
+                self.executor.work(task, &mut outcomes);
+                if self.executor.settling {
+                    self.executor.settle(&mut outcomes);
                 }
+                self.tell(&mut outcomes, watch);
                 let more = batches < EVENTS_MAX;
                 next = more.then(|| self.committed.try_recv().ok()).flatten();
             }
             self.executor.publish(watch);
             watch.worked(items);
+        }
+    }
+
+    /// What is to be done next. While nothing waits, the hashes of a checkpoint go on.
+    fn next(&mut self, outcomes: &mut VecDeque<Outcome>, watch: &mut Stopwatch) -> Option<Task> {
+        while self.executor.settling {
+            match self.committed.try_recv() {
+                Ok(task) => return Some(task),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => {}
+            }
+            self.executor.settle(outcomes);
+            self.tell(outcomes, watch);
+            watch.worked(0);
+        }
+        receive(&self.committed, watch)
+    }
+
+    /// Gives results to the engine. One that is gone has no use for them; an observer still has.
+    fn tell(&self, outcomes: &mut VecDeque<Outcome>, watch: &mut Stopwatch) {
+        for outcome in outcomes.drain(..) {
+            let _ = send(&self.results, outcome, watch);
         }
     }
 }
@@ -101,28 +130,42 @@ impl Task {
 }
 
 impl<A: Application> Executor<A> {
-    /// Does what the engine asks; what the engine gets for it.
-    pub(crate) fn work(&mut self, task: Task) -> Option<Outcome> {
+    /// Does what the engine asks, and appends what the engine gets for it.
+    pub(crate) fn work(&mut self, task: Task, outcomes: &mut VecDeque<Outcome>) {
         match task {
             Task::Execute(execution) => {
-                let executed = run(&mut self.application, &execution);
+                // The root of one checkpoint comes before the next.
+                while execution.checkpoint && self.settling {
+                    self.settle(outcomes);
+                }
+                let executed = match self.hashes_at_once {
+                    true => run(&mut self.application, &execution),
+                    false => run_and_begin(&mut self.application, &execution),
+                };
+                self.settling |= execution.checkpoint && executed.state_root.is_none();
                 if !execution.tentative {
                     self.note(&execution);
                 }
-                Some(Outcome::Executed(executed))
+                outcomes.push_back(Outcome::Executed(executed));
             }
-            Task::Confirm(execution) => {
-                self.note(&execution);
-                None
-            }
+            Task::Confirm(execution) => self.note(&execution),
             // Durability is `none` here: what waits for the journal waits for nothing.
             Task::State(work) => {
                 let answer = serve(&mut self.application, work);
                 if let Some(StateAnswer::Restored { seq, done: true }) = answer {
                     self.stands = seq;
                 }
-                answer.map(Outcome::State)
+                outcomes.extend(answer.map(Outcome::State));
             }
+        }
+    }
+
+    /// Does a part of what a checkpoint that was begun still needs; appends the root when it is there.
+    pub(crate) fn settle(&mut self, outcomes: &mut VecDeque<Outcome>) {
+        let settling = self.application.settle();
+        self.settling = settling == Settling::More;
+        if let Settling::Done { seq, state } = settling {
+            outcomes.push_back(Outcome::State(StateAnswer::Root { seq, state }));
         }
     }
 

@@ -3,8 +3,9 @@
 //! Where cores are few, most of what a hand-over between threads costs is the switch. Here a turn
 //! takes what has arrived, brings it as far as it goes, and sends what follows in one flush to each
 //! peer; only before it executes it sends what it has said already, so that no vote waits for the
-//! application. Nothing is shared that would not be between threads: the engine hears its own messages
-//! sealed, and its results, as it does there.
+//! application. The hashes of a checkpoint are for when nothing has arrived, and a few for each turn,
+//! so that they end where something always has. Nothing is shared that would not be between threads:
+//! the engine hears its own messages sealed, and its results, as it does there.
 //!
 //! The functions that are never inlined are how a profile tells the stages of the thread apart.
 //!
@@ -148,7 +149,10 @@ where
         let hears_clients = means.peers.all_take();
         self.inbox.take(self.decoder, self.batch_max, hears_clients, messages, watch);
         core.now = core.now.max(self.clock.now());
-        if messages.is_empty() && !core.is_due() {
+        if means.executor.settling {
+            watch.enter(StageKind::Execute);
+            means.executor.settle(&mut core.outcomes);
+        } else if messages.is_empty() && !core.is_due() {
             return Pass::Idle { hears_clients };
         }
         verify(&mut self.gate, messages, verified, self.batch_max, watch);
@@ -263,7 +267,7 @@ where
         for task in tasks {
             watch.took(0);
             watch.done(task.items());
-            self.outcomes.extend(means.executor.work(task));
+            means.executor.work(task, &mut self.outcomes);
         }
     }
 

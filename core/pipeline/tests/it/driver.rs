@@ -13,7 +13,7 @@ use quorumark_consensus::{ClientId, ReplicaId, Reply, Request, SignedRequest, Ti
 use quorumark_pipeline::port::open_replies;
 use quorumark_pipeline::{
     Apart, Checked, ClientKeys, ClientPort, Cluster, ClusterConfig, ClusterKeys, ClusterReport,
-    CommitEvent, Protocol, Seat, Snapshot, Stages, Transport,
+    CommitEvent, Protocol, ReplicaCounts, Seat, Snapshot, Stages, Transport,
 };
 use quorumark_primitives::wire::Encode;
 
@@ -208,6 +208,27 @@ impl Driver {
             }
             if Instant::now() >= deadline {
                 self.stand_still(&format!("a replica executed {least:?} of {count}"));
+            }
+            self.receive(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until every replica has voted for every `interval`th batch that was executed: the last
+    /// root comes after the last result.
+    pub(crate) fn wait_checkpoints(&mut self, interval: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        let batches = self.seen.iter().map(|event| event.seq.0).max().unwrap_or(0);
+        let votes = batches / interval;
+        // A pre-prepare or a prepare of each batch, and a commit.
+        let signed = 2 * batches + votes;
+        let sent = votes * (self.replicas as u64 - 1);
+        let checkpoint = Message::KINDS.iter().position(|kind| *kind == "checkpoint").unwrap();
+        let voted = |counts: &ReplicaCounts| {
+            counts.signatures_made >= signed && counts.sent[checkpoint] >= sent
+        };
+        while !self.snapshot().replicas.iter().all(voted) {
+            if Instant::now() >= deadline {
+                self.stand_still("a replica did not vote for a checkpoint");
             }
             self.receive(Duration::from_millis(5));
         }

@@ -30,6 +30,7 @@ fn run_so(mut config: ClusterConfig, change: impl Fn(&mut ClusterConfig)) {
     let before = driver.snapshot(); // Before some threads have run at all.
     let requests = driver.closed_loop(PER_CLIENT, 50).len();
     driver.wait_executed(requests);
+    driver.wait_checkpoints(4);
     assert_eq!(driver.check_ledgers(), requests);
     let span = driver.snapshot().since(&before);
     let report = driver.stop();

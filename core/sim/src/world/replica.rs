@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quorumark_application::{run, serve};
+use quorumark_application::{Application as _, Settling, run_and_begin, serve};
 use quorumark_consensus::engine::{
     Engine, Execution, Input, Output, Position, Recipients, StateAnswer, StateWork,
 };
@@ -140,7 +140,13 @@ impl World<'_> {
             return self.queue.push(resumes, Due::Executed { node: at as u16, incarnation });
         }
         if let Some(result) = node.results.pop_front() {
+            if let Input::State(StateAnswer::Root { seq, state }) = &result {
+                node.told.root = Some((*seq, state.root));
+            }
             self.feed(at, result);
+        }
+        if self.settle(at) {
+            self.call_back(at);
         }
     }
 
@@ -369,14 +375,15 @@ impl World<'_> {
 
     /// Executes a batch. The state changes now, in the order told; the results come back later.
     fn execute(&mut self, at: usize, execution: Execution) {
+        if execution.checkpoint {
+            // The root of one checkpoint comes before the next.
+            while self.settle(at) {}
+        }
         let node = &mut self.nodes[at];
         let (replica, incarnation) = (node.replica, node.incarnation);
         let requests = Ordered::of_batch(&execution.batch);
         let digest = execution.batch.digest();
-        let executed = run(&mut node.application, &execution);
-        if let Some(root) = executed.state_root {
-            node.told.root = Some((executed.seq, root.root));
-        }
+        let executed = run_and_begin(&mut node.application, &execution);
         results_in_one(&executed.results, &mut self.scratch);
         let results = self.digests.of(&self.scratch);
         self.come_back(at, Input::Executed(executed));
@@ -395,6 +402,16 @@ impl World<'_> {
             results,
             tentative,
         })));
+    }
+
+    /// Does a part of what a checkpoint that was begun still needs; whether there is more. The root
+    /// comes back to the engine after the results that are on their way.
+    fn settle(&mut self, at: usize) -> bool {
+        let settling = self.nodes[at].application.settle();
+        if let Settling::Done { seq, state } = settling {
+            self.come_back(at, Input::State(StateAnswer::Root { seq, state }));
+        }
+        settling == Settling::More
     }
 
     /// A batch is committed: it is executed now, or was before.
@@ -430,8 +447,13 @@ impl World<'_> {
 
     /// What the executor did comes back to the engine after a drawn time, in order.
     fn come_back(&mut self, at: usize, result: Input<Message>) {
+        self.nodes[at].results.push_back(result);
+        self.call_back(at);
+    }
+
+    /// The executor is heard of when it has done what it has to do.
+    fn call_back(&mut self, at: usize) {
         let node = &mut self.nodes[at];
-        node.results.push_back(result);
         let takes = self.machine.between(EXECUTION[0], EXECUTION[1]);
         node.executor_free = node.executor_free.max(self.now) + takes;
         let (done, incarnation) = (node.executor_free, node.incarnation);
