@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use super::field::Fe;
 use super::lanes::{Backend, Quad, Term};
 use super::multiscalar::Multiscalar;
-use super::point::{Affine, Extended, Niels, decompress4, to_affine};
+use super::point::{Affine, Extended, Niels, decompress, to_affine};
 
 fn cases() -> usize {
     let set = std::env::var("QUORUMARK_CROSS_CHECKS").ok();
@@ -128,13 +128,18 @@ fn every_backend_raises_to_the_power_of_a_square_root() {
     let mut rng = ChaCha8Rng::seed_from_u64(22);
     let mut values = edges();
     values.extend((0..cases()).map(|_| random_long(&mut rng)));
-    for four in values.chunks_exact(4) {
-        let elements = [0, 1, 2, 3].map(|i: usize| Fe::from_bytes(&encoding(&four[i])));
-        let expected = elements.map(|element| element.pow_p58().to_bytes());
+    let mut elements: Vec<Fe> =
+        values.iter().map(|value| Fe::from_bytes(&encoding(value))).collect();
+    // No limb of what is called reduced is larger.
+    elements.push(Fe([(1 << 51) + (1 << 15) - 1; 5]));
+    // Thirteen fill lanes of four and of eight, and leave some empty.
+    for elements in elements.chunks(13) {
+        let bytes = |elements: &[Fe]| elements.iter().map(|fe| fe.to_bytes()).collect::<Vec<_>>();
+        let powers: Vec<Fe> = elements.iter().map(Fe::pow_p58).collect();
         for backend in Backend::available() {
-            let mut found = elements;
+            let mut found = elements.to_vec();
             (backend.kernels().pow_p58)(&mut found);
-            assert_eq!(found.map(Fe::to_bytes), expected, "{backend}: {four:x?}");
+            assert_eq!(bytes(&found), bytes(&powers), "{backend}: {elements:x?}");
         }
     }
     let two = Fe::ONE.add(&Fe::ONE);
@@ -171,8 +176,8 @@ fn random_pair(rng: &mut ChaCha8Rng, nth: usize) -> (Affine, EdwardsPoint) {
         let later = nth + 8 * rng.random_range(0..64usize);
         let bytes = random_encoding(rng, later);
         if let Some(theirs) = CompressedEdwardsY(bytes).decompress() {
-            let ours = decompress4([&bytes; 4], Backend::PORTABLE.kernels().pow_p58);
-            return (ours[3].expect("both decompress"), theirs);
+            let [ours] = decompress([&bytes], Backend::PORTABLE.kernels().pow_p58);
+            return (ours.expect("both decompress"), theirs);
         }
     }
 }
@@ -186,11 +191,11 @@ fn compressed(point: &Extended) -> [u8; 32] {
 #[test]
 fn zip_215_every_backend_decompresses_what_dalek_decompresses() {
     let mut rng = ChaCha8Rng::seed_from_u64(23);
-    for first in (0..cases()).step_by(4) {
-        let four = [0, 1, 2, 3].map(|i| random_encoding(&mut rng, first + i));
+    for first in (0..cases()).step_by(8) {
+        let eight: [_; 8] = core::array::from_fn(|i| random_encoding(&mut rng, first + i));
         for backend in Backend::available() {
-            let ours = decompress4(four.each_ref(), backend.kernels().pow_p58);
-            for (bytes, ours) in four.iter().zip(ours) {
+            let ours = decompress(eight.each_ref(), backend.kernels().pow_p58);
+            for (bytes, ours) in eight.iter().zip(ours) {
                 let theirs = CompressedEdwardsY(*bytes).decompress();
                 let theirs = theirs.map(|point| point.compress().0);
                 assert_eq!(ours.map(Affine::to_bytes), theirs, "{backend}: {bytes:x?}");

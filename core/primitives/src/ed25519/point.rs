@@ -156,19 +156,19 @@ pub(super) fn to_affine(points: &[Extended], products: &mut Vec<Fe>, out: &mut V
     out.reverse();
 }
 
-/// Decompresses four encodings (RFC 8032, 5.1.3), by ZIP-215's rule: a `y` of `p` or above stands
-/// for its residue, and `x = 0` takes either sign bit. `pow_p58` raises four elements to the power
-/// `(p - 5) / 8`: all but a tenth of the work.
-pub(super) fn decompress4(
-    encodings: [&[u8; 32]; 4],
-    pow_p58: fn(&mut [Fe; 4]),
-) -> [Option<Affine>; 4] {
+/// Decompresses encodings (RFC 8032, 5.1.3), best eight at a time, by ZIP-215's rule: a `y` of `p` or above stands
+/// for its residue, and `x = 0` takes either sign bit. `pow_p58` raises elements to the power
+/// `(p - 5) / 8`: most of the work.
+pub(super) fn decompress<const N: usize>(
+    encodings: [&[u8; 32]; N],
+    pow_p58: fn(&mut [Fe]),
+) -> [Option<Affine>; N] {
     let y = encodings.map(Fe::from_bytes);
     let yy = y.map(|y| y.square());
     let u = yy.map(|yy| yy.sub(&Fe::ONE).reduced());
     let v = yy.map(|yy| yy.mul(&Fe::D).add(&Fe::ONE));
     let v3 = v.map(|v| v.square().mul(&v));
-    let mut powers: [Fe; 4] = core::array::from_fn(|i| v3[i].square().mul(&v[i]).mul(&u[i]));
+    let mut powers: [Fe; N] = core::array::from_fn(|i| v3[i].square().mul(&v[i]).mul(&u[i]));
     pow_p58(&mut powers);
     core::array::from_fn(|i| {
         let root = powers[i].mul(&v3[i]).mul(&u[i]);

@@ -6,7 +6,7 @@ use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 
 use super::PublicKey;
 use super::lanes::backend;
-use super::point::{Extended, Niels, decompress4, to_affine};
+use super::point::{Extended, Niels, decompress, to_affine};
 
 /// Keys that a [`KeyCache`] holds: at about 500 bytes each, 8 MiB.
 pub const KEY_CACHE_CAPACITY: usize = 16_384;
@@ -54,7 +54,7 @@ impl PreparedKey {
 
 /// The points `-P` and `-2^128 P` of the point with this encoding.
 pub(super) fn halves_of(encoding: &[u8; 32]) -> Option<[Niels; 2]> {
-    let point = decompress4([encoding; 4], backend().kernels().pow_p58)[0]?.extended().negated();
+    let point = decompress([encoding], backend().kernels().pow_p58)[0]?.extended().negated();
     let high = (0..128).fold(point, |point, _| point.doubled());
     let mut affine = Vec::new();
     to_affine(&[point, high], &mut Vec::new(), &mut affine);

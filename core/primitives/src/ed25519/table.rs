@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use curve25519_dalek::constants::ED25519_BASEPOINT_COMPRESSED;
 
 use super::lanes::{Kernels, Quad, SecretRows, Term, backend};
-use super::point::{Affine, Extended, Niels, decompress4, to_affine};
+use super::point::{Affine, Extended, Niels, decompress, to_affine};
 
 /// Bits of a scalar below the group order.
 const SCALAR_BITS: u32 = 253;
@@ -56,7 +56,7 @@ impl Table {
     pub(super) fn of_base(width: u32) -> Table {
         let kernels = backend().kernels();
         let encoding = ED25519_BASEPOINT_COMPRESSED.as_bytes();
-        let [base, ..] = decompress4([encoding; 4], kernels.pow_p58);
+        let [base] = decompress([encoding], kernels.pow_p58);
         Table::new(kernels, &base.expect("the base point is a point").extended(), width)
     }
 

@@ -7,7 +7,7 @@
 //!
 //! A sum that is not `R` byte for byte may still differ from it by a point of small order, or `R`
 //! may be encoded in another way: then ZIP-215 accepts. So each mismatch gets the whole cofactored
-//! check, four square roots at a time. A bad signature costs one third more than a good one, and
+//! check, eight square roots at a time. A bad signature costs one third more than a good one, and
 //! nothing to its neighbours.
 
 use curve25519_dalek::Scalar;
@@ -15,7 +15,7 @@ use curve25519_dalek::Scalar;
 use super::bisect::Term as Signed;
 use super::field::Fe;
 use super::lanes::{Kernels, Quad, Term};
-use super::point::{Affine, Extended, decompress4, to_affine};
+use super::point::{Affine, Extended, decompress, to_affine};
 use super::table::{BASE_WIDTH, KEY_WIDTH, Table, places};
 
 /// Terms of one signature: the digits of `S` and of `k`, and one more to fill up four lanes.
@@ -61,11 +61,12 @@ impl Tabled {
 
     /// Whether `[8](sum - R) = 0`, for the signatures whose sum is not the bytes of `R`.
     fn decide_mismatched(&self, kernels: &Kernels, signed: &[Signed], verdicts: &mut [bool]) {
-        for four in self.mismatched.chunks(4) {
-            let nth = |lane: usize| four.get(lane).map_or(four[0], |nth| *nth) as usize;
-            let encodings = [0, 1, 2, 3].map(|lane| signed[nth(lane)].commitment.as_bytes());
-            let commitments = decompress4(encodings, kernels.pow_p58);
-            for (nth, commitment) in four.iter().map(|nth| *nth as usize).zip(commitments) {
+        for eight in self.mismatched.chunks(8) {
+            let nth = |place: usize| eight.get(place).map_or(eight[0], |nth| *nth) as usize;
+            let encoding = |place: usize| signed[nth(place)].commitment.as_bytes();
+            let encodings: [_; 8] = core::array::from_fn(encoding);
+            let commitments = decompress(encodings, kernels.pow_p58);
+            for (nth, commitment) in eight.iter().map(|nth| *nth as usize).zip(commitments) {
                 let valid = commitment
                     .is_some_and(|r| self.sums[nth].add(&r.extended().negated()).vanishes());
                 verdicts[signed[nth].position as usize] = valid;

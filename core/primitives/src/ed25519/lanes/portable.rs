@@ -14,8 +14,8 @@ pub(super) static KERNELS: Kernels = Kernels {
     square,
 };
 
-fn pow_p58(elements: &mut [Fe; 4]) {
-    *elements = elements.map(|element| element.pow_p58());
+fn pow_p58(elements: &mut [Fe]) {
+    elements.iter_mut().for_each(|element| *element = element.pow_p58());
 }
 
 fn accumulate(sums: &mut Quad, steps: &[[Term<'_>; 4]]) {

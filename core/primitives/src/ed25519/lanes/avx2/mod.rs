@@ -44,14 +44,16 @@ pub(super) static KERNELS: Kernels = Kernels {
 };
 
 #[target_feature(enable = "avx2")]
-fn pow_p58(elements: &mut [Fe; 4]) {
-    let mut lanes: Coordinate = [[0; 4]; 10];
-    for (lane, element) in elements.iter().enumerate() {
-        put(&mut lanes, lane, *element);
-    }
-    Element::load(&lanes).pow_p58().store(&mut lanes);
-    for (lane, element) in elements.iter_mut().enumerate() {
-        *element = take(&lanes, lane);
+fn pow_p58(elements: &mut [Fe]) {
+    for elements in elements.chunks_mut(4) {
+        let mut lanes: Coordinate = [[0; 4]; 10];
+        for (lane, element) in elements.iter().enumerate() {
+            put(&mut lanes, lane, *element);
+        }
+        Element::load(&lanes).pow_p58().store(&mut lanes);
+        for (lane, element) in elements.iter_mut().enumerate() {
+            *element = take(&lanes, lane);
+        }
     }
 }
 
