@@ -22,6 +22,9 @@ mod counted;
 #[allow(unsafe_code)] // the intrinsics
 mod ifma;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)] // the intrinsics
+mod vector;
 
 use core::fmt;
 use core::hint::black_box;

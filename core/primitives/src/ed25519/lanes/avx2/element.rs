@@ -21,6 +21,7 @@ use core::arch::x86_64::{
 use core::array;
 
 use super::super::Coordinate;
+use super::super::vector::power;
 
 /// Four elements; register `i` holds the limbs `i`.
 #[derive(Clone, Copy)]
@@ -178,31 +179,7 @@ impl Element {
         reduced(c)
     }
 
-    #[target_feature(enable = "avx2")]
-    fn squared_times(&self, count: u32) -> Element {
-        let mut value = *self;
-        for _ in 0..count {
-            value = value.squared();
-        }
-        value
-    }
-
-    /// The power `(p - 5) / 8`, by the same chain as `Fe::pow_p58`.
-    #[target_feature(enable = "avx2")]
-    pub(super) fn pow_p58(&self) -> Element {
-        let x2 = self.squared_times(1);
-        let x9 = x2.squared_times(2).times(self);
-        let x11 = x9.times(&x2);
-        let x_5 = x11.squared_times(1).times(&x9);
-        let x_10 = x_5.squared_times(5).times(&x_5);
-        let x_20 = x_10.squared_times(10).times(&x_10);
-        let x_40 = x_20.squared_times(20).times(&x_20);
-        let x_50 = x_40.squared_times(10).times(&x_10);
-        let x_100 = x_50.squared_times(50).times(&x_50);
-        let x_200 = x_100.squared_times(100).times(&x_100);
-        let x_250 = x_200.squared_times(50).times(&x_50);
-        x_250.squared_times(2).times(self)
-    }
+    power!(needs "avx2");
 }
 
 #[target_feature(enable = "avx2")]

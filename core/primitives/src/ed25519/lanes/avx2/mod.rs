@@ -11,37 +11,10 @@ use std::is_x86_feature_detected;
 use self::element::Element;
 use self::point::Points;
 use super::super::field::Fe;
+use super::vector::{self, kernels};
 use super::{Coordinate, Kernels, Quad, SecretRows, Term, put, take};
 
-pub(super) static KERNELS: Kernels = Kernels {
-    name: "avx2",
-    supported: || is_x86_feature_detected!("avx2"),
-    pow_p58: |elements| {
-        // SAFETY: needs avx2. These kernels are reached through a `Backend` alone, and a `Backend`
-        // to them is made only after `supported` found it.
-        unsafe { pow_p58(elements) }
-    },
-    accumulate: |sums, steps| {
-        // SAFETY: as above.
-        unsafe { accumulate(sums, steps) }
-    },
-    add: |sums, others| {
-        // SAFETY: as above.
-        unsafe { add(sums, others) }
-    },
-    accumulate_secret: Some(|sums, rows, digits| {
-        // SAFETY: as above.
-        unsafe { accumulate_secret(sums, rows, digits) }
-    }),
-    multiply: |quad, rounds| {
-        // SAFETY: as above.
-        unsafe { multiply(quad, rounds) }
-    },
-    square: |quad, rounds| {
-        // SAFETY: as above.
-        unsafe { square(quad, rounds) }
-    },
-};
+kernels!("avx2", needs "avx2", found by is_x86_feature_detected!("avx2"));
 
 #[target_feature(enable = "avx2")]
 fn pow_p58(elements: &mut [Fe]) {
@@ -55,34 +28,6 @@ fn pow_p58(elements: &mut [Fe]) {
             *element = take(&lanes, lane);
         }
     }
-}
-
-#[target_feature(enable = "avx2")]
-fn accumulate(sums: &mut Quad, steps: &[[Term<'_>; 4]]) {
-    let mut points = Points::load(sums);
-    for (nth, step) in steps.iter().enumerate() {
-        if let Some(next) = steps.get(nth + 1) {
-            point::prefetch(next);
-        }
-        points.add_terms(step);
-    }
-    points.store(sums);
-}
-
-#[target_feature(enable = "avx2")]
-fn add(sums: &mut Quad, others: &Quad) {
-    let mut points = Points::load(sums);
-    points.add(&Points::load(others));
-    points.store(sums);
-}
-
-#[target_feature(enable = "avx2")]
-fn accumulate_secret(sums: &mut Quad, rows: &SecretRows, digits: &[i8; 64]) {
-    let mut points = Points::load(sums);
-    for (rows, digits) in rows.as_chunks::<4>().0.iter().zip(digits.as_chunks::<4>().0) {
-        points.add_secret(rows, digits);
-    }
-    points.store(sums);
 }
 
 #[target_feature(enable = "avx2")]

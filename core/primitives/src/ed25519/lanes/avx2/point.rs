@@ -1,10 +1,9 @@
 //! Four points at once: the formulas of `super::super::point` in lanes.
 
 use core::arch::x86_64::{
-    __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_and_si256, _mm256_blendv_epi8, _mm256_cmpeq_epi64,
-    _mm256_loadu_si256, _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set_epi64x,
-    _mm256_set1_epi64x, _mm256_srli_epi64, _mm256_sub_epi32, _mm256_unpackhi_epi64,
-    _mm256_unpacklo_epi64,
+    __m256i, _mm256_and_si256, _mm256_blendv_epi8, _mm256_cmpeq_epi64, _mm256_loadu_si256,
+    _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set_epi64x, _mm256_set1_epi64x,
+    _mm256_srli_epi64, _mm256_sub_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
 };
 use core::{array, iter};
 
@@ -94,17 +93,6 @@ impl Points {
         self.y = g.times(&h);
         self.z = f.times(&g);
         self.t = e.times(&h);
-    }
-}
-
-/// Asks for the points of a later step, which in a table are seldom in the nearest cache.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn prefetch(terms: &[Term<'_>; 4]) {
-    for term in terms {
-        for line in term.point.0.as_chunks::<8>().0 {
-            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
-        }
     }
 }
 

@@ -22,6 +22,7 @@ use core::array;
 use super::super::super::field::Fe;
 use super::super::super::point::HALF_BITS;
 use super::super::Coordinate;
+use super::super::vector::power;
 
 /// Eight elements; register `i` holds the limbs `i`. Where four lanes are worked on, the lower half
 /// of a register has one element of each and the upper half another.
@@ -167,31 +168,7 @@ impl Element {
         reduced(c)
     }
 
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    fn squared_times(&self, count: u32) -> Element {
-        let mut value = *self;
-        for _ in 0..count {
-            value = value.squared();
-        }
-        value
-    }
-
-    /// The power `(p - 5) / 8`, by the same chain as `Fe::pow_p58`.
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    pub(super) fn pow_p58(&self) -> Element {
-        let x2 = self.squared_times(1);
-        let x9 = x2.squared_times(2).times(self);
-        let x11 = x9.times(&x2);
-        let x_5 = x11.squared_times(1).times(&x9);
-        let x_10 = x_5.squared_times(5).times(&x_5);
-        let x_20 = x_10.squared_times(10).times(&x_10);
-        let x_40 = x_20.squared_times(20).times(&x_20);
-        let x_50 = x_40.squared_times(10).times(&x_10);
-        let x_100 = x_50.squared_times(50).times(&x_50);
-        let x_200 = x_100.squared_times(100).times(&x_100);
-        let x_250 = x_200.squared_times(50).times(&x_50);
-        x_250.squared_times(2).times(self)
-    }
+    power!(needs "avx512f,avx512ifma");
 }
 
 /// Limb `i` of twice `p`, than which no reduced limb is larger.

@@ -5,11 +5,11 @@
 //! and a sum.
 
 use core::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_cmpeq_epi64_mask, _mm512_loadu_si512,
-    _mm512_mask_blend_epi64, _mm512_mask_mov_epi64, _mm512_mask_shuffle_i64x2,
-    _mm512_mask_sub_epi64, _mm512_permutex2var_epi64, _mm512_set1_epi64, _mm512_setr_epi64,
-    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_srli_epi64, _mm512_ternarylogic_epi64,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
+    __m512i, _mm512_cmpeq_epi64_mask, _mm512_loadu_si512, _mm512_mask_blend_epi64,
+    _mm512_mask_mov_epi64, _mm512_mask_shuffle_i64x2, _mm512_mask_sub_epi64,
+    _mm512_permutex2var_epi64, _mm512_set1_epi64, _mm512_setr_epi64, _mm512_setzero_si512,
+    _mm512_shuffle_i64x2, _mm512_srli_epi64, _mm512_ternarylogic_epi64, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi64,
 };
 use core::{array, iter};
 
@@ -84,17 +84,6 @@ impl Points {
         let (eh, fg) = (ab.difference_and_sum(), cd.difference_and_sum());
         self.xy = eh.times(&fg);
         self.tz = eh.lower_halves(&fg).times(&eh.upper_halves(&fg));
-    }
-}
-
-/// Asks for the points of a later step, which in a table are seldom in the nearest cache.
-#[target_feature(enable = "avx512f,avx512ifma")]
-#[inline]
-pub(super) fn prefetch(terms: &[Term<'_>; 4]) {
-    for term in terms {
-        for line in term.point.0.as_chunks::<8>().0 {
-            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
-        }
     }
 }
 
