@@ -74,6 +74,7 @@ fn pipeline_s_samples(stages: &str, thread: &str) {
     // The load generator hardly runs: on a busy machine no sample may meet it.
     let strays = ends.iter().find(|(stage, by)| by == "load" && stage != "generator");
     assert_eq!(strays, None, "a sample of the load generator below another stage");
+    assert!(ends.iter().all(|(stage, _)| stage != "ended"), "no name for a thread: {ends:?}");
     let stages = ended.json()["stages"].clone();
     let names: Vec<&str> =
         stages.as_array().unwrap().iter().filter_map(|row| row["stage"].as_str()).collect();

@@ -30,7 +30,7 @@ pub(super) struct Perf {
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
     folder: Scratch,
-    /// Every thread that was seen at the end of a span.
+    /// Every thread that was seen when a span began or ended.
     threads: BTreeMap<u32, String>,
 }
 
@@ -100,11 +100,14 @@ impl Perf {
 
 impl Sampling for Perf {
     fn resume(&mut self) -> Result<(), ProfileError> {
-        self.order("enable")
+        self.order("enable")?;
+        // Threads end with their trial; perf, silent when they began, has not heard their names. The
+        // clients' may be gone when a span ends, others begin after it has begun.
+        self.threads.append(&mut names::threads());
+        Ok(())
     }
 
     fn pause(&mut self) -> Result<(), ProfileError> {
-        // Threads end with their trial; perf, silent when they began, has not heard their names.
         self.threads.append(&mut names::threads());
         self.order("disable")
     }
