@@ -38,10 +38,14 @@ pub fn simd() -> IndexMap<String, String> {
 fn blake3_path() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     {
-        if std::arch::is_x86_feature_detected!("avx2") {
+        use std::arch::is_x86_feature_detected as detected;
+        if detected!("avx512f") && detected!("avx512vl") {
+            return "avx512";
+        }
+        if detected!("avx2") {
             return "avx2";
         }
-        if std::arch::is_x86_feature_detected!("sse4.1") {
+        if detected!("sse4.1") {
             return "sse4.1";
         }
     }
