@@ -6,8 +6,8 @@
 //!
 //! # Bounds
 //! "Reduced" limbs are below `2^51 + 2^15`; products and [`Element::difference_and_sum`] leave them
-//! below `2^51 + 2^11`. Factors are reduced, since what passes 52 bits would not be seen: there is no
-//! room for a sum. A column of a product is at most `14 * 2^52`, and `267 * 2^52 < 2^61` once what
+//! below `2^51 + 2^11`. Factors are below `2^52`, since what passes 52 bits would not be seen: there is
+//! no room for a sum. What [`Element::difference_and_sum`] takes is reduced. A column of a product is at most `14 * 2^52`, and `267 * 2^52 < 2^61` once what
 //! passes `2^255` has come back nineteenfold.
 
 use core::arch::x86_64::{

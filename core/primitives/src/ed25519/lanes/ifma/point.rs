@@ -115,7 +115,8 @@ fn selected(row: &[Niels; 8], digit: i8) -> [__m512i; 2] {
 }
 
 /// `y - x` and `y + x` of four points, and `2 d x y` beside the number two: of those to be
-/// subtracted, whose bits `signs` has, as the negated point has them. Reduced.
+/// subtracted, whose bits `signs` has, as the negated point has them. Below `2^52`, which is what a
+/// product takes; a negated limb may be more than reduced.
 #[target_feature(enable = "avx512f,avx512ifma")]
 #[inline]
 fn gathered(points: [[__m512i; 2]; 4], signs: u8) -> [Element; 2] {
