@@ -368,7 +368,7 @@ pub struct ThreadSnapshot {
     pub stage: StageKind,
     /// For which replica; `None` for the threads of a client's port.
     pub replica: Option<u16>,
-    /// Messages, requests or executions, by stage.
+    /// Messages, requests or executions, by stage; a tentative execution once it is committed.
     pub items: u64,
     /// Batches taken.
     pub batches: u64,

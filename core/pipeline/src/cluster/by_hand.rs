@@ -46,7 +46,7 @@ pub struct Turn {
     pub busy_ns: [u64; 5],
     /// What was counted.
     pub counts: ReplicaCounts,
-    /// Requests executed.
+    /// Requests executed and committed.
     pub executed: u64,
 }
 

@@ -120,11 +120,13 @@ impl<A: Application> Execute<A> {
 }
 
 impl Task {
-    /// Requests that it executes.
+    /// Requests that it executes for good: those of a tentative execution count once it is
+    /// committed, since until then it may be undone.
     pub(crate) fn items(&self) -> usize {
         match self {
-            Task::Execute(execution) => execution.fresh.len(),
-            Task::Confirm(_) | Task::State(_) => 0,
+            Task::Execute(execution) if execution.tentative => 0,
+            Task::Execute(execution) | Task::Confirm(execution) => execution.fresh.len(),
+            Task::State(_) => 0,
         }
     }
 }

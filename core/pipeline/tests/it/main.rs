@@ -11,3 +11,4 @@ mod faults;
 mod normal;
 mod stop;
 mod stop_one;
+mod tentative;
