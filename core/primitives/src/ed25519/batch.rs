@@ -297,9 +297,12 @@ impl BatchVerifier {
         let mut weights = self.weights();
         self.residues.clear(self.keys.len());
         for eight in self.terms.chunks(8) {
-            let encoding = |nth: usize| eight.get(nth).unwrap_or(&eight[0]).commitment.as_bytes();
-            let encodings: [_; 8] = core::array::from_fn(encoding);
-            let points = decompress(encodings, self.backend.kernels().pow_p58);
+            let mut encodings = [eight[0].commitment.as_bytes(); 8];
+            for (to, term) in encodings.iter_mut().zip(eight) {
+                *to = term.commitment.as_bytes();
+            }
+            let pow_p58 = self.backend.kernels().pow_p58;
+            let points: [_; 8] = decompress(&encodings[..eight.len()], pow_p58);
             for (term, point) in eight.iter().zip(points) {
                 let z = next_weight(&mut weights);
                 if let Some(r) = point {

@@ -156,27 +156,47 @@ pub(super) fn to_affine(points: &[Extended], products: &mut Vec<Fe>, out: &mut V
     out.reverse();
 }
 
-/// Decompresses encodings (RFC 8032, 5.1.3), best eight at a time, by ZIP-215's rule: a `y` of `p` or above stands
-/// for its residue, and `x = 0` takes either sign bit. `pow_p58` raises elements to the power
-/// `(p - 5) / 8`: most of the work.
+/// Decompresses up to `N` encodings (RFC 8032, 5.1.3), best eight at a time, by ZIP-215's rule: a `y`
+/// of `p` or above stands for its residue, and `x = 0` takes either sign bit. `pow_p58` raises
+/// elements to the power `(p - 5) / 8`: most of the work. `None` beyond the last encoding.
 pub(super) fn decompress<const N: usize>(
-    encodings: [&[u8; 32]; N],
+    encodings: &[&[u8; 32]],
     pow_p58: fn(&mut [Fe]),
 ) -> [Option<Affine>; N] {
-    let y = encodings.map(Fe::from_bytes);
-    let yy = y.map(|y| y.square());
-    let u = yy.map(|yy| yy.sub(&Fe::ONE).reduced());
-    let v = yy.map(|yy| yy.mul(&Fe::D).add(&Fe::ONE));
-    let v3 = v.map(|v| v.square().mul(&v));
-    let mut powers: [Fe; N] = core::array::from_fn(|i| v3[i].square().mul(&v[i]).mul(&u[i]));
-    pow_p58(&mut powers);
-    core::array::from_fn(|i| {
-        let root = powers[i].mul(&v3[i]).mul(&u[i]);
-        let x = square_root(root, &u[i], &v[i])?;
+    assert!(encodings.len() <= N, "{} encodings, of {N} at most", encodings.len());
+    let mut powers = [Fe::ZERO; N];
+    let mut squares = [XSquared { y: Fe::ZERO, u: Fe::ZERO, v: Fe::ZERO, v3: Fe::ZERO }; N];
+    for (nth, encoding) in encodings.iter().enumerate() {
+        let square = XSquared::of(Fe::from_bytes(encoding));
+        powers[nth] = square.v3.square().mul(&square.v).mul(&square.u);
+        squares[nth] = square;
+    }
+    pow_p58(&mut powers[..encodings.len()]);
+    core::array::from_fn(|nth| {
+        let XSquared { y, u, v, v3 } = squares[nth];
+        let sign = encodings.get(nth)?[31] >> 7;
+        let x = square_root(powers[nth].mul(&v3).mul(&u), &u, &v)?;
         let odd = x.to_bytes()[0] & 1;
-        let x = if odd == encodings[i][31] >> 7 { x } else { x.negated() };
-        Some(Affine { x, y: y[i] })
+        Some(Affine { x: if odd == sign { x } else { x.negated() }, y })
     })
+}
+
+/// The square of the `x` that belongs to a `y`, as the fraction `u / v`.
+#[derive(Clone, Copy)]
+struct XSquared {
+    y: Fe,
+    u: Fe,
+    v: Fe,
+    /// The third power of `v`.
+    v3: Fe,
+}
+
+impl XSquared {
+    fn of(y: Fe) -> XSquared {
+        let yy = y.square();
+        let v = yy.mul(&Fe::D).add(&Fe::ONE);
+        XSquared { y, u: yy.sub(&Fe::ONE).reduced(), v, v3: v.square().mul(&v) }
+    }
 }
 
 /// The square root of `u / v`, when there is one, from the candidate `(u / v)^((p + 3) / 8)`.

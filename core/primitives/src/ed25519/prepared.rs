@@ -54,7 +54,8 @@ impl PreparedKey {
 
 /// The points `-P` and `-2^128 P` of the point with this encoding.
 pub(super) fn halves_of(encoding: &[u8; 32]) -> Option<[Niels; 2]> {
-    let point = decompress([encoding], backend().kernels().pow_p58)[0]?.extended().negated();
+    let [point] = decompress(&[encoding], backend().kernels().pow_p58);
+    let point = point?.extended().negated();
     let high = (0..128).fold(point, |point, _| point.doubled());
     let mut affine = Vec::new();
     to_affine(&[point, high], &mut Vec::new(), &mut affine);

@@ -56,7 +56,7 @@ impl Table {
     pub(super) fn of_base(width: u32) -> Table {
         let kernels = backend().kernels();
         let encoding = ED25519_BASEPOINT_COMPRESSED.as_bytes();
-        let [base] = decompress([encoding], kernels.pow_p58);
+        let [base] = decompress(&[encoding], kernels.pow_p58);
         Table::new(kernels, &base.expect("the base point is a point").extended(), width)
     }
 

@@ -62,10 +62,11 @@ impl Tabled {
     /// Whether `[8](sum - R) = 0`, for the signatures whose sum is not the bytes of `R`.
     fn decide_mismatched(&self, kernels: &Kernels, signed: &[Signed], verdicts: &mut [bool]) {
         for eight in self.mismatched.chunks(8) {
-            let nth = |place: usize| eight.get(place).map_or(eight[0], |nth| *nth) as usize;
-            let encoding = |place: usize| signed[nth(place)].commitment.as_bytes();
-            let encodings: [_; 8] = core::array::from_fn(encoding);
-            let commitments = decompress(encodings, kernels.pow_p58);
+            let mut encodings = [signed[eight[0] as usize].commitment.as_bytes(); 8];
+            for (to, nth) in encodings.iter_mut().zip(eight) {
+                *to = signed[*nth as usize].commitment.as_bytes();
+            }
+            let commitments: [_; 8] = decompress(&encodings[..eight.len()], kernels.pow_p58);
             for (nth, commitment) in eight.iter().map(|nth| *nth as usize).zip(commitments) {
                 let valid = commitment
                     .is_some_and(|r| self.sums[nth].add(&r.extended().negated()).vanishes());

@@ -59,11 +59,11 @@ impl Element {
         }
     }
 
-    /// One element in each lane.
+    /// One element in each lane, reduced.
     #[target_feature(enable = "avx512f,avx512ifma")]
     pub(super) fn gathered(elements: &[Fe; 8]) -> Element {
         Element(array::from_fn(|i| {
-            let limbs: [u64; 8] = elements.map(|element| element.0[i]);
+            let limbs: [u64; 8] = elements.map(|element| element.reduced().0[i]);
             // SAFETY: eight words are the 64 bytes that are read; `loadu` asks for no alignment.
             unsafe { _mm512_loadu_si512(limbs.as_ptr().cast()) }
         }))

@@ -96,8 +96,8 @@ fn words(point: &Niels) -> [__m512i; 2] {
     array::from_fn(|i| unsafe { _mm512_loadu_si512(eights[i].as_ptr().cast()) })
 }
 
-/// The words of the multiple that a digit's magnitude asks for; all of the row is read, and the
-/// wanted one is masked in.
+/// The words of the multiple that a digit's magnitude asks for. All of the row is read, by reads that
+/// the compiler may neither leave out nor make depend on the mask; the wanted one is masked in.
 #[target_feature(enable = "avx512f,avx512ifma")]
 #[inline]
 fn selected(row: &[Niels; 8], digit: i8) -> [__m512i; 2] {
@@ -107,7 +107,10 @@ fn selected(row: &[Niels; 8], digit: i8) -> [__m512i; 2] {
     let candidates = iter::once(&Niels::IDENTITY).chain(row);
     for (multiple, candidate) in candidates.enumerate() {
         let wanted = _mm512_cmpeq_epi64_mask(magnitude, _mm512_set1_epi64(multiple as i64));
-        for (to, from) in selected.iter_mut().zip(words(candidate)) {
+        for (to, eight) in selected.iter_mut().zip(candidate.0.as_chunks::<8>().0) {
+            let from: *const __m512i = eight.as_ptr().cast();
+            // SAFETY: eight words are the 64 bytes that are read, and a point lies at a multiple of 64.
+            let from = unsafe { from.read_volatile() };
             *to = _mm512_mask_mov_epi64(*to, wanted, from);
         }
     }
