@@ -7,7 +7,7 @@ use core::time::Duration;
 pub enum Phase {
     /// What is not measured is made; in words, what that is ([`crate::Scenario::preparation`]).
     Prepare(&'static str),
-    /// Requests of one trial are signed beforehand.
+    /// Requests of one trial are signed, or authenticated, beforehand.
     Sign {
         /// How many.
         requests: usize,

@@ -69,8 +69,8 @@ pub(super) fn wakes(waker: CoreId, sleeper: CoreId) -> Wakes {
     });
     let calls = calls.join().unwrap_or_default();
     let (delays, cpu) = woken.join().unwrap_or_default();
-    let call = Figure::median(calls);
-    let delay = Figure::median(delays);
+    let call = Figure::mean(calls);
+    let delay = Figure::mean(delays);
     // A model delivers at the end of the call.
     let after = Figure { value: (delay.value - call.value).max(0.0), ..delay };
     let park = Figure { value: cpu / WAKES as f64, spread: None };
@@ -110,7 +110,7 @@ pub(super) fn timer_late() -> Figure {
         let _ = inbox.recv_timeout(SLEEP);
         due.elapsed().as_nanos() as f64
     });
-    Figure::median(late.collect())
+    Figure::mean(late.collect())
 }
 
 /// After how long two busy threads of one core change places.

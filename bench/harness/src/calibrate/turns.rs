@@ -169,7 +169,7 @@ fn cluster(shape: &Shape) -> Result<Timed, RunError> {
     let keys = ClusterKeys::new(&config, PROTOCOL);
     let workload = shape.workload().ok_or_else(|| failed(&"no workload of this name"))?;
     let plan = Plan::new(Arc::clone(&workload), CLIENTS, shape.seed, Shares::default());
-    let pool = Pool::signed(&plan, &keys, requests_max(shape));
+    let pool = Pool::made(&plan, &keys, requests_max(shape));
     let clients = || (0..CLIENTS).map(|id| keys.client(ClientId(id))).collect::<Vec<_>>();
     let requests = Requests::new(plan.clone(), ClientAuthKind::Signature, pool, clients());
     let mut executed = Vec::new();

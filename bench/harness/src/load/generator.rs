@@ -119,7 +119,7 @@ impl Generator {
         self.count_unsent();
         let Generator { mut recorder, requests, flights, .. } = self;
         flights.waiting().for_each(|flight| recorder.unanswered(flight));
-        recorder.report.signed_live = requests.signed_live();
+        recorder.report.proven_live = requests.proven_live();
         Ok(recorder.finish(flights.next(), requests.plan().clients()))
     }
 

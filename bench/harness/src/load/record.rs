@@ -85,7 +85,7 @@ pub struct LoadReport {
     /// Of these, different ones; the first in words.
     pub replies_differing: (u64, Option<String>),
     /// In the whole trial: signatures that the pool did not have.
-    pub signed_live: u64,
+    pub proven_live: u64,
     /// What the oracle wants to know.
     pub requests: Sent,
 }

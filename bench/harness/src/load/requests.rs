@@ -25,7 +25,7 @@ pub struct Requests {
     pool: Pool,
     /// By client id.
     keys: Vec<ClientKeys>,
-    signed_live: u64,
+    proven_live: u64,
 }
 
 impl Requests {
@@ -35,7 +35,7 @@ impl Requests {
     /// When a client has no keys.
     pub fn new(plan: Plan, auth: ClientAuthKind, pool: Pool, keys: Vec<ClientKeys>) -> Requests {
         assert_eq!(keys.len(), plan.clients() as usize, "each client has its keys");
-        Requests { plan, auth, pool, keys, signed_live: 0 }
+        Requests { plan, auth, pool, keys, proven_live: 0 }
     }
 
     /// The plan.
@@ -43,9 +43,9 @@ impl Requests {
         &self.plan
     }
 
-    /// Signatures that the pool did not have.
-    pub fn signed_live(&self) -> u64 {
-        self.signed_live
+    /// Proofs that the pool did not have.
+    pub fn proven_live(&self) -> u64 {
+        self.proven_live
     }
 
     /// The frame of request `number`: the same each time it is made.
@@ -83,11 +83,10 @@ impl Requests {
     fn proof(&mut self, number: u64) -> ClientProof {
         let mut proof = match self.auth {
             ClientAuthKind::None => ClientProof::None,
-            ClientAuthKind::Mac => self.prove(number),
-            ClientAuthKind::Signature => match self.pool.get(number) {
-                Some(signature) => ClientProof::Signature(signature),
+            ClientAuthKind::Mac | ClientAuthKind::Signature => match self.pool.get(number) {
+                Some(proof) => proof,
                 None => {
-                    self.signed_live += 1;
+                    self.proven_live += 1;
                     self.prove(number)
                 }
             },
@@ -139,7 +138,7 @@ mod tests {
         let keys = ClusterKeys::new(&config.check().unwrap(), PROTOCOL);
         let workload = Arc::new(Workload::named("fixed", 64, 1).unwrap());
         let plan = Plan::new(workload, 4, 1, Shares { invalid, sent_twice: 0.0 });
-        let pool = Pool::signed(&plan, &keys, pooled);
+        let pool = Pool::made(&plan, &keys, pooled);
         let clients = (0..4).map(|id| keys.client(quorumark_consensus::ClientId(id))).collect();
         Requests::new(plan, auth, pool, clients)
     }
@@ -162,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn pooled_signatures_are_the_ones_made_live() {
-        let (mut pooled, mut live) = (
-            requests(ClientAuthKind::Signature, 50, 0.0),
-            requests(ClientAuthKind::Signature, 0, 0.0),
-        );
-        assert!((0..60).all(|number| pooled.frame(number) == live.frame(number)));
-        assert_eq!((pooled.signed_live(), live.signed_live()), (10, 60));
-        assert!(pooled.pool.bytes() >= 50 * 64);
+    fn pooled_proofs_are_the_ones_made_live() {
+        for auth in [ClientAuthKind::Signature, ClientAuthKind::Mac] {
+            let (mut pooled, mut live) = (requests(auth, 50, 0.0), requests(auth, 0, 0.0));
+            assert!((0..60).all(|number| pooled.frame(number) == live.frame(number)), "{auth:?}");
+            assert_eq!((pooled.proven_live(), live.proven_live()), (10, 60), "{auth:?}");
+            assert!(pooled.pool.bytes() >= 50 * 64, "four tags are as long as a signature");
+        }
+        assert_eq!(requests(ClientAuthKind::None, 50, 0.0).pool.bytes(), 0);
     }
 
     #[test]

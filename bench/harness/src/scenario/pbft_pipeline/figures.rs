@@ -282,9 +282,9 @@ fn warnings(outcome: &Outcome, metrics: &Metrics) -> Vec<Warning> {
         let remedy = "rerun; the kernel's log tells whether memory was short";
         warnings.push(Warning::new("replica-lost", lost.clone(), remedy));
     }
-    if load.signed_live > 0 {
-        let cause = format!("{} requests were signed while the trial ran", load.signed_live);
-        let remedy = "shorten --duration: the pool of signed requests was used up";
+    if load.proven_live > 0 {
+        let cause = format!("{} requests were proven while the trial ran", load.proven_live);
+        let remedy = "shorten --duration: the pool of proofs made beforehand was used up";
         warnings.push(Warning::new("signed-live", cause, remedy));
     }
     if outcome.findings.unchecked > 0 {

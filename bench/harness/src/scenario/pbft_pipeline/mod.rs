@@ -67,7 +67,10 @@ const METRICS: &[MetricSpec] = &[
     metric("bytes_per_tx", "bytes sent by replicas and clients"),
     metric("batch_size_mean", "transactions of one batch"),
     metric("view_changes", "views left"),
-    metric("generator_pool_bytes", "memory of the requests signed beforehand"),
+    metric(
+        "generator_pool_bytes",
+        "memory of the clients' signatures or authenticators made beforehand",
+    ),
     metric("oracle_cpu_us_per_tx", "CPU time of the oracle, which no other figure holds"),
     metric("allocations_per_tx", "memory allocations of the process, load and oracle included"),
     metric("parks_per_tx", "times that threads without input parked: at most as many wake-ups"),

@@ -98,7 +98,7 @@ pub(super) fn run(
     let config = settings.checked(seed).map_err(|error| failed("configuration", &error))?;
     let keys = ClusterKeys::new(&config, PROTOCOL);
     let most = settings.requests_max(span, least_us);
-    let pool = signed(plan, &keys, config.client_auth, most, control);
+    let pool = proven(plan, &keys, config.client_auth, most, control);
     if control.interrupted() {
         return Err(RunError::Interrupted);
     }
@@ -179,8 +179,8 @@ fn load(settings: &Settings, pace: Loop, window: Window) -> LoadConfig {
     }
 }
 
-/// The requests that are signed beforehand: `most` where clients sign, none otherwise.
-fn signed(
+/// The requests that are proven beforehand: `most` where clients prove theirs, none otherwise.
+fn proven(
     plan: &Plan,
     keys: &ClusterKeys,
     auth: ClientAuthKind,
@@ -188,11 +188,11 @@ fn signed(
     control: &Control<'_>,
 ) -> Pool {
     match auth {
-        ClientAuthKind::Signature => {
+        ClientAuthKind::Signature | ClientAuthKind::Mac => {
             control.progress.phase(Phase::Sign { requests: most });
-            Pool::signed_until(plan, keys, most, || control.interrupted())
+            Pool::made_until(plan, keys, most, || control.interrupted())
         }
-        ClientAuthKind::Mac | ClientAuthKind::None => Pool::signed(plan, keys, 0),
+        ClientAuthKind::None => Pool::default(),
     }
 }
 
