@@ -253,9 +253,9 @@ fn halves(limb: u64) -> [u64; 2] {
 fn border_quad(rng: &mut ChaCha8Rng) -> Quad {
     let mut quad = Quad::IDENTITY;
     for coordinate in &mut quad.0 {
-        for rows in coordinate.as_chunks_mut::<2>().0 {
-            for lane in 0..4 {
-                [rows[0][lane], rows[1][lane]] = halves(border_limb(rng));
+        for [even, odd] in coordinate.as_chunks_mut::<2>().0 {
+            for (even, odd) in even.iter_mut().zip(odd) {
+                [*even, *odd] = halves(border_limb(rng));
             }
         }
     }
