@@ -42,6 +42,9 @@ const LARGE: usize = 64;
 /// Larger committees, and their batches: of each pair one in every other slice, for four times the
 /// span, because every replica first makes a table for every key.
 const LARGER: [[(usize, usize); 2]; 2] = [[(7, 8), (7, 64)], [(16, 64), (16, 8)]];
+/// Spans of load ahead of each slice that do not count: a machine that has worked for seconds is slower
+/// than one that just begins, and a run has worked for its whole warm-up.
+const WARM_UP_SPANS: u32 = 12;
 /// Fewest batches of a size that tell what verifying it costs.
 const SAMPLES_MIN: usize = 12;
 /// A batch of verification that took so many times the median of its size does not count: something
@@ -130,6 +133,14 @@ impl Calibration {
     /// # Errors
     /// [`RunError`].
     pub fn slice(&mut self, host: &Host<'_>) -> Result<(), RunError> {
+        let warm_up = Shape {
+            replicas: 4,
+            batch: BATCHES[BATCHES.len() - 1],
+            payload: self.plan.payload,
+            span: self.plan.span * WARM_UP_SPANS,
+            seed: self.plan.seed,
+        };
+        turns::time(warm_up, &cores()?)?;
         let watched = PaceThread::start(self.plan.seed).map_err(|error| failed(&error))?;
         let notes = timed_turns(&self.plan, self.slices, host);
         self.paces.extend(watched.finish());
@@ -193,12 +204,12 @@ fn costs_of(
     let Wakes { call, delay, park } = machine::wakes(first, other);
     let near = machine::wakes(first, first);
     let near_ns = (near.delay.value + near.call.value - call.value).max(0.0);
-    add(Item::WakeCall, call, "median of sends to a thread that sleeps on another core");
-    add(Item::WakeDelay, delay, "median from the end of such a send");
+    add(Item::WakeCall, call, "mean of sends to a thread that sleeps on another core");
+    add(Item::WakeDelay, delay, "mean from the end of such a send");
     let near = Figure { value: near_ns, ..near.delay };
-    add(Item::WakeNear, near, "median from such a send on one core, less the call");
+    add(Item::WakeNear, near, "mean from such a send on one core, less the call");
     add(Item::Park, park, "CPU time of the woken thread for each time that it is woken");
-    add(Item::TimerLate, machine::timer_late(), "median of sleeps of 150 us");
+    add(Item::TimerLate, machine::timer_late(), "mean of sleeps of 150 us");
     add(Item::Tick, machine::tick(other), "median run of two busy threads on one core");
     let sockets = machine::sockets(first, other).map_err(|error| failed(&error))?;
     let Sockets { send, send_byte, receive, receive_byte } = sockets;
@@ -247,14 +258,14 @@ pub(crate) fn map(value: &impl serde::Serialize) -> Map<String, Value> {
 /// What was noted, by the number of replicas.
 type NotesOf = Vec<(u64, Notes)>;
 
-/// Times the shapes of a slice.
+/// Times the shapes of a slice, from large batches to small ones: the first follow full load at once.
 fn timed_turns(plan: &Plan, slice: u64, host: &Host<'_>) -> Result<NotesOf, RunError> {
     let cores = cores()?;
     let fours = BATCHES.map(|batch| (4, batch, if batch < LARGE { 1 } else { 2 }));
     let larger = LARGER.map(|pair| pair[slice as usize % pair.len()]);
     let larger = larger.map(|(replicas, batch)| (replicas, batch, 4));
     let mut notes = Vec::new();
-    for (replicas, batch, spans) in fours.into_iter().chain(larger) {
+    for (replicas, batch, spans) in fours.into_iter().rev().chain(larger) {
         if host.interrupt.load(Ordering::Relaxed) {
             return Err(RunError::Interrupted);
         }

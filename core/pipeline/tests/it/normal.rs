@@ -63,7 +63,8 @@ fn run_so(mut config: ClusterConfig, change: impl Fn(&mut ClusterConfig)) {
     assert_eq!(span.cpu_ns().is_some(), told, "CPU time is known where the kernel tells it");
     assert!(stage(StageKind::Verify).all(|thread| thread.items > 0 && thread.busy_ns > 0));
     let waits = |of: fn(&ThreadSnapshot) -> u64| span.threads.iter().map(of).sum::<u64>();
-    assert!(waits(|thread| thread.parks) > 0, "some thread had nothing to do for long");
+    // Who may look for long need not park in so short a run.
+    assert!(waits(|thread| thread.parks) > 0 || !spin.is_zero(), "a thread had nothing to do");
     assert_eq!(waits(|thread| thread.spins) > 0, !spin.is_zero(), "who may look finds something");
     let cpu = |kind| stage(kind).filter_map(|thread| thread.cpu_ns).sum::<u64>();
     assert!(
