@@ -98,7 +98,7 @@ impl Figure {
     }
 }
 
-/// Measures everything: about a quarter of a minute.
+/// Measures everything: about half a minute.
 ///
 /// # Errors
 /// [`RunError`].

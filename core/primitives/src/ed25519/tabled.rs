@@ -7,8 +7,8 @@
 //!
 //! A sum that is not `R` byte for byte may still differ from it by a point of small order, or `R`
 //! may be encoded in another way: then ZIP-215 accepts. So each mismatch gets the whole cofactored
-//! check, eight square roots at a time. A bad signature costs one third more than a good one, and
-//! nothing to its neighbours.
+//! check, up to eight square roots at a time: a third more than a good one costs where eight come
+//! together. Neighbours pay nothing.
 
 use curve25519_dalek::Scalar;
 

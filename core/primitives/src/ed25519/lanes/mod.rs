@@ -65,7 +65,7 @@ pub(super) type SecretRows = [[Niels; 8]; 64];
 pub(super) struct Kernels {
     name: &'static str,
     supported: fn() -> bool,
-    /// Raises each element, a sum of reduced ones at most, to the power `(p - 5) / 8`. Eight at a
+    /// Raises each element, the sum of two reduced ones at most, to the power `(p - 5) / 8`. Eight at a
     /// time suit every backend.
     pub(super) pow_p58: fn(&mut [Fe]),
     /// Adds, step by step, the four terms of a step to the four lanes.

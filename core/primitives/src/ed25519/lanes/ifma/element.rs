@@ -6,9 +6,10 @@
 //!
 //! # Bounds
 //! "Reduced" limbs are below `2^51 + 2^15`; products and [`Element::difference_and_sum`] leave them
-//! below `2^51 + 2^11`. Factors are below `2^52`, since what passes 52 bits would not be seen: there is
-//! no room for a sum. What [`Element::difference_and_sum`] takes is reduced. A column of a product is at most `14 * 2^52`, and `267 * 2^52 < 2^61` once what
-//! passes `2^255` has come back nineteenfold.
+//! below `2^51 + 2^11`. Factors are below `2^52`, since what passes 52 bits would not be seen: there
+//! is no room for a sum. What [`Element::difference_and_sum`] takes is reduced. A column of a product
+//! is at most `14 * 2^52`, and `267 * 2^52 < 2^61` once what passes `2^255` has come back
+//! nineteenfold.
 
 use core::arch::x86_64::{
     __m256i, __m512i, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi64, _mm512_and_si512,
