@@ -89,10 +89,13 @@ pub trait Application: Send {
         let _ = (from, leased);
     }
 
-    /// Goes back to the state after `seq`, as if nothing later had been executed.
+    /// Goes back to the state after `seq`, as if nothing later had been executed: that of a kept
+    /// checkpoint, or of one that was begun, the one that it all began with, or the one before the
+    /// batch executed last. That one alone can be undone by itself, and no longer once a checkpoint
+    /// follows it: a replica executes ahead by one batch (TOCS'02 5.1.2) and never ahead of a checkpoint.
     ///
     /// # Errors
-    /// [`NotKept`] when what it takes is let go; the state is as it was.
+    /// [`NotKept`] for another state, and for one that is let go; the state is as it was.
     fn rollback_to(&mut self, seq: Seq) -> Result<(), NotKept> {
         Err(NotKept { seq })
     }

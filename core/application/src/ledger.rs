@@ -10,7 +10,7 @@ use quorumark_primitives::hash::Sha256;
 use quorumark_primitives::merkle::{self, Rule, leaf_hash};
 use quorumark_primitives::wire::{Decode, Encode, Reader, WireError};
 
-use crate::history::History;
+use crate::history::{History, Undo};
 use crate::permissions::{Allowed, Permissions};
 use crate::{Application, NotKept, RestoreError};
 
@@ -123,6 +123,13 @@ impl Decode for Totals {
             height: u64::decode(reader)?,
             transactions: u64::decode(reader)?,
         })
+    }
+}
+
+impl Undo for Totals {
+    /// Not told: there is one entry a batch, and it is small.
+    fn written_before(&self) -> u64 {
+        0
     }
 }
 
@@ -246,7 +253,7 @@ impl Application for Ledger {
         results: &mut Vec<Bytes>,
     ) {
         assert!(seq > self.executed, "{seq} after {}", self.executed);
-        self.history.begin(seq);
+        self.history.begin(self.executed, seq);
         results.extend(operations.map(|(client, transaction)| self.append(client, transaction)));
         self.seal();
         self.executed = seq;
@@ -260,13 +267,14 @@ impl Application for Ledger {
     }
 
     fn checkpoint(&mut self, seq: Seq) -> StateRoot {
-        self.history.checkpoint(seq, self.digests(self.totals));
+        self.history.mark(seq);
+        self.history.keep(seq, self.digests(self.totals));
         StateRoot { root: self.root(), leaves: LEAVES }
     }
 
     fn part_digests(&mut self, at: Option<Seq>) -> Option<(u64, Vec<Digest>)> {
         let digests = match at {
-            Some(seq) => self.history.kept(seq)?.parts.clone(),
+            Some(seq) => self.history.parts(seq)?.to_vec(),
             None => self.digests(self.totals),
         };
         Some((LEAVES, digests))
@@ -287,10 +295,11 @@ impl Application for Ledger {
     }
 
     fn rollback_to(&mut self, seq: Seq) -> Result<(), NotKept> {
-        if !self.history.reaches(seq) || seq > self.executed {
-            return Err(NotKept { seq });
+        if seq == self.executed {
+            return Ok(());
         }
-        if let Some(oldest) = self.history.unwind(seq).last() {
+        let undone = self.history.unwind(seq).ok_or(NotKept { seq })?;
+        if let Some(oldest) = undone.last() {
             self.totals = oldest;
         }
         while self.headers.back().is_some_and(|header| header.height > self.totals.height) {
@@ -314,13 +323,14 @@ impl Application for Ledger {
         if found != state.root {
             return Err(RestoreError::Root { found });
         }
-        self.history.begin_restore(seq);
+        self.history.begin_restore(self.executed, seq);
         if totals != self.totals {
             self.headers.clear();
             self.history.replaced(self.totals);
         }
         self.totals = totals;
-        self.history.checkpoint(seq, self.digests(totals));
+        self.history.mark(seq);
+        self.history.keep(seq, self.digests(totals));
         self.executed = seq;
         Ok(())
     }

@@ -19,8 +19,8 @@ use quorumark_primitives::wire::{Encode, FRAME_BYTES_MAX};
 
 pub use self::operation::{Operation, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, VALUE_BYTES_MAX};
 pub use self::outcome::Outcome;
-use self::page::Page;
-use crate::history::History;
+use self::page::{Before, Page};
+use crate::history::{History, Undo};
 use crate::pages::{PAGES_MAX, PageTree};
 use crate::permissions::Permissions;
 use crate::{Application, NotKept, RestoreError, Settling};
@@ -53,7 +53,7 @@ const _: () = assert!(PAGE_KEYS_MAX * (KEY_BYTES + VALUE_BYTES_MAX) < FRAME_BYTE
 pub struct Limits {
     /// The most keys, 1 to [`KEYS_MAX`]; default 2^20. A page that is full ([`PAGE_KEYS_MAX`])
     /// takes no new key even below it. A store takes 11 to 22 bytes for each key that it could
-    /// hold, and about 90 beside the value for each that it holds.
+    /// hold, and about 100 beside the value for each that it holds.
     pub keys_max: usize,
     /// The most bytes of all values together; default 256 MiB.
     pub value_bytes_max: u64,
@@ -74,11 +74,19 @@ impl Limits {
 
 /// What a key had before a write.
 #[derive(Debug)]
-struct Undo {
+struct Write {
     page: u32,
     key: u64,
     /// The value as a result; `None`: none.
     before: Option<Bytes>,
+    /// The stamp of the batch that wrote that value.
+    written_before: u64,
+}
+
+impl Undo for Write {
+    fn written_before(&self) -> u64 {
+        self.written_before
+    }
 }
 
 /// A replicated key-value store.
@@ -90,7 +98,7 @@ pub struct KvStore {
     tree: PageTree,
     /// The leaf that binds limits and permissions, and its hash.
     rules: (Bytes, Digest),
-    history: History<Undo>,
+    history: History<Write>,
     keys: usize,
     value_bytes: u64,
     /// By part, the bytes of its keys and values, as a part has them.
@@ -100,8 +108,8 @@ pub struct KvStore {
     /// A part is 2 to the power of this pages.
     part_level: u32,
     executed: Seq,
-    /// The checkpoint whose root is under way, and its place in the history.
-    begun: Option<(Seq, u64)>,
+    /// The checkpoint whose root is under way.
+    begun: Option<Seq>,
     /// A checkpoint that was begun and is kept, and whose root was not told yet.
     ended: Option<(Seq, StateRoot)>,
 }
@@ -209,10 +217,11 @@ impl KvStore {
         }
         *part = part_bytes;
         self.tree.keep(nth, |out| page.encode(out));
+        let stamp = self.history.stamp();
         let before = match place {
-            Ok(at) => Some(page.replace(at, value)),
+            Ok(at) => Some(page.replace(at, value, stamp)),
             Err(at) => {
-                page.insert(at, key, value);
+                page.insert(at, key, value, stamp);
                 self.keys += 1;
                 None
             }
@@ -232,18 +241,18 @@ impl KvStore {
             return Outcome::OutOfRange;
         }
         self.tree.keep(nth, |out| page.encode(out));
-        let before = page.patch(at, offset as usize, patch);
-        let length = before.len();
+        let before = page.patch(at, offset as usize, patch, self.history.stamp());
+        let length = before.0.len();
         self.wrote(nth, key, Some(before), length);
         Outcome::Done
     }
 
     /// Does a part of what the checkpoint that was begun still needs.
     fn go_on(&mut self) {
-        let Some((seq, mark)) = self.begun else { return };
+        let Some(seq) = self.begun else { return };
         if let Some(pages) = self.tree.step(|nth, out| self.pages[nth].encode(out)) {
             self.begun = None;
-            self.history.checkpoint_at(seq, mark, self.cut_digests());
+            self.history.keep(seq, self.cut_digests());
             let state = StateRoot { root: self.root_of(pages), leaves: self.leaves() };
             self.ended = Some((seq, state));
         }
@@ -262,9 +271,14 @@ impl KvStore {
     }
 
     /// Notes that a key of a page was written, and what it had before.
-    fn wrote(&mut self, nth: usize, key: u64, before: Option<Bytes>, bytes: usize) {
+    fn wrote(&mut self, nth: usize, key: u64, before: Option<Before>, bytes: usize) {
         self.tree.mark(nth);
-        self.history.note(Undo { page: nth as u32, key, before }, bytes);
+        let (before, written_before) = match before {
+            Some((_, written)) if written == self.history.stamp() => return,
+            Some((value, written)) => (Some(value), written),
+            None => (None, 0),
+        };
+        self.history.note(Write { page: nth as u32, key, before, written_before }, bytes);
     }
 }
 
@@ -276,7 +290,7 @@ impl Application for KvStore {
         results: &mut Vec<Bytes>,
     ) {
         assert!(seq > self.executed, "{seq} after {}", self.executed);
-        self.history.begin(seq);
+        self.history.begin(self.executed, seq);
         results.extend(operations.map(|(client, operation)| self.apply(client, operation)));
         self.executed = seq;
         assert!(self.keys <= self.limits.keys_max, "{} keys", self.keys);
@@ -299,14 +313,16 @@ impl Application for KvStore {
 
     fn checkpoint(&mut self, seq: Seq) -> StateRoot {
         let root = self.root();
-        self.history.checkpoint(seq, self.cut_digests());
+        self.history.mark(seq);
+        self.history.keep(seq, self.cut_digests());
         StateRoot { root, leaves: self.leaves() }
     }
 
     fn begin_checkpoint(&mut self, seq: Seq) -> Option<StateRoot> {
         assert!(self.begun.is_none() && self.ended.is_none(), "a root is told before the next");
         self.tree.freeze();
-        self.begun = Some((seq, self.history.mark()));
+        self.history.mark(seq);
+        self.begun = Some(seq);
         None
     }
 
@@ -323,7 +339,7 @@ impl Application for KvStore {
 
     fn part_digests(&mut self, at: Option<Seq>) -> Option<(u64, Vec<Digest>)> {
         let digests = match at {
-            Some(seq) => self.history.kept(seq)?.parts.clone(),
+            Some(seq) => self.history.parts(seq)?.to_vec(),
             None => {
                 self.root();
                 self.cut_digests()
@@ -399,7 +415,7 @@ mod tests {
         // Going back and taking over count as writing does.
         assert_eq!(peer.restore(Seq(1), state, &[(0, part)]), Ok(()));
         assert_eq!(peer.part_bytes, store.part_bytes);
-        store.history.begin(Seq(2));
+        store.history.begin(Seq(1), Seq(2));
         assert_eq!(store.write(picked[0], b"short"), Outcome::Done);
         assert_eq!(store.write(picked[1023], &long), Outcome::Done);
         store.executed = Seq(2);

@@ -11,7 +11,7 @@ use quorumark_consensus::types::Seq;
 use quorumark_primitives::Digest;
 use quorumark_primitives::wire::{Encode, WireError};
 
-use super::{KEY_BYTES, KvStore, Page, Undo, mix};
+use super::{KEY_BYTES, KvStore, Page, Write, mix};
 use crate::{Application, NotKept, RestoreError};
 
 /// The cut of a store of so many pages.
@@ -54,7 +54,7 @@ impl KvStore {
         for undo in self.history.since(checkpoint) {
             let place = (undo.page as usize).checked_sub(range.start);
             if let Some(page) = place.and_then(|place| pages.get_mut(place)) {
-                page.undo(undo.key, undo.before.clone());
+                page.undo(undo.key, undo.before.clone(), undo.written_before);
             }
         }
         let mut part = Vec::new();
@@ -66,13 +66,14 @@ impl KvStore {
     }
 
     pub(super) fn undo_to(&mut self, seq: Seq) -> Result<(), NotKept> {
-        if !self.history.reaches(seq) || seq > self.executed {
-            return Err(NotKept { seq });
+        if seq == self.executed {
+            return Ok(());
         }
         self.end_begun();
+        let undone = self.history.unwind(seq).ok_or(NotKept { seq })?;
         self.ended.take_if(|(ended, _)| *ended > seq);
-        for Undo { page, key, before } in self.history.unwind(seq) {
-            let (keys, bytes) = self.pages[page as usize].undo(key, before);
+        for Write { page, key, before, written_before } in undone {
+            let (keys, bytes) = self.pages[page as usize].undo(key, before, written_before);
             self.keys = self.keys.strict_add_signed(keys);
             self.value_bytes = self.value_bytes.strict_add_signed(bytes);
             let part = &mut self.part_bytes[page as usize >> self.part_level];
@@ -104,13 +105,14 @@ impl KvStore {
             self.swap(&mut pages);
             return Err(RestoreError::Root { found });
         }
-        self.history.begin_restore(seq);
+        self.history.begin_restore(self.executed, seq);
         for (nth, before) in &pages {
-            for (key, before) in self.pages[*nth].changes_from(before) {
-                self.history.replaced(Undo { page: *nth as u32, key, before });
+            for (key, before, written_before) in self.pages[*nth].changes_from(before) {
+                self.history.replaced(Write { page: *nth as u32, key, before, written_before });
             }
         }
-        self.history.checkpoint(seq, self.cut_digests());
+        self.history.mark(seq);
+        self.history.keep(seq, self.cut_digests());
         self.executed = seq;
         Ok(())
     }
