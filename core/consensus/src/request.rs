@@ -391,6 +391,21 @@ impl Batch {
         self.digest
     }
 
+    /// Makes the requests views of a frame that ends in the batch's encoding.
+    ///
+    /// # Panics
+    /// When the frame is shorter than that; in debug builds, when it holds something else.
+    pub(crate) fn move_into_end_of(&mut self, frame: &Bytes) {
+        let mut end = frame.len();
+        for request in self.requests.iter_mut().rev() {
+            let start = end - request.size();
+            let encoding = frame.slice(start..end);
+            debug_assert!(encoding == request.encoding, "the frame is another value's");
+            request.encoding = encoding;
+            end = start;
+        }
+    }
+
     /// Hands every request to `visit`, to note what the verifier found.
     pub(crate) fn request_mut(&mut self, nth: usize) -> Option<&mut SignedRequest> {
         self.requests.get_mut(nth)

@@ -282,6 +282,16 @@ impl Sealable for Message {
             Message::StateSlice(slice) => Arc::make_mut(slice).seal(sealer),
         }
     }
+
+    /// Without this a primary would keep each request in the frame in which it came, beside the frame
+    /// of its batch, for as long as its log has them.
+    fn move_into(&mut self, frame: &Bytes) {
+        if let Message::PrePrepare(_, batch) = self
+            && let Some(batch) = Arc::get_mut(batch)
+        {
+            batch.move_into_end_of(frame);
+        }
+    }
 }
 
 impl Encode for Message {

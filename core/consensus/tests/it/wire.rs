@@ -6,8 +6,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use quorumark_consensus::pbft::{
     Checkpoint, CheckpointCertificate, Commit, CommitCertificate, FetchStatement, Heard, Message,
-    NewView, NewViewBody, PrePrepare, Prepare, PreparedCertificate, SlotStatus, StatusStatement,
-    ViewChange, ViewChangeBody, ViewPhase, Voucher,
+    NewView, NewViewBody, PROTOCOL, PrePrepare, Prepare, PreparedCertificate, SlotStatus,
+    StatusStatement, ViewChange, ViewChangeBody, ViewPhase, Voucher,
 };
 use quorumark_consensus::{
     Batch, ClientId, ClientProof, ReplicaId, Reply, Request, Seq, SignedRequest, Timestamp, View,
@@ -15,8 +15,10 @@ use quorumark_consensus::{
 use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::Signature;
 use quorumark_primitives::mac::{Authenticator, Tag};
-use quorumark_primitives::signed::Signed;
+use quorumark_primitives::signed::{Context, Sealer, Signed, Signer};
 use quorumark_primitives::wire::{Decode, Encode};
+
+const CONTEXT: Context = Context { cluster: 7, protocol: PROTOCOL };
 
 fn signature() -> impl Strategy<Value = Signature> {
     any::<[u8; 32]>().prop_map(|half| {
@@ -219,6 +221,38 @@ proptest! {
     ) {
         let batch = Batch::new(requests);
         prop_assert_eq!(&Batch::from_frame(&batch.to_frame()).unwrap(), &batch);
+    }
+
+    #[test]
+    fn a_proposal_that_was_sealed_lives_in_its_own_frame_and_says_what_it_said(
+        requests in proptest::collection::vec(request(), 1..40),
+    ) {
+        let batch = Batch::new(requests);
+        let (view, seq, replica) = (View(1), Seq(2), ReplicaId(0));
+        let body = PrePrepare { view, seq, digest: batch.digest(), replica };
+        let say = |batch| Message::PrePrepare(Box::new(Signed::blank(body)), Arc::new(batch));
+        let mut sealer = Sealer::stand_in(CONTEXT, Signer::Replica(0), &[7; 32]);
+        let expected = sealer.seal_own(say(batch.clone()));
+        let (sealed, frame) = sealer.seal_own_frame(say(batch), &mut vec![1, 2, 3]);
+        prop_assert_eq!(&sealed, &expected);
+        prop_assert_eq!(&frame, &expected.to_frame());
+        let Message::PrePrepare(_, batch) = sealed.get() else { unreachable!("it was made above") };
+        for request in batch.requests() {
+            prop_assert!(frame.as_ptr_range().contains(&request.operation().as_ptr_range().start));
+        }
+    }
+
+    #[test]
+    fn a_proposal_that_somebody_else_holds_stays_where_it_is(request in request()) {
+        let batch = Arc::new(Batch::new(vec![request]));
+        let (view, seq, replica) = (View(1), Seq(2), ReplicaId(0));
+        let body = PrePrepare { view, seq, digest: batch.digest(), replica };
+        let said = Message::PrePrepare(Box::new(Signed::blank(body)), Arc::clone(&batch));
+        let mut sealer = Sealer::stand_in(CONTEXT, Signer::Replica(0), &[7; 32]);
+        let (sealed, frame) = sealer.seal_own_frame(said, &mut Vec::new());
+        prop_assert_eq!(&Message::from_frame(&frame).unwrap(), sealed.get());
+        let Message::PrePrepare(_, sealed) = sealed.get() else { unreachable!("it was made above") };
+        prop_assert!(Arc::ptr_eq(sealed, &batch));
     }
 
     #[test]

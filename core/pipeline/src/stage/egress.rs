@@ -157,30 +157,32 @@ impl Writer {
         match outgoing {
             Outgoing::Say { to, message } => {
                 let signed = self.sealer.signatures();
-                let sealed = self.sealer.seal_own(message);
+                let (sealed, frame) = self.sealer.seal_own_frame(message, &mut self.scratch);
                 Counts::add(&counts.signatures_made, self.sealer.signatures() - signed);
-                self.address(to, sealed.get(), flush, counts);
+                self.address(to, sealed.kind(), &frame, flush, counts);
                 flush.own.push(sealed);
             }
-            Outgoing::Relay { to, message } => self.address(to, &message, flush, counts),
+            Outgoing::Relay { to, message } => {
+                self.scratch.clear();
+                message.encode(&mut self.scratch);
+                let frame = Bytes::copy_from_slice(&self.scratch);
+                self.address(to, message.kind(), &frame, flush, counts);
+            }
             Outgoing::Reply(replies) => self.answer(&replies, flush, counts),
         }
     }
 
-    /// Encodes a message once and shares the bytes among its recipients.
-    fn address<M: Protocol>(
-        &mut self,
+    /// Shares a message's frame among its recipients.
+    fn address<M>(
+        &self,
         to: Recipients,
-        message: &M,
+        kind: usize,
+        frame: &Bytes,
         flush: &mut Flush<M>,
         counts: &Counts,
     ) {
         assert!(to != Recipients::One(self.replica), "an engine sends nothing to itself");
-        // Encoded into a buffer that stays, and copied once into a frame of its exact size.
-        self.scratch.clear();
-        message.encode(&mut self.scratch);
-        assert!(self.scratch.len() <= FRAME_BYTES_MAX, "a message fits a frame");
-        let frame = Bytes::copy_from_slice(&self.scratch);
+        assert!(frame.len() <= FRAME_BYTES_MAX, "a message fits a frame");
         let mut copies = 0;
         for (peer, frames) in flush.to_peers.iter_mut().enumerate() {
             let addressed = match to {
@@ -192,7 +194,7 @@ impl Writer {
                 copies += 1;
             }
         }
-        Counts::add(&counts.sent[message.kind()], copies);
+        Counts::add(&counts.sent[kind], copies);
         Counts::add(&counts.bytes_sent, copies * frame.len() as u64);
     }
 

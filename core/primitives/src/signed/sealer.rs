@@ -1,13 +1,22 @@
 //! The way of a replica's own statements: signed here, and verified for having been.
 
+use bytes::Bytes;
+
 use super::stand_in::StandInKey;
 use super::{Context, Signed, Signer, Statement, Verified};
 use crate::ed25519::{SecretKey, Signature};
+use crate::wire::Encode;
 
 /// A value whose blank statements its replica signs before it is sent.
 pub trait Sealable {
     /// Signs every statement of the value that is the replica's own, by [`Sealer::seal`].
     fn seal(&mut self, sealer: &mut Sealer);
+
+    /// Told the frame that it was encoded into. What it has as views of other frames can become views
+    /// of this one, which then is all that it keeps in memory; by default nothing does.
+    fn move_into(&mut self, frame: &Bytes) {
+        let _ = frame;
+    }
 }
 
 /// Signs for one replica or client.
@@ -84,5 +93,24 @@ impl Sealer {
         value.seal(self);
         assert!(self.signatures > before, "an own value carries an own signature");
         Verified(value)
+    }
+
+    /// Seals a value as [`Sealer::seal_own`] does, and encodes it: the value, which lives in its frame
+    /// from then on ([`Sealable::move_into`]), and the frame. `scratch` is overwritten.
+    ///
+    /// # Panics
+    /// As [`Sealer::seal_own`].
+    pub fn seal_own_frame<T: Sealable + Encode>(
+        &mut self,
+        value: T,
+        scratch: &mut Vec<u8>,
+    ) -> (Verified<T>, Bytes) {
+        let Verified(mut value) = self.seal_own(value);
+        // Encoded into a buffer that stays, and copied once into a frame of its exact size.
+        scratch.clear();
+        value.encode(scratch);
+        let frame = Bytes::copy_from_slice(scratch);
+        value.move_into(&frame);
+        (Verified(value), frame)
     }
 }
