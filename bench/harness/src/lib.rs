@@ -45,6 +45,7 @@ pub mod workload;
 mod assemble;
 mod folder;
 mod judge;
+mod pages;
 mod reproduce;
 
 pub use assemble::CPU_SHARE_UNDISTURBED_MIN;

@@ -31,6 +31,7 @@ use self::turns::{Notes, Shape};
 use crate::date;
 use crate::environment::{self, Before};
 use crate::pace::PaceThread;
+use crate::pages;
 use crate::provenance;
 use crate::trial::{Host, RunError};
 use crate::workload::Workload;
@@ -125,6 +126,8 @@ impl Calibration {
     /// A calibration that has measured nothing.
     pub fn begin(plan: &Plan) -> Calibration {
         let before = Before::now();
+        // As a run with the default settings has it.
+        pages::allow_huge(false);
         Calibration { plan: *plan, before, notes: Vec::new(), paces: Vec::new(), slices: 0 }
     }
 

@@ -37,6 +37,8 @@ pub(super) struct Settings {
     pub(super) cluster: ClusterConfig,
     pub(super) seed: u64,
     pub(super) warmup: Duration,
+    /// Whether memory may come in transparent huge pages.
+    pub(super) huge_pages: bool,
     pub(super) retransmit_timeout: Duration,
     pub(super) shares: Shares,
     /// Requests a second of an open loop; `None` in a closed one.
@@ -148,6 +150,7 @@ fn stage_parameters() -> Vec<Parameter> {
         Parameter::duration("spin", Duration::ZERO..=SPIN_MAX, default.spin, SPIN),
         Parameter::choice("stages", ["auto", "separate", "merged"], STAGES),
         Parameter::choice("pin", ["auto", "none", "by-replica"], PIN),
+        Parameter::flag("huge_pages", false, HUGE_PAGES),
         Parameter::flag("stage_times", true, TIMES),
         Parameter::flag("oracle", true, ORACLE),
     ]
@@ -164,6 +167,8 @@ const STAGES: &str =
     "threads for each stage of a replica, or one for all; auto: one where replicas share cores";
 const PIN: &str =
     "threads of a replica on one core each; auto: where a core has two replicas or more";
+const HUGE_PAGES: &str =
+    "memory may come in transparent huge pages, which are resident whole however little is used";
 const TIMES: &str = "threads time their work and waits; false shows what that costs";
 const ORACLE: &str =
     "what replicas execute is judged; false shows what telling it costs, and proves nothing";
@@ -190,6 +195,7 @@ impl Settings {
             cluster: cluster(parameters)?,
             seed: parameters.integer("seed"),
             warmup: parameters.duration("warmup"),
+            huge_pages: parameters.flag("huge_pages"),
             retransmit_timeout: parameters.duration("retransmit_timeout"),
             shares: Shares {
                 invalid: parameters.share("invalid_signature_share"),
