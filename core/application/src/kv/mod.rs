@@ -19,7 +19,7 @@ use quorumark_primitives::wire::{Encode, FRAME_BYTES_MAX};
 
 pub use self::operation::{Operation, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, VALUE_BYTES_MAX};
 pub use self::outcome::Outcome;
-use self::page::{Before, Page};
+use self::page::{Held, Page};
 use crate::history::{History, Undo};
 use crate::pages::{PAGES_MAX, PageTree};
 use crate::permissions::Permissions;
@@ -77,15 +77,13 @@ impl Limits {
 struct Write {
     page: u32,
     key: u64,
-    /// The value as a result; `None`: none.
-    before: Option<Bytes>,
-    /// The stamp of the batch that wrote that value.
-    written_before: u64,
+    /// `None`: it was not there.
+    before: Option<Held>,
 }
 
 impl Undo for Write {
     fn written_before(&self) -> u64 {
-        self.written_before
+        self.before.as_ref().map_or(0, |held| held.written)
     }
 }
 
@@ -242,7 +240,7 @@ impl KvStore {
         }
         self.tree.keep(nth, |out| page.encode(out));
         let before = page.patch(at, offset as usize, patch, self.history.stamp());
-        let length = before.0.len();
+        let length = before.result.len();
         self.wrote(nth, key, Some(before), length);
         Outcome::Done
     }
@@ -271,14 +269,12 @@ impl KvStore {
     }
 
     /// Notes that a key of a page was written, and what it had before.
-    fn wrote(&mut self, nth: usize, key: u64, before: Option<Before>, bytes: usize) {
+    fn wrote(&mut self, nth: usize, key: u64, before: Option<Held>, bytes: usize) {
         self.tree.mark(nth);
-        let (before, written_before) = match before {
-            Some((_, written)) if written == self.history.stamp() => return,
-            Some((value, written)) => (Some(value), written),
-            None => (None, 0),
-        };
-        self.history.note(Write { page: nth as u32, key, before, written_before }, bytes);
+        // What the same batch wrote before is undone with its first write.
+        if before.as_ref().is_none_or(|held| held.written != self.history.stamp()) {
+            self.history.note(Write { page: nth as u32, key, before }, bytes);
+        }
     }
 }
 

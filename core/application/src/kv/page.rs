@@ -3,38 +3,35 @@
 use std::mem;
 
 use bytes::Bytes;
-use quorumark_primitives::wire::{
-    Decode, Encode, Reader, WireError, encode_bytes, encode_sequence,
-};
+use quorumark_primitives::wire::{Decode, Encode, Reader, WireError, encode_bytes};
 
 use super::{Outcome, PAGE_KEYS_MAX, VALUE_BYTES_MAX};
 
 /// The keys of one page and their values, by rising key, so that the content does not depend on
 /// the order in which the keys came.
+///
+/// Keys stand apart from what they have: the mean page's are one cache line, and a search among them
+/// is most of what a write waits for.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Page(Vec<Entry>);
-
-/// A key and its value.
-#[derive(Debug, Clone)]
-struct Entry {
-    key: u64,
-    /// The value as the result that answers a read of it, so that a read copies nothing.
-    result: Bytes,
-    /// The stamp of the batch that wrote it last; 0: it was there before.
-    written: u64,
+pub(super) struct Page {
+    keys: Vec<u64>,
+    /// By place, what the key has.
+    held: Vec<Held>,
 }
 
-/// What a key had before a write: the value as a result, and the stamp of the batch that wrote it.
-pub(super) type Before = (Bytes, u64);
+/// What a key has.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    /// The value as the result that answers a read of it, so that a read copies nothing.
+    pub(super) result: Bytes,
+    /// The stamp of the batch that wrote it last; 0: it was there before.
+    pub(super) written: u64,
+}
 
-impl Entry {
-    fn new(key: u64, value: &[u8], written: u64) -> Entry {
-        Entry { key, result: Outcome::Value(value).to_result(), written }
-    }
-
-    /// Gives it another value; returns what it had.
-    fn write(&mut self, result: Bytes, written: u64) -> Before {
-        (mem::replace(&mut self.result, result), mem::replace(&mut self.written, written))
+impl Held {
+    /// A copy of the value.
+    fn new(value: &[u8], written: u64) -> Held {
+        Held { result: Outcome::Value(value).to_result(), written }
     }
 
     fn value(&self) -> &[u8] {
@@ -46,74 +43,79 @@ impl Entry {
 impl Page {
     /// How many keys have a value.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
 
     /// Where `key` stands, or where it would.
     pub(super) fn find(&self, key: u64) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&key, |entry| entry.key)
+        self.keys.binary_search(&key)
     }
 
     /// The value at a place that [`Page::find`] found.
     pub(super) fn value(&self, at: usize) -> &[u8] {
-        self.0[at].value()
+        self.held[at].value()
     }
 
     /// The same as a result.
     pub(super) fn result(&self, at: usize) -> Bytes {
-        self.0[at].result.clone()
+        self.held[at].result.clone()
     }
 
     /// Gives the key at a place that [`Page::find`] found another value, which is copied; returns
     /// what it had.
-    pub(super) fn replace(&mut self, at: usize, value: &[u8], stamp: u64) -> Before {
-        self.0[at].write(Outcome::Value(value).to_result(), stamp)
+    pub(super) fn replace(&mut self, at: usize, value: &[u8], stamp: u64) -> Held {
+        mem::replace(&mut self.held[at], Held::new(value, stamp))
     }
 
     /// Overwrites a part of the value at a place that [`Page::find`] found; returns what it had.
-    pub(super) fn patch(&mut self, at: usize, offset: usize, patch: &[u8], stamp: u64) -> Before {
+    pub(super) fn patch(&mut self, at: usize, offset: usize, patch: &[u8], stamp: u64) -> Held {
         // Written anew: replies to earlier reads may still share the bytes.
-        let mut result = Vec::from(&self.0[at].result[..]);
+        let mut result = Vec::from(&self.held[at].result[..]);
         result[1 + offset..][..patch.len()].copy_from_slice(patch);
-        self.0[at].write(Bytes::from(result), stamp)
+        mem::replace(&mut self.held[at], Held { result: Bytes::from(result), written: stamp })
     }
 
-    /// Puts back what a key had, as a result; `None`: it was not there. Returns how the number of
-    /// keys and the bytes of values change.
-    pub(super) fn undo(&mut self, key: u64, before: Option<Bytes>, written: u64) -> (isize, i64) {
-        let length = |result: &Bytes| result.len() as i64 - 1;
+    /// Puts back what a key had; `None`: it was not there. Returns how the number of keys and the
+    /// bytes of values change.
+    pub(super) fn undo(&mut self, key: u64, before: Option<Held>) -> (isize, i64) {
+        let length = |held: &Held| held.value().len() as i64;
         match (self.find(key), before) {
             (Ok(at), Some(before)) => {
-                let change = length(&before) - length(&self.0[at].result);
-                self.0[at].write(before, written);
+                let change = length(&before) - length(&self.held[at]);
+                self.held[at] = before;
                 (0, change)
             }
-            (Ok(at), None) => (-1, -length(&self.0.remove(at).result)),
+            (Ok(at), None) => {
+                self.keys.remove(at);
+                (-1, -length(&self.held.remove(at)))
+            }
             (Err(at), Some(before)) => {
                 let change = length(&before);
-                self.0.insert(at, Entry { key, result: before, written });
+                self.keys.insert(at, key);
+                self.held.insert(at, before);
                 (1, change)
             }
             (Err(_), None) => (0, 0),
         }
     }
 
-    /// By key that has another value in `before`, or none in one of the two, what it had there, and
-    /// the stamp of the batch that wrote it.
-    pub(super) fn changes_from(&self, before: &Page) -> Vec<(u64, Option<Bytes>, u64)> {
-        let new = self.0.iter().filter(|entry| before.find(entry.key).is_err());
-        let mut changes: Vec<_> = new.map(|entry| (entry.key, None, 0)).collect();
-        let other = before
-            .0
-            .iter()
-            .filter(|old| self.find(old.key).map_or(true, |at| self.0[at].result != old.result));
-        changes.extend(other.map(|old| (old.key, Some(old.result.clone()), old.written)));
+    /// By key that has another value in `before`, or none in one of the two, what it had there.
+    pub(super) fn changes_from(&self, before: &Page) -> Vec<(u64, Option<Held>)> {
+        let new = self.keys.iter().filter(|key| before.find(**key).is_err());
+        let mut changes: Vec<_> = new.map(|key| (*key, None)).collect();
+        let same = |key, old: &Held| self.find(key).is_ok_and(|at| self.value(at) == old.value());
+        let old = before.entries().filter(|(key, old)| !same(*key, old));
+        changes.extend(old.map(|(key, old)| (key, Some(old.clone()))));
         changes
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (u64, &Held)> {
+        self.keys.iter().copied().zip(&self.held)
     }
 
     /// The bytes of its values together.
     pub(super) fn value_bytes(&self) -> u64 {
-        self.0.iter().map(|entry| entry.value().len() as u64).sum()
+        self.held.iter().map(|held| held.value().len() as u64).sum()
     }
 
     /// Reads a page whose keys all pass `belongs`.
@@ -129,16 +131,17 @@ impl Page {
         if count > PAGE_KEYS_MAX {
             return Err(WireError::Length { length: count, max: PAGE_KEYS_MAX, of: "page" });
         }
-        let mut page = Page(Vec::with_capacity(count));
+        let mut page = Page { keys: Vec::with_capacity(count), held: Vec::with_capacity(count) };
         for _ in 0..count {
             let key = u64::decode(&mut reader)?;
             let value = reader.slice(VALUE_BYTES_MAX, "value")?;
-            let rises = page.0.last().is_none_or(|last| last.key < key);
+            let rises = page.keys.last().is_none_or(|last| *last < key);
             if !rises || !belongs(key) {
                 return Err(WireError::NotCanonical { of: "page" });
             }
             // Copied: a view would hold the whole part in memory.
-            page.0.push(Entry::new(key, value, 0));
+            page.keys.push(key);
+            page.held.push(Held::new(value, 0));
         }
         reader.finish()?;
         Ok(page)
@@ -147,20 +150,18 @@ impl Page {
     /// Adds `key` at the place where [`Page::find`] said that it would stand; copies the value.
     pub(super) fn insert(&mut self, at: usize, key: u64, value: &[u8], stamp: u64) {
         debug_assert_eq!(self.find(key), Err(at), "key {key} is out of order");
-        self.0.insert(at, Entry::new(key, value, stamp));
+        self.keys.insert(at, key);
+        self.held.insert(at, Held::new(value, stamp));
     }
 }
 
 impl Encode for Page {
-    /// The sequence of entries: what a leaf of the state tree is the hash of.
+    /// The sequence of keys, each with its value: what a leaf of the state tree is the hash of.
     fn encode(&self, out: &mut Vec<u8>) {
-        encode_sequence(&self.0, out);
-    }
-}
-
-impl Encode for Entry {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.key.encode(out);
-        encode_bytes(self.value(), out);
+        (self.keys.len() as u32).encode(out);
+        for (key, held) in self.entries() {
+            key.encode(out);
+            encode_bytes(held.value(), out);
+        }
     }
 }

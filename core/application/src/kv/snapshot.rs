@@ -54,7 +54,7 @@ impl KvStore {
         for undo in self.history.since(checkpoint) {
             let place = (undo.page as usize).checked_sub(range.start);
             if let Some(page) = place.and_then(|place| pages.get_mut(place)) {
-                page.undo(undo.key, undo.before.clone(), undo.written_before);
+                page.undo(undo.key, undo.before.clone());
             }
         }
         let mut part = Vec::new();
@@ -72,8 +72,8 @@ impl KvStore {
         self.end_begun();
         let undone = self.history.unwind(seq).ok_or(NotKept { seq })?;
         self.ended.take_if(|(ended, _)| *ended > seq);
-        for Write { page, key, before, written_before } in undone {
-            let (keys, bytes) = self.pages[page as usize].undo(key, before, written_before);
+        for Write { page, key, before } in undone {
+            let (keys, bytes) = self.pages[page as usize].undo(key, before);
             self.keys = self.keys.strict_add_signed(keys);
             self.value_bytes = self.value_bytes.strict_add_signed(bytes);
             let part = &mut self.part_bytes[page as usize >> self.part_level];
@@ -107,8 +107,8 @@ impl KvStore {
         }
         self.history.begin_restore(self.executed, seq);
         for (nth, before) in &pages {
-            for (key, before, written_before) in self.pages[*nth].changes_from(before) {
-                self.history.replaced(Write { page: *nth as u32, key, before, written_before });
+            for (key, before) in self.pages[*nth].changes_from(before) {
+                self.history.replaced(Write { page: *nth as u32, key, before });
             }
         }
         self.history.mark(seq);
