@@ -12,6 +12,7 @@
 //! executed since the oldest of them is dropped only with it.
 
 mod page;
+mod pages;
 mod pieces;
 mod record;
 mod snapshot;

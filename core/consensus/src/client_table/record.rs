@@ -1,7 +1,5 @@
 //! What is known of one client: the timestamps that were executed, in pages, with their replies.
 
-use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -10,6 +8,7 @@ use quorumark_primitives::hash::{Sha256, Tag};
 use quorumark_primitives::wire::{Decode, Encode, Reader, WireError};
 
 use super::page::{Entry, PAGE, Page, Span};
+use super::pages::Pages;
 use super::pieces::Piecing;
 use crate::request::RESULT_BYTES_MAX;
 use crate::types::{ClientId, Seq};
@@ -28,8 +27,8 @@ pub(super) struct Record {
     pub(super) highest: u64,
     /// The smallest timestamp of the window; it only rises, but for going back.
     pub(super) low: u64,
-    /// Page number (timestamp / PAGE) to page.
-    pages: BTreeMap<u64, Box<Page>>,
+    /// By page number (timestamp / PAGE).
+    pages: Pages,
     digest: Option<Digest>,
     settled: Option<Settled>,
     /// Whether nothing was written since it last fitted; a digest may be computed in between.
@@ -88,11 +87,11 @@ fn window_low(highest: u64, window: u64) -> u64 {
 
 impl Record {
     pub(super) fn entry(&self, timestamp: u64) -> Option<&Entry> {
-        self.pages.get(&(timestamp / PAGE))?.entry((timestamp % PAGE) as usize)
+        self.pages.get(timestamp / PAGE)?.entry((timestamp % PAGE) as usize)
     }
 
     pub(super) fn set(&mut self, timestamp: u64, entry: Entry) {
-        let page = self.pages.entry(timestamp / PAGE).or_insert_with(|| Box::new(Page::new()));
+        let page = self.pages.get_or_make(timestamp / PAGE);
         page.set((timestamp % PAGE) as usize, entry);
         (self.digest, self.fitted) = (None, false);
         if self.settled.as_ref().is_some_and(|settled| timestamp / PAGE < settled.next) {
@@ -112,7 +111,7 @@ impl Record {
             return;
         }
         let mut rest = bytes_max;
-        for (number, page) in self.pages.range(self.low / PAGE..).rev() {
+        for (number, page) in self.pages.range(self.low / PAGE, u64::MAX).rev() {
             match page.fit(rest) {
                 Ok(bytes) => rest -= bytes,
                 Err(place) => {
@@ -127,11 +126,8 @@ impl Record {
 
     /// Frees every timestamp below `low`.
     fn forget_below(&mut self, low: u64) {
-        let lowest = self.pages.first_key_value().map(|(number, _)| *number);
-        if lowest.is_some_and(|number| number < low / PAGE) {
-            self.pages = self.pages.split_off(&(low / PAGE));
-        }
-        if let Some(page) = self.pages.get_mut(&(low / PAGE)) {
+        self.pages.drop_below(low / PAGE);
+        if let Some(page) = self.pages.get_mut(low / PAGE) {
             page.free_below((low % PAGE) as usize);
         }
     }
@@ -166,7 +162,7 @@ impl Record {
     /// Goes back to what was executed up to `seq`; tells whether anything was.
     pub(super) fn rollback(&mut self, seq: Seq, window: u64) -> bool {
         let mut highest = None;
-        for (number, page) in &mut self.pages {
+        for (number, page) in self.pages.iter_mut() {
             if let Some(place) = page.rollback(seq) {
                 highest = Some(number * PAGE + place);
             }
@@ -181,7 +177,7 @@ impl Record {
 
     /// Whether a request is ordered and its result not back.
     pub(super) fn is_executing(&self) -> bool {
-        self.pages.values().any(|page| page.is_executing())
+        self.pages.iter().any(|(_, page)| page.is_executing())
     }
 
     /// The leaf hash of the present window: of its low end, its pages, and its high end. What comes
@@ -194,13 +190,13 @@ impl Record {
         let settled = self.settled.take().filter(|settled| settled.low == low);
         let mut settled = settled.unwrap_or_else(|| Settled::begin(client, window, low));
         let last = self.highest / PAGE;
-        for (number, page) in self.pages.range_mut(settled.next..last) {
-            absorb(&mut settled.hash, *number, page, low);
+        for (number, page) in self.pages.range_mut(settled.next, last) {
+            absorb(&mut settled.hash, number, page, low);
         }
         settled.next = settled.next.max(last);
         let mut hash = settled.hash.clone();
         self.settled = Some(settled);
-        if let Some(page) = self.pages.get_mut(&last) {
+        if let Some(page) = self.pages.get_mut(last) {
             absorb(&mut hash, last, page, low);
         }
         hash.update(&self.highest.to_le_bytes());
@@ -225,13 +221,13 @@ impl Record {
         client.encode(out.own());
         span.highest.encode(out.own());
         span.low.encode(out.own());
-        let pages = || self.pages.range(span.low / PAGE..=span.highest / PAGE);
-        let count = pages().map(|(number, page)| page.count(*number, span)).sum::<usize>();
+        let pages = || self.pages.range(span.low / PAGE, span.highest / PAGE + 1);
+        let count = pages().map(|(number, page)| page.count(number, span)).sum::<usize>();
         (count as u32).encode(out.own());
         for (number, page) in pages() {
-            match page.whole(*number, span) {
+            match page.whole(number, span) {
                 Some(block) => out.share(block),
-                None => page.encode(*number, span, out.own()),
+                None => page.encode(number, span, out.own()),
             }
         }
     }
@@ -274,7 +270,7 @@ impl Record {
 
     #[cfg(test)]
     pub(super) fn page_count(&self) -> usize {
-        self.pages.len()
+        self.pages.iter().count()
     }
 }
 
