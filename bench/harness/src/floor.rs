@@ -13,14 +13,14 @@
 use core::hint::black_box;
 
 use ed25519_dalek::{VerifyingKey, verify_batch};
-use quorumark_consensus::request::{Reply, Request, RequestStatement};
-use quorumark_consensus::types::{ClientId, ReplicaId, Seq, Timestamp, View};
+use quorumark_consensus::request::{Request, RequestStatement};
+use quorumark_consensus::types::{ClientId, Seq, Timestamp, View};
 use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::{BatchVerifier, PublicKey, SecretKey, Signature};
 use quorumark_primitives::signed::{
     Context, Domain, ProtocolId, ReplicaSessions, Sealer, Signer, Statement,
 };
-use quorumark_primitives::wire::Encode;
+use quorumark_primitives::wire::{Encode, encode_bytes};
 use quorumark_report::stats::median;
 
 use crate::clock::{Cost, Scope};
@@ -55,6 +55,8 @@ pub struct Shape {
     pub batch: usize,
     /// Clients that sign, in turn; 0 where none does, and then no signature is verified.
     pub signers: usize,
+    /// Replies of one batch to one client, which share a MAC.
+    pub replies: usize,
 }
 
 /// The replicas that a transaction costs CPU time at.
@@ -76,7 +78,10 @@ pub struct RelativeFloor {
     pub dalek_verify_looks: f64,
     /// Digesting one request of a batch, in microseconds of CPU time.
     pub digest_us: f64,
-    /// Making, or checking, one reply's MAC, in microseconds of CPU time.
+    /// Making, or checking, the MAC of one request, in microseconds of CPU time.
+    pub mac_us: f64,
+    /// One reply's share of the MAC of its batch to its client, made or checked, in microseconds of
+    /// CPU time.
     pub reply_mac_us: f64,
     /// The cheapest look while this was measured, in microseconds.
     pub pace_us: f64,
@@ -88,6 +93,7 @@ impl RelativeFloor {
         Floor {
             verify_us: self.verify_looks * pace_us,
             digest_us: self.digest_us,
+            mac_us: self.mac_us,
             reply_mac_us: self.reply_mac_us,
             dalek_verify_us: self.dalek_verify_looks * pace_us,
         }
@@ -104,6 +110,7 @@ impl RelativeFloor {
             verify_looks: f64::midpoint(self.verify_looks, other.verify_looks),
             dalek_verify_looks: f64::midpoint(self.dalek_verify_looks, other.dalek_verify_looks),
             digest_us: f64::midpoint(self.digest_us, other.digest_us),
+            mac_us: f64::midpoint(self.mac_us, other.mac_us),
             reply_mac_us: f64::midpoint(self.reply_mac_us, other.reply_mac_us),
             pace_us: self.pace_us.min(other.pace_us),
         }
@@ -117,7 +124,9 @@ pub struct Floor {
     pub verify_us: f64,
     /// Digesting one request.
     pub digest_us: f64,
-    /// Making, or checking, one reply's MAC.
+    /// Making, or checking, the MAC of one request.
+    pub mac_us: f64,
+    /// One reply's share of the MAC of its batch to its client, made or checked.
     pub reply_mac_us: f64,
     /// Verifying one signature by ed25519-dalek's `verify_batch`: the yardstick.
     pub dalek_verify_us: f64,
@@ -161,7 +170,9 @@ pub struct FloorBench {
     stock: Vec<(VerifyingKey, ed25519_dalek::Signature)>,
     verifier: BatchVerifier,
     sessions: ReplicaSessions,
+    /// Encodings, one after the other, of as many as share a MAC.
     replies: Vec<Vec<u8>>,
+    replies_together: usize,
     pace: Pace,
 }
 
@@ -169,10 +180,10 @@ impl FloorBench {
     /// Signs the requests. A run of many signers has at least one request of each, up to 4096.
     ///
     /// # Panics
-    /// When the payload or the batch of `shape` is 0.
+    /// When the payload, the batch or the replies of `shape` are 0.
     pub fn new(shape: Shape, protocol: ProtocolId, seed: u64) -> FloorBench {
-        let Shape { payload, batch, signers } = shape;
-        assert!(payload > 0 && batch > 0, "{shape:?}");
+        let Shape { payload, batch, signers, replies: together } = shape;
+        assert!(payload > 0 && batch > 0 && together > 0, "{shape:?}");
         let context = Context { cluster: seed, protocol };
         let count = REQUESTS_MIN.max(signers.min(4096)).next_multiple_of(batch);
         let mut random = fixture::random(seed, FLOOR_STREAM);
@@ -194,7 +205,8 @@ impl FloorBench {
             stock: keys.iter().zip(&signatures).map(|(k, s)| stock(k, s)).collect(),
             verifier: verifier(seed),
             sessions: ReplicaSessions::new(context, &[7; 32], 0, 1),
-            replies: (0..REPLIES as u64).map(reply).collect(),
+            replies: (0..REPLIES.div_ceil(together)).map(|_| replies(together)).collect(),
+            replies_together: together,
             pace: Pace::new(seed),
             encodings: requests.iter().map(encoding).collect(),
             messages,
@@ -228,6 +240,7 @@ impl FloorBench {
             verify_looks: median(all(|run| run.verify_looks))?,
             dalek_verify_looks: median(all(|run| run.dalek_verify_looks))?,
             digest_us: least(|run| run.digest_us),
+            mac_us: least(|run| run.mac_us),
             reply_mac_us: least(|run| run.reply_mac_us),
             pace_us: least(|run| run.pace_us),
         })
@@ -246,15 +259,22 @@ impl FloorBench {
                 black_box(&digests);
             }
         });
-        let (reply_mac_us, ()) = timed(self.replies.len(), || {
-            for reply in &self.replies {
-                black_box(self.sessions.tag(0, Domain::Reply, black_box(reply)));
+        let (mac_us, ()) = timed(REPLIES, || {
+            for _ in 0..REPLIES {
+                let digest = black_box(&digests[0].0);
+                black_box(self.sessions.tag(0, Domain::Request, digest));
+            }
+        });
+        let (reply_mac_us, ()) = timed(self.replies.len() * self.replies_together, || {
+            for replies in &self.replies {
+                black_box(self.sessions.tag(0, Domain::Reply, black_box(replies)));
             }
         });
         Some(RelativeFloor {
             verify_looks: verify,
             dalek_verify_looks: dalek_verify,
             digest_us,
+            mac_us,
             reply_mac_us,
             pace_us,
         })
@@ -347,18 +367,17 @@ fn stock(key: &PublicKey, signature: &Signature) -> (VerifyingKey, ed25519_dalek
     (key, ed25519_dalek::Signature::from_bytes(&signature.0))
 }
 
-fn reply(place: u64) -> Vec<u8> {
-    let reply = Reply {
-        view: View(0),
-        seq: Seq(place),
-        timestamp: Timestamp(place),
-        client: ClientId(0),
-        replica: ReplicaId(0),
-        result: vec![0; RESULT_BYTES].into(),
-        tentative: false,
-    };
+/// What the MAC of so many replies to one client is of: view, sequence number and flag, then by reply
+/// its timestamp and its result.
+fn replies(count: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    reply.encode(&mut bytes);
+    View(0).encode(&mut bytes);
+    Seq(1).encode(&mut bytes);
+    false.encode(&mut bytes);
+    for place in 0..count as u64 {
+        Timestamp(place).encode(&mut bytes);
+        encode_bytes(&[0; RESULT_BYTES], &mut bytes);
+    }
     bytes
 }
 
@@ -372,16 +391,19 @@ mod tests {
 
     #[test]
     fn every_part_of_a_floor_is_measured_and_verification_is_the_largest() {
-        let floor = measured(Shape { payload: 512, batch: 64, signers: 4 });
-        let Floor { verify_us, digest_us, reply_mac_us, dalek_verify_us } = floor;
-        assert!(reply_mac_us > 0.0 && digest_us > 0.0, "{floor:?}");
+        let floor = measured(Shape { payload: 512, batch: 64, signers: 4, replies: 16 });
+        let Floor { verify_us, digest_us, mac_us, reply_mac_us, dalek_verify_us } = floor;
+        assert!(digest_us > 0.0 && mac_us > reply_mac_us && reply_mac_us > 0.0, "{floor:?}");
         assert!(verify_us > digest_us && dalek_verify_us > digest_us, "{floor:?}");
     }
 
     #[test]
     fn without_signers_only_digests_and_macs_are_measured() {
-        let mut bench =
-            FloorBench::new(Shape { payload: 512, batch: 64, signers: 0 }, ProtocolId(1), 42);
+        let mut bench = FloorBench::new(
+            Shape { payload: 512, batch: 64, signers: 0, replies: 16 },
+            ProtocolId(1),
+            42,
+        );
         let floor = bench.measure().unwrap();
         assert!((floor.verify_looks, floor.dalek_verify_looks) == (0.0, 0.0), "{floor:?}");
         assert!(floor.digest_us > 0.0 && floor.reply_mac_us > 0.0 && floor.pace_us > 0.0);
@@ -389,14 +411,21 @@ mod tests {
 
     #[test]
     fn a_batch_that_does_not_divide_the_requests_and_one_of_one_are_measured() {
-        assert!(measured(Shape { payload: 16, batch: 100, signers: 7 }).verify_us > 0.0);
-        assert!(measured(Shape { payload: 1, batch: 1, signers: 1 }).verify_us > 0.0);
+        assert!(
+            measured(Shape { payload: 16, batch: 100, signers: 7, replies: 14 }).verify_us > 0.0
+        );
+        assert!(measured(Shape { payload: 1, batch: 1, signers: 1, replies: 1 }).verify_us > 0.0);
     }
 
     #[test]
     fn a_transaction_costs_n_verifications_and_digests_and_the_macs_of_its_replies() {
-        let floor =
-            Floor { verify_us: 9.0, digest_us: 1.0, reply_mac_us: 0.5, dalek_verify_us: 17.0 };
+        let floor = Floor {
+            verify_us: 9.0,
+            digest_us: 1.0,
+            mac_us: 0.7,
+            reply_mac_us: 0.5,
+            dalek_verify_us: 17.0,
+        };
         let committee = Replicas { live: 4, replies: 2 };
         assert!((floor.cpu_us_per_tx(committee) - 43.0).abs() < 1e-9);
         assert!((floor.yardstick_cpu_us_per_tx(committee) - 75.0).abs() < 1e-9);
@@ -415,6 +444,7 @@ mod tests {
             verify_looks: 0.02,
             dalek_verify_looks: 0.04,
             digest_us: 1.0,
+            mac_us: 0.7,
             reply_mac_us: 0.5,
             pace_us: 450.0,
         };

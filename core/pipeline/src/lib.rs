@@ -52,6 +52,7 @@ pub mod protocol;
 
 mod idle;
 mod link;
+mod replies;
 mod shipped;
 mod stage;
 mod tcp;

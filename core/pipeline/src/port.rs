@@ -5,15 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
-use quorumark_consensus::request::Reply;
-use quorumark_consensus::types::{ClientId, ReplicaId};
-use quorumark_primitives::mac::Tag;
-use quorumark_primitives::signed::{Domain, ReplicaSessions};
-use quorumark_primitives::wire::{Decode, Encode, Reader, WireError};
+use quorumark_consensus::types::ReplicaId;
 use thiserror::Error;
 
-use crate::keys::ClientKeys;
 use crate::link::Frames;
+pub use crate::replies::open_replies;
 
 /// Why frames were not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -99,52 +95,4 @@ impl ClientPort {
             Err(TryRecvError::Disconnected) => Err(PortError::Stopped),
         }
     }
-}
-
-/// Appends a reply and its MAC; a reply frame is any number of these.
-///
-/// A client without a session gets nothing: its reply could not be told from a forged one.
-pub(crate) fn encode_reply(reply: &Reply, sessions: &ReplicaSessions, out: &mut Vec<u8>) -> bool {
-    let start = out.len();
-    reply.encode(out);
-    match sessions.tag(reply.client.0, Domain::Reply, &out[start..]) {
-        Some(tag) => {
-            tag.encode(out);
-            true
-        }
-        None => {
-            out.truncate(start);
-            false
-        }
-    }
-}
-
-/// Opens a frame of replies and hands each authentic one to `visit`; returns how many were not:
-/// of clients without keys here, or with a MAC that does not match.
-///
-/// # Errors
-/// [`WireError`] where the frame is no sequence of replies; replies before that place were visited.
-pub fn open_replies<'k>(
-    frame: &Bytes,
-    keys: impl Fn(ClientId) -> Option<&'k ClientKeys>,
-    mut visit: impl FnMut(Reply),
-) -> Result<usize, WireError> {
-    let mut reader = Reader::new(frame);
-    let mut refused = 0;
-    while reader.remaining() > 0 {
-        let start = frame.len() - reader.remaining();
-        let reply = Reply::decode(&mut reader)?;
-        let end = frame.len() - reader.remaining();
-        let tag = Tag::decode(&mut reader)?;
-        let bytes = &frame[start..end];
-        let authentic = keys(reply.client).is_some_and(|keys| {
-            keys.sessions().accepts(reply.replica.0, Domain::Reply, bytes, &tag)
-        });
-        if authentic {
-            visit(reply);
-        } else {
-            refused += 1;
-        }
-    }
-    Ok(refused)
 }

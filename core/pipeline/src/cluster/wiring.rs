@@ -357,6 +357,7 @@ where
             ports: wires.ports,
             scratch: Vec::new(),
             replies_before: 0,
+            by_client: Vec::new(),
         };
         let inbox = Inbox {
             from_replicas: wires.from_replicas,

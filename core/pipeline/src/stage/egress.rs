@@ -6,15 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use quorumark_consensus::engine::Recipients;
-use quorumark_consensus::request::{RESULT_BYTES_MAX, Reply};
-use quorumark_consensus::types::ReplicaId;
+use quorumark_consensus::request::Reply;
+use quorumark_consensus::types::{ClientId, ReplicaId};
 use quorumark_primitives::signed::{ReplicaSessions, Sealer, Verified};
 use quorumark_primitives::wire::FRAME_BYTES_MAX;
 
 use crate::link::{Closed, Frames, PeerLink, receive, send};
 use crate::metrics::{Counts, Stopwatch};
-use crate::port::encode_reply;
 use crate::protocol::Protocol;
+use crate::replies::{REPLY_FRAME_BYTES, Replies, run_of};
 
 /// What the engine wants sent.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub(crate) struct Writer {
     pub(crate) scratch: Vec<u8>,
     /// Bytes of replies that the last flush had for a port: room for the next one's.
     pub(crate) replies_before: usize,
+    /// Scratch: the clients of replies, and the replies' places.
+    pub(crate) by_client: Vec<(ClientId, u32)>,
 }
 
 /// What one flush gathers.
@@ -64,49 +66,6 @@ pub(crate) struct Flush<M> {
     pub(crate) own: Vec<Verified<M>>,
     pub(crate) to_peers: Vec<Frames>,
     pub(crate) to_ports: Vec<Replies>,
-}
-
-/// Reply frames for one port, the last still growing.
-#[derive(Default)]
-pub(crate) struct Replies {
-    full: Frames,
-    growing: Vec<u8>,
-}
-
-/// Bytes at which a reply frame is full; far below what a transport takes.
-const REPLY_FRAME_BYTES: usize = 1 << 20;
-
-// A frame is closed after the reply that fills it, and a reply is little more than its result.
-const _: () = assert!(REPLY_FRAME_BYTES + 2 * RESULT_BYTES_MAX <= FRAME_BYTES_MAX);
-
-impl Replies {
-    /// Appends a reply; a frame begins with room for `expected` bytes.
-    fn push(&mut self, reply: &Reply, sessions: &ReplicaSessions, expected: usize) -> bool {
-        if self.growing.is_empty() {
-            self.growing.reserve(expected);
-        }
-        let sent = encode_reply(reply, sessions, &mut self.growing);
-        if self.growing.len() >= REPLY_FRAME_BYTES {
-            self.full.push(fitted(std::mem::take(&mut self.growing)));
-        }
-        sent
-    }
-
-    fn finish(mut self) -> Frames {
-        if !self.growing.is_empty() {
-            self.full.push(fitted(self.growing));
-        }
-        self.full
-    }
-}
-
-/// The frame of a buffer. It waits in a client's queue, whose places are counted and not their bytes:
-/// so it holds on to no more than twice what it carries.
-fn fitted(mut buffer: Vec<u8>) -> Bytes {
-    if buffer.capacity() > 2 * buffer.len() {
-        buffer.shrink_to_fit();
-    }
-    Bytes::from(buffer)
 }
 
 impl<M: Protocol> Egress<M> {
@@ -198,12 +157,21 @@ impl Writer {
         Counts::add(&counts.bytes_sent, copies * frame.len() as u64);
     }
 
-    fn answer<M>(&self, replies: &[Reply], flush: &mut Flush<M>, counts: &Counts) {
+    fn answer<M>(&mut self, replies: &[Reply], flush: &mut Flush<M>, counts: &Counts) {
+        self.by_client.clear();
+        let places = replies.iter().enumerate().map(|(nth, reply)| (reply.client, nth as u32));
+        self.by_client.extend(places);
+        self.by_client.sort_unstable();
+        let of = |place: &(ClientId, u32)| &replies[place.1 as usize];
+        let together = |one: &(ClientId, u32), next: &(ClientId, u32)| {
+            one.0 == next.0 && run_of(of(one)) == run_of(of(next))
+        };
         let mut sent = 0;
-        for reply in replies {
-            let port = self.ports.iter().position(|port| port.clients.contains(&reply.client.0));
+        for run in self.by_client.chunk_by(together) {
+            let client = run[0].0;
+            let port = self.ports.iter().position(|port| port.clients.contains(&client.0));
             if let Some(port) = port.and_then(|port| flush.to_ports.get_mut(port)) {
-                sent += u64::from(port.push(reply, &self.sessions, self.replies_before));
+                sent += port.push(run.iter().map(of), &self.sessions, self.replies_before);
             }
         }
         Counts::add(&counts.replies_sent, sent);
@@ -222,23 +190,5 @@ impl Writer {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_small_frame_of_replies_holds_on_to_no_large_buffer() {
-        let held = |room: usize, bytes: usize| {
-            let mut buffer = Vec::with_capacity(room);
-            buffer.resize(bytes, 7);
-            let frame = fitted(buffer);
-            assert_eq!((frame.len(), frame.iter().all(|byte| *byte == 7)), (bytes, true));
-            Vec::from(frame).capacity()
-        };
-        assert!(held(REPLY_FRAME_BYTES, 100) <= 200);
-        assert!(held(150, 100) >= 150, "what fits is not copied");
     }
 }

@@ -369,22 +369,24 @@ impl Settings {
     }
 
     fn bench(&self, workload: &Workload, signers: usize) -> FloorBench {
+        let (batch, clients) = (self.cluster.engine.batch_size_max, self.cluster.clients as usize);
         let shape = Shape {
             payload: workload.operation_bytes_mean().max(1.0) as usize,
-            batch: self.cluster.verify_batch_max.max(self.cluster.engine.batch_size_max),
+            batch: self.cluster.verify_batch_max.max(batch),
             signers,
+            replies: (batch.min(self.concurrency) / clients).max(1),
         };
         FloorBench::new(shape, PROTOCOL, self.seed)
     }
 
-    /// The floor under the way in which clients authenticate: a MAC costs what a reply's does, made
-    /// by the client once for each replica and checked there; nothing costs nothing, which leaves
+    /// The floor under the way in which clients authenticate: a request's MAC is checked by each
+    /// replica, and was made before the span; nothing costs nothing, which leaves
     /// digests and the MACs of replies. `limit_share` holds in each of these; `yardstick_share`
     /// compares signatures, and is absent without them.
     pub(super) fn floor(&self, measured: Floor) -> Floor {
         let verify_us = match self.cluster.client_auth {
             ClientAuthKind::Signature => measured.verify_us,
-            ClientAuthKind::Mac => 2.0 * measured.reply_mac_us,
+            ClientAuthKind::Mac => measured.mac_us,
             ClientAuthKind::None => 0.0,
         };
         Floor { verify_us, ..measured }
