@@ -28,6 +28,7 @@ pub fn capture(allocator: &str, tool_version: &str) -> Provenance {
 pub fn simd() -> IndexMap<String, String> {
     let paths = [
         ("sha256", sha256::path().name()),
+        ("sha256_each", sha256::side_by_side().name()),
         ("blake3", blake3_path()),
         ("ed25519", ed25519::backend().name()),
     ];

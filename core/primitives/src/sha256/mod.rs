@@ -5,16 +5,21 @@
 //! side and fill those gaps; what is known beforehand (padding blocks, a header's midstate) is
 //! folded by the compiler or once per call.
 //!
-//! A [`Path`] names the code that does it; [`path`] is the best one of the machine, and each
-//! operation has a `_with` form that takes another, so that a benchmark can hold them side by side.
+//! A [`Path`] names the code that does it; [`path`] is the one that the machine takes, but for many
+//! messages of any length, which have [`side_by_side`], and each operation has a `_with` form that takes another, so that a benchmark can hold them side by side.
 //! All paths give equal answers: [`self_check`] shows it on the machine at hand.
 //!
-//! `unsafe` is confined to the folders `sha_ni` and `avx2`. One message alone gains here where a
+//! `unsafe` is confined to the folders `sha_ni`, `avx2` and `avx512`. One message alone gains here where a
 //! processor has no SHA unit; [`crate::hash::sha256`] takes the better way, and reads it in pieces.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)] // the intrinsics
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)] // the intrinsics
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod columns;
 pub(crate) mod constants;
 mod each;
 mod path;
@@ -26,7 +31,7 @@ mod self_check;
 #[allow(unsafe_code)] // the intrinsics
 mod sha_ni;
 
-pub use path::{Path, PathError, path};
+pub use path::{Path, PathError, path, side_by_side};
 pub(crate) use portable::compressed;
 pub use probe::{Group, Groups};
 pub use scan::Scan;
@@ -94,7 +99,7 @@ pub fn tagged_pairs_with(path: Path, tag: u8, input: &[[Digest; 2]], out: &mut [
 /// # Panics
 /// When the slices differ in length.
 pub fn sha256_each(messages: &[&[u8]], out: &mut [Digest]) {
-    sha256_each_with(path(), messages, out);
+    sha256_each_with(side_by_side(), messages, out);
 }
 
 /// [`sha256_each`] on a given path.
@@ -109,7 +114,7 @@ pub fn sha256_each_with(path: Path, messages: &[&[u8]], out: &mut [Digest]) {
 /// SHA-256 of one block, after which the state is `state`, and each message.
 pub(crate) fn each_after(state: [u32; 8], messages: &[&[u8]], out: &mut [Digest]) {
     assert_eq!(messages.len(), out.len(), "one digest for each message");
-    each::each(path().kernels(), Start { state, length: 64 }, messages, out);
+    each::each(side_by_side().kernels(), Start { state, length: 64 }, messages, out);
 }
 
 /// SHA-256 of one message on a given path.

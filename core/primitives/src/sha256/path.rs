@@ -47,9 +47,11 @@ pub(super) fn probes() -> Option<&'static Probes> {
 }
 
 /// The most lanes of any kernel.
-pub(super) const LANES_MAX: usize = 8;
+pub(super) const LANES_MAX: usize = 16;
 
-/// Every path that this build holds, the fastest first.
+/// Every path that this build holds, those first that a machine takes by itself. Of the SHA unit it is
+/// known how fast it could be at best, and proof of work and Merkle trees are held against that: so they
+/// take it even where [`side_by_side`] is another one.
 static ALL: &[&Kernels] = &[
     #[cfg(target_arch = "x86_64")]
     &super::sha_ni::EIGHT,
@@ -62,6 +64,8 @@ static ALL: &[&Kernels] = &[
     #[cfg(target_arch = "x86_64")]
     &super::sha_ni::ONE,
     #[cfg(target_arch = "x86_64")]
+    &super::avx512::SIXTEEN,
+    #[cfg(target_arch = "x86_64")]
     &super::avx2::EIGHT,
     &portable::KERNELS,
 ];
@@ -69,8 +73,8 @@ static ALL: &[&Kernels] = &[
 /// A way to compute SHA-256 that this machine can run.
 ///
 /// A value exists only for a path whose instructions were detected: that is what makes the kernels
-/// safe to call. It prints and parses as its name, `sha-ni-x8`, `avx2-x8` or
-/// `portable`.
+/// safe to call. It prints and parses as its name, such as `sha-ni-x8`, `avx512-x16`,
+/// `avx2-x8` or `portable`.
 #[derive(Clone, Copy)]
 pub struct Path(&'static Kernels);
 
@@ -91,7 +95,20 @@ pub enum PathError {
     },
 }
 
-/// The fastest path of this machine. Detection runs once.
+/// The path that is the fastest on this machine for many messages of any length side by side, as
+/// [`super::sha256_each`] takes it: AVX-512 where there is also a SHA unit, else [`path`].
+pub fn side_by_side() -> Path {
+    static BEST: OnceLock<Path> = OnceLock::new();
+    *BEST.get_or_init(|| {
+        #[cfg(target_arch = "x86_64")]
+        if (super::avx512::SIXTEEN.supported)() {
+            return Path(&super::avx512::SIXTEEN);
+        }
+        path()
+    })
+}
+
+/// The path that this machine takes. Detection runs once.
 pub fn path() -> Path {
     static BEST: OnceLock<Path> = OnceLock::new();
     *BEST.get_or_init(|| Path::available().next().unwrap_or(Path::PORTABLE))
@@ -101,7 +118,7 @@ impl Path {
     /// Plain integer code, one message at a time.
     pub const PORTABLE: Path = Path(&portable::KERNELS);
 
-    /// Every path that this machine can run, the fastest first; [`Path::PORTABLE`] is the last.
+    /// Every path that this machine can run, [`path`] first; [`Path::PORTABLE`] is the last.
     pub fn available() -> impl Iterator<Item = Path> {
         ALL.iter().filter(|kernels| (kernels.supported)()).map(|kernels| Path(kernels))
     }
@@ -163,6 +180,7 @@ mod tests {
         }
         assert_eq!(Path::available().last(), Some(Path::PORTABLE));
         assert_eq!(Path::available().next(), Some(path()));
+        assert!(Path::available().any(|path| path == side_by_side()));
     }
 
     #[test]

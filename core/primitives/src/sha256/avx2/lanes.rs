@@ -9,6 +9,7 @@ use core::arch::x86_64::{
 };
 use core::array;
 
+use super::super::columns::{columns, sixteen};
 use super::super::constants::{INITIAL, PADDING_32, ROUND, ROUND_PADDING_64};
 use crate::Digest;
 
@@ -18,12 +19,6 @@ pub(super) const LANES: usize = 8;
 /// Eight 32-bit words: the same word of eight messages, or eight words of one.
 #[derive(Clone, Copy)]
 pub(super) struct Words(__m256i);
-
-/// The words `a` to `h` of eight states.
-pub(super) type State = [Words; 8];
-
-/// Sixteen words of eight message schedules, as a ring.
-pub(super) type Schedule = [Words; 16];
 
 impl Words {
     #[target_feature(enable = "avx2")]
@@ -68,6 +63,24 @@ impl Words {
 
     #[target_feature(enable = "avx2")]
     #[inline]
+    fn xor3(x: Words, y: Words, z: Words) -> Words {
+        x.xor(y).xor(z)
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn choice(e: Words, f: Words, g: Words) -> Words {
+        g.xor(e.and(f.xor(g)))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn majority(a: Words, b: Words, c: Words) -> Words {
+        b.xor(a.xor(b).and(b.xor(c)))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
     fn shift_right<const R: i32>(self) -> Words {
         Words(_mm256_srli_epi32(self.0, R))
     }
@@ -89,113 +102,7 @@ impl Words {
     }
 }
 
-/// One round; `wk` is the schedule's word plus the round's constant (FIPS 180-4 6.2.2).
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn round([a, b, c, d, e, f, g, h]: State, wk: Words) -> State {
-    let turned = e.rotate_right::<6, 26>().xor(e.rotate_right::<11, 21>());
-    let sum1 = turned.xor(e.rotate_right::<25, 7>());
-    let choice = g.xor(e.and(f.xor(g)));
-    let t1 = h.plus(wk).plus(choice).plus(sum1);
-    let turned = a.rotate_right::<2, 30>().xor(a.rotate_right::<13, 19>());
-    let sum0 = turned.xor(a.rotate_right::<22, 10>());
-    let majority = b.xor(a.xor(b).and(b.xor(c)));
-    [t1.plus(sum0.plus(majority)), a, b, c, d.plus(t1), e, f, g]
-}
-
-/// Replaces the word `i` of the ring, the oldest, by the schedule's next.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn extend(w: &mut Schedule, i: usize) {
-    let (w1, w14) = (w[(i + 1) % 16], w[(i + 14) % 16]);
-    let turned = w1.rotate_right::<7, 25>().xor(w1.rotate_right::<18, 14>());
-    let sigma0 = turned.xor(w1.shift_right::<3>());
-    let turned = w14.rotate_right::<17, 15>().xor(w14.rotate_right::<19, 13>());
-    let sigma1 = turned.xor(w14.shift_right::<10>());
-    w[i] = w[i].plus(sigma0).plus(w[(i + 9) % 16].plus(sigma1));
-}
-
-/// The rounds `FIRST` to `END - 1` of one block, without the final addition of the state.
-///
-/// All are written out: in a loop, places in the ring are computed, and words of the state moved on.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn rounds<const FIRST: usize, const END: usize>(
-    mut state: State,
-    mut w: Schedule,
-) -> State {
-    macro_rules! sixteen {
-        ($start:literal) => { sixteen!($start: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15) };
-        ($start:literal: $($i:literal)*) => {$(
-            if ($start + $i) >= FIRST && ($start + $i) < END {
-                if $start > 0 {
-                    extend(&mut w, $i);
-                }
-                state = round(state, w[$i].plus(Words::all(ROUND[$start + $i])));
-            }
-        )*};
-    }
-    sixteen!(0);
-    sixteen!(16);
-    sixteen!(32);
-    sixteen!(48);
-    state
-}
-
-/// The compression function over eight blocks.
-#[target_feature(enable = "avx2")]
-pub(super) fn compress(state: State, w: Schedule) -> State {
-    add(state, rounds::<0, 64>(state, w))
-}
-
-/// The compression function over the block that ends every 64-byte message.
-#[target_feature(enable = "avx2")]
-pub(super) fn padded_64(state: State) -> State {
-    let mut after = state;
-    for wk in ROUND_PADDING_64 {
-        after = round(after, Words::all(wk));
-    }
-    add(state, after)
-}
-
-/// The block of the digests that `state` stands for, to be hashed again.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn block_of(state: State) -> Schedule {
-    let mut w = [Words::all(0); 16];
-    w[..8].copy_from_slice(&state);
-    for (word, padding) in w[8..].iter_mut().zip(PADDING_32) {
-        *word = Words::all(padding);
-    }
-    w
-}
-
-/// SHA-256 of the digests that `state` stands for.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn again(state: State) -> State {
-    compress(initial(), block_of(state))
-}
-
-/// The states before the first block.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn initial() -> State {
-    broadcast(&INITIAL)
-}
-
-/// The same state in every lane.
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn broadcast(state: &[u32; 8]) -> State {
-    array::from_fn(|i| Words::all(state[i]))
-}
-
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn add(x: State, y: State) -> State {
-    array::from_fn(|i| x[i].plus(y[i]))
-}
+columns!("avx2");
 
 /// The sixteen words of eight blocks, each given by its quarters.
 #[target_feature(enable = "avx2")]
