@@ -11,6 +11,8 @@ pub mod hash;
 pub mod limits;
 pub mod mac;
 pub mod merkle;
+#[allow(unsafe_code)] // the intrinsic
+pub mod prefetch;
 pub mod sha256;
 pub mod signed;
 pub mod wire;

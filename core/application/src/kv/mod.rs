@@ -35,6 +35,10 @@ pub const KEYS_MAX: usize = PAGE_KEYS_MEAN * PAGES_MAX;
 /// what the smaller pages save, and the tree takes more memory.
 const PAGE_KEYS_MEAN: usize = 8;
 
+/// How many operations before its own the memory of what a key has is asked for, and that of the keys of its
+/// page as many before that: each takes about as long as one or two operations.
+const LOOK_AHEAD: usize = 4;
+
 /// What a page takes in a part beside its keys: its length and the number of keys.
 const PAGE_BYTES: usize = 8;
 /// What a key takes in a page beside its value: itself and the value's length.
@@ -52,7 +56,7 @@ const _: () = assert!(PAGE_KEYS_MAX * (KEY_BYTES + VALUE_BYTES_MAX) < FRAME_BYTE
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// The most keys, 1 to [`KEYS_MAX`]; default 2^20. A page that is full ([`PAGE_KEYS_MAX`])
-    /// takes no new key even below it. A store takes 11 to 22 bytes for each key that it could
+    /// takes no new key even below it. A store takes 14 to 28 bytes for each key that it could
     /// hold, and about 100 beside the value for each that it holds.
     pub keys_max: usize,
     /// The most bytes of all values together; default 256 MiB.
@@ -190,6 +194,18 @@ impl KvStore {
         }
     }
 
+    /// Asks for the memory that the operations after the `nth` will touch: most of what a write does in a
+    /// store that is larger than a core's caches is to wait for it.
+    fn look_ahead(&self, operations: &[(ClientId, &[u8])], nth: usize) {
+        let key = |ahead: usize| Operation::key_of(operations.get(nth + ahead)?.1);
+        if let Some(key) = key(2 * LOOK_AHEAD) {
+            self.pages[self.page_of(key)].prefetch_keys();
+        }
+        if let Some(key) = key(LOOK_AHEAD) {
+            self.pages[self.page_of(key)].prefetch_held(key);
+        }
+    }
+
     fn read(&self, key: u64) -> Bytes {
         let page = &self.pages[self.page_of(key)];
         match page.find(key) {
@@ -287,7 +303,11 @@ impl Application for KvStore {
     ) {
         assert!(seq > self.executed, "{seq} after {}", self.executed);
         self.history.begin(self.executed, seq);
-        results.extend(operations.map(|(client, operation)| self.apply(client, operation)));
+        let operations: Vec<_> = operations.collect();
+        for (nth, (client, operation)) in operations.iter().enumerate() {
+            self.look_ahead(&operations, nth);
+            results.push(self.apply(*client, operation));
+        }
         self.executed = seq;
         assert!(self.keys <= self.limits.keys_max, "{} keys", self.keys);
         assert!(self.value_bytes <= self.limits.value_bytes_max, "{} bytes", self.value_bytes);

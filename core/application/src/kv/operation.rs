@@ -100,6 +100,12 @@ impl<'a> Operation<'a> {
         }
     }
 
+    /// The key that an operation is about, if it is one: to look for it before its turn.
+    pub(super) fn key_of(bytes: &[u8]) -> Option<u64> {
+        let key = bytes.get(1..)?.first_chunk()?;
+        Some(u64::from_le_bytes(*key))
+    }
+
     /// A put whose encoding has exactly `size` bytes: the payload of fixed-size workloads.
     ///
     /// The value repeats a mix of the key, so that equal arguments give equal bytes and different

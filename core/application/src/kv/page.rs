@@ -3,6 +3,7 @@
 use std::mem;
 
 use bytes::Bytes;
+use quorumark_primitives::prefetch::prefetch;
 use quorumark_primitives::wire::{Decode, Encode, Reader, WireError, encode_bytes};
 
 use super::{Outcome, PAGE_KEYS_MAX, VALUE_BYTES_MAX};
@@ -49,6 +50,20 @@ impl Page {
     /// Where `key` stands, or where it would.
     pub(super) fn find(&self, key: u64) -> Result<usize, usize> {
         self.keys.binary_search(&key)
+    }
+
+    /// Asks for the memory in which [`Page::find`] will look.
+    pub(super) fn prefetch_keys(&self) {
+        self.keys.first().into_iter().for_each(prefetch);
+    }
+
+    /// Asks for the memory of what a key has.
+    pub(super) fn prefetch_held(&self, key: u64) {
+        if let Ok(at) = self.find(key) {
+            // It may lie across two cache lines.
+            prefetch(&self.held[at].result);
+            prefetch(&self.held[at].written);
+        }
     }
 
     /// The value at a place that [`Page::find`] found.

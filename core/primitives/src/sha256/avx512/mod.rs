@@ -16,6 +16,7 @@ use self::scan::scan;
 use super::path::{Kernels, Run};
 use super::{Message64, portable, sha_ni};
 use crate::Digest;
+use crate::prefetch::prefetch;
 
 pub(super) static SIXTEEN: Kernels = Kernels {
     name: "avx512-x16",
@@ -93,6 +94,8 @@ fn each_run(states: &mut [[u32; 8]], runs: &[Run<'_>]) {
             array::from_fn(|i| Words::of(&array::from_fn(|n| fill(states, n)[i])));
         for i in 0..runs[0].len() {
             let rows = array::from_fn(|n| Words::row(&fill(runs, n)[i]));
+            // Sixteen streams of a few blocks are more than a core foresees by itself.
+            runs.iter().filter_map(|run| run.get(i + 1)).for_each(prefetch);
             columns = compress(columns, transpose(rows));
         }
         let columns = columns.map(|column| column.list());
