@@ -41,8 +41,8 @@ const RUNS_UNSIGNED: usize = 192;
 const RUNS_BRIEF: usize = 3;
 /// The fewest requests of one run: about 5 ms of verification.
 const REQUESTS_MIN: usize = 512;
-/// Bytes of a reply's result: as much as a put answers.
-const RESULT_BYTES: usize = 16;
+/// Bytes of a reply's result: what a write answers, and no read answers less.
+const RESULT_BYTES: usize = 1;
 /// Replies of one run: a MAC takes a tenth of a microsecond.
 const REPLIES: usize = 4096;
 

@@ -54,6 +54,7 @@ impl Replies {
             if self.growing.is_empty() {
                 self.growing.reserve(expected);
             }
+            debug_assert_eq!(first.replica.0, sessions.replica(), "a replica answers for itself");
             let out = &mut self.growing;
             let start = out.len();
             first.client.encode(out);
@@ -64,13 +65,14 @@ impl Replies {
             first.view.encode(out);
             first.seq.encode(out);
             first.tentative.encode(out);
-            while out.len() < REPLY_FRAME_BYTES
-                && let Some(reply) = replies.next()
-            {
-                debug_assert_eq!((reply.client, run_of(reply)), (first.client, run_of(first)));
+            for reply in replies.by_ref() {
+                debug_assert_eq!(run_of(reply), run_of(first), "replies of one run");
                 reply.timestamp.encode(out);
                 encode_bytes(&reply.result, out);
                 count += 1;
+                if out.len() >= REPLY_FRAME_BYTES {
+                    break;
+                }
             }
             let length = (out.len() - body) as u32;
             out[length_at..body].copy_from_slice(&length.to_le_bytes());
@@ -94,9 +96,9 @@ impl Replies {
     }
 }
 
-/// What all replies of a run to a client have in common.
-pub(crate) fn run_of(reply: &Reply) -> (View, Seq, bool) {
-    (reply.view, reply.seq, reply.tentative)
+/// What all replies of a run have in common.
+pub(crate) fn run_of(reply: &Reply) -> (ClientId, View, Seq, bool) {
+    (reply.client, reply.view, reply.seq, reply.tentative)
 }
 
 /// The frame of a buffer. It waits in a client's queue, whose places are counted and not their bytes:
@@ -243,6 +245,17 @@ mod tests {
         assert!(opened.iter().all(|(refused, _)| *refused == Ok(0)));
         let visited: Vec<_> = opened.into_iter().flat_map(|(_, visited)| visited).collect();
         assert_eq!((&visited[..5], visited[5].client), (&run[..], ClientId(1)));
+    }
+
+    #[test]
+    fn no_run_is_empty_where_its_head_fills_a_frame() {
+        let (sessions, keys) = keys();
+        // Head, common part, timestamp, length and tag take 10 + 17 + 12 + 16 bytes beside a result.
+        let nearly = REPLY_FRAME_BYTES - 55 - 5;
+        let runs = [vec![reply(1, 0, 0, nearly)], vec![reply(1, 1, 1, 1), reply(1, 1, 2, 1)]];
+        let frames = frames(&runs, &sessions);
+        let heard: Vec<_> = frames.iter().map(|frame| opened(frame, &keys).1.len()).collect();
+        assert_eq!(heard, [2, 1]);
     }
 
     #[test]

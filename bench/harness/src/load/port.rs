@@ -21,7 +21,7 @@ pub trait Port {
     fn send(&mut self, to: ReplicaId, frames: Vec<Bytes>) -> Result<(), (PortError, Vec<Bytes>)>;
 
     /// Hands authentic replies to `visit`: all that are there, after waiting for the first until
-    /// `until`. Returns how many replies were not authentic.
+    /// `until`. Returns how many runs of replies were not authentic.
     ///
     /// # Errors
     /// [`PortError::Stopped`].

@@ -69,7 +69,7 @@ pub struct LoadReport {
     pub bytes_sent: u64,
     /// In the whole trial: replies of replicas that had answered already.
     pub replies_repeated: u64,
-    /// In the whole trial: replies that were not authentic.
+    /// In the whole trial: runs of replies that were not authentic, and replies to nobody.
     pub replies_refused: u64,
     /// In the whole trial: reads that were answered without being ordered.
     pub reads_unordered: u64,

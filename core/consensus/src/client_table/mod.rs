@@ -156,13 +156,12 @@ impl ClientTable {
     /// # Panics
     /// When the request was not executing: results come back once, for what was handed out.
     pub fn finish(&mut self, client: ClientId, timestamp: Timestamp, seq: Seq, result: Bytes) {
+        let record = self.records.get_mut(&client);
+        if record.is_some_and(|record| record.finish(timestamp.0, seq, result)) {
+            return;
+        }
         match self.standing(client, timestamp) {
-            Standing::Executing | Standing::Stale => {
-                let Some(record) = self.records.get_mut(&client) else { return };
-                if record.entry(timestamp.0) == Some(&Entry::Executing) {
-                    record.set(timestamp.0, Entry::Done(seq, result));
-                }
-            }
+            Standing::Stale => {}
             standing => panic_on(standing, client, timestamp),
         }
     }

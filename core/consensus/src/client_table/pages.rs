@@ -5,6 +5,9 @@ use alloc::collections::VecDeque;
 
 use super::page::Page;
 
+/// Places that are kept in any case.
+const SPARE: usize = 32;
+
 /// Pages, by rising number.
 ///
 /// A client counts on, so its pages mostly follow each other: the one asked for is looked for as far
@@ -74,6 +77,10 @@ impl Pages {
     /// Drops the pages below a number.
     pub(super) fn drop_below(&mut self, number: u64) {
         self.0.drain(..self.from(number));
+        // Timestamps far apart make many pages at once: their places do not stay.
+        if self.0.capacity() > 4 * self.0.len().max(SPARE) {
+            self.0.shrink_to(2 * self.0.len());
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Page)> {
@@ -108,6 +115,7 @@ mod tests {
             }
             pages.drop_below(u64::from(below) / 16);
             model.retain(|number| *number >= u64::from(below) / 16);
+            prop_assert!(pages.0.capacity() <= 4 * pages.0.len().max(SPARE));
             let all: Vec<u64> = pages.iter().map(|(number, _)| number).collect();
             prop_assert!(all.iter().eq(&model));
             for number in (0..35).chain(numbers) {

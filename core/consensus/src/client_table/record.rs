@@ -93,6 +93,23 @@ impl Record {
     pub(super) fn set(&mut self, timestamp: u64, entry: Entry) {
         let page = self.pages.get_or_make(timestamp / PAGE);
         page.set((timestamp % PAGE) as usize, entry);
+        self.wrote(timestamp);
+    }
+
+    /// Keeps the result of a request that is executing; tells whether it was.
+    pub(super) fn finish(&mut self, timestamp: u64, seq: Seq, result: Bytes) -> bool {
+        let Some(page) = self.pages.get_mut(timestamp / PAGE) else { return false };
+        let place = (timestamp % PAGE) as usize;
+        if page.entry(place) != Some(&Entry::Executing) {
+            return false;
+        }
+        page.set(place, Entry::Done(seq, result));
+        self.wrote(timestamp);
+        true
+    }
+
+    /// Lets go of what was computed of a page that was written.
+    fn wrote(&mut self, timestamp: u64) {
         (self.digest, self.fitted) = (None, false);
         if self.settled.as_ref().is_some_and(|settled| timestamp / PAGE < settled.next) {
             self.settled = None;

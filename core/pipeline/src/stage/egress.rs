@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use quorumark_consensus::engine::Recipients;
 use quorumark_consensus::request::Reply;
-use quorumark_consensus::types::{ClientId, ReplicaId};
+use quorumark_consensus::types::ReplicaId;
 use quorumark_primitives::signed::{ReplicaSessions, Sealer, Verified};
 use quorumark_primitives::wire::FRAME_BYTES_MAX;
 
@@ -58,7 +58,7 @@ pub(crate) struct Writer {
     /// Bytes of replies that the last flush had for a port: room for the next one's.
     pub(crate) replies_before: usize,
     /// Scratch: the clients of replies, and the replies' places.
-    pub(crate) by_client: Vec<(ClientId, u32)>,
+    pub(crate) by_client: Vec<u64>,
 }
 
 /// What one flush gathers.
@@ -159,17 +159,16 @@ impl Writer {
 
     fn answer<M>(&mut self, replies: &[Reply], flush: &mut Flush<M>, counts: &Counts) {
         self.by_client.clear();
-        let places = replies.iter().enumerate().map(|(nth, reply)| (reply.client, nth as u32));
+        // One number to sort by: the client, and the place in the lower half.
+        let places = (0..).zip(replies).map(|(nth, reply)| u64::from(reply.client.0) << 32 | nth);
         self.by_client.extend(places);
         self.by_client.sort_unstable();
-        let of = |place: &(ClientId, u32)| &replies[place.1 as usize];
-        let together = |one: &(ClientId, u32), next: &(ClientId, u32)| {
-            one.0 == next.0 && run_of(of(one)) == run_of(of(next))
-        };
+        let of = |place: &u64| &replies[*place as u32 as usize];
+        let together = |one: &u64, next: &u64| run_of(of(one)) == run_of(of(next));
         let mut sent = 0;
         for run in self.by_client.chunk_by(together) {
-            let client = run[0].0;
-            let port = self.ports.iter().position(|port| port.clients.contains(&client.0));
+            let client = of(&run[0]).client.0;
+            let port = self.ports.iter().position(|port| port.clients.contains(&client));
             if let Some(port) = port.and_then(|port| flush.to_ports.get_mut(port)) {
                 sent += port.push(run.iter().map(of), &self.sessions, self.replies_before);
             }

@@ -301,7 +301,8 @@ fn warnings(outcome: &Outcome, metrics: &Metrics) -> Vec<Warning> {
         warnings.push(Warning::new("replica-behind", behind, "rerun on a quiet machine"));
     }
     if load.replies_refused > 0 {
-        let cause = format!("{} replies were not authentic", load.replies_refused);
+        let cause =
+            format!("{} replies, or runs of them, were not authentic", load.replies_refused);
         warnings.push(Warning::new("replies-refused", cause, "look for a faulty replica"));
     }
     warnings.extend(little(load, metrics));

@@ -370,11 +370,13 @@ impl Settings {
 
     fn bench(&self, workload: &Workload, signers: usize) -> FloorBench {
         let (batch, clients) = (self.cluster.engine.batch_size_max, self.cluster.clients as usize);
+        // In a closed loop no batch holds more than is in flight.
+        let together = if self.rate.is_some() { batch } else { batch.min(self.concurrency) };
         let shape = Shape {
             payload: workload.operation_bytes_mean().max(1.0) as usize,
             batch: self.cluster.verify_batch_max.max(batch),
             signers,
-            replies: (batch.min(self.concurrency) / clients).max(1),
+            replies: together.div_ceil(clients),
         };
         FloorBench::new(shape, PROTOCOL, self.seed)
     }
