@@ -111,6 +111,7 @@ fn simd() -> Vec<Finding> {
     let judged = |(kernel, path): (String, String)| {
         let what = match kernel.as_str() {
             "sha256" => "SIMD path of SHA-256",
+            "sha256_each" => "the same, side by side",
             "ed25519" => "SIMD path of ed25519",
             _ => "SIMD path of BLAKE3",
         };

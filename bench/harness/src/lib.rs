@@ -3,8 +3,8 @@
 //! Invariant: nothing here is measured. The harness prepares inputs before the timed span, checks
 //! answers after it, and leaves a [`quorumark_report::Record`] behind; it neither prints nor parses
 //! arguments. `unsafe` is confined to `clock`, which reads the CPU clocks, `allocations`, which
-//! counts what the allocator is asked for, `streams`, which looks at a stream before `main`, and
-//! `processes`, which asks the kernel that no process be left behind.
+//! counts what the allocator is asked for, `streams`, which looks at a stream before `main`, `pages`, which
+//! asks the kernel for small ones, and `processes`, which asks it that no process be left behind.
 //!
 //! The way in: [`scenario::find`] names what can be run, [`parameter::ParameterSet`] holds the
 //! configuration, [`run`] measures, [`Run::write`] leaves the files.

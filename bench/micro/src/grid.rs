@@ -69,10 +69,10 @@ enum Values {
     Numbers(&'static [u64], &'static [u64]),
     /// Names of the quick grid, and those that the full grid adds.
     Names(&'static [&'static str], &'static [&'static str]),
-    /// The SHA-256 paths of this machine: the fastest and the portable one, or all.
+    /// The SHA-256 paths of this machine: its own choice and the portable one, or all.
     Paths,
-    /// The fastest SHA-256 path, or all.
-    FastestPath,
+    /// The SHA-256 path that the machine takes, or all.
+    OwnPath,
     /// One and two threads, and in the full grid the powers of two up to the machine's cores.
     Threads,
 }
@@ -103,7 +103,7 @@ const fn machine(key: &'static str, values: Values) -> Axis {
 }
 
 const PATHS: Axis = machine("path", Values::Paths);
-const FASTEST_PATH: Axis = machine("path", Values::FastestPath);
+const OWN_PATH: Axis = machine("path", Values::OwnPath);
 const THREADS: Axis = machine("threads", Values::Threads);
 const RULES: Axis = names("rule", &["bitcoin", "rfc6962", "blake3"]);
 const VERIFIERS: Axis = names("path", &["own", "dalek"]);
@@ -172,7 +172,7 @@ pub const ROWS: &[Row] = &[
     row("merkle::proof", &[numbers("leaves", &[1 << 16], &[16, 1024, 1 << 20]), RULES]),
     row("merkle::verify", &[numbers("leaves", &[1 << 16], &[16, 1024, 1 << 20]), RULES]),
     row("pow::scan", &[numbers("nonces", &[1 << 13], &[]), PATHS]),
-    row("pow::mine", &[numbers("nonces", &[1 << 17], &[]), THREADS, FASTEST_PATH]),
+    row("pow::mine", &[numbers("nonces", &[1 << 17], &[]), THREADS, OWN_PATH]),
     row("wire::encode", &[SMALL_MESSAGES]),
     row("wire::encode", &[LARGE_MESSAGES]),
     row("wire::encode", &[PRE_PREPARE, BATCHES]),
@@ -258,13 +258,13 @@ impl Axis {
                 quick.iter().chain(more).map(|name| (*name).to_owned()).collect()
             }
             Values::Paths => paths(|place, last| full || place == 0 || place == last),
-            Values::FastestPath => paths(|place, _| full || place == 0),
+            Values::OwnPath => paths(|place, _| full || place == 0),
             Values::Threads => threads(full),
         }
     }
 }
 
-/// The names of the machine's paths, by place from the fastest; the portable one is the last.
+/// The names of the machine's paths, its own choice first; the portable one is the last.
 fn paths(wanted: impl Fn(usize, usize) -> bool) -> Vec<String> {
     let all: Vec<Path> = Path::available().collect();
     let wanted = |place: &usize| wanted(*place, all.len() - 1);

@@ -71,7 +71,7 @@ pub struct Miner {
 }
 
 impl Miner {
-    /// A miner of `threads` threads that hash on the machine's fastest path.
+    /// A miner of `threads` threads that hash on the path that the machine takes.
     ///
     /// # Errors
     /// [`MinerError`] for 0 or more than [`THREADS_MAX`] threads, or when they cannot be started.

@@ -119,6 +119,23 @@ fn fitted(mut buffer: Vec<u8>) -> Bytes {
 pub fn open_replies<'k>(
     frame: &Bytes,
     keys: impl Fn(ClientId) -> Option<&'k ClientKeys>,
+    visit: impl FnMut(Reply),
+) -> Result<usize, WireError> {
+    let authentic = |client, replica: ReplicaId, body: &[u8], tag: &Tag| {
+        let sessions = keys(client).map(ClientKeys::sessions);
+        sessions.is_some_and(|keys| keys.accepts(replica.0, Domain::Reply, body, tag))
+    };
+    read_replies(frame, authentic, visit)
+}
+
+/// As [`open_replies`], with what `authentic` says of a run's client, replica, body and tag: to look at a
+/// frame without keys.
+///
+/// # Errors
+/// As [`open_replies`].
+pub fn read_replies(
+    frame: &Bytes,
+    authentic: impl Fn(ClientId, ReplicaId, &[u8], &Tag) -> bool,
     mut visit: impl FnMut(Reply),
 ) -> Result<usize, WireError> {
     let mut reader = Reader::new(frame);
@@ -127,8 +144,7 @@ pub fn open_replies<'k>(
         let (client, replica) = (ClientId::decode(&mut reader)?, ReplicaId::decode(&mut reader)?);
         let body = reader.slice(FRAME_BYTES_MAX, "replies")?;
         let tag = Tag::decode(&mut reader)?;
-        let sessions = keys(client).map(ClientKeys::sessions);
-        if !sessions.is_some_and(|keys| keys.accepts(replica.0, Domain::Reply, body, &tag)) {
+        if !authentic(client, replica, body, &tag) {
             refused += 1;
             continue;
         }

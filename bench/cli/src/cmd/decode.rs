@@ -4,9 +4,10 @@ use std::path::Path;
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
+use quorumark_consensus::SignedRequest;
 use quorumark_consensus::pbft::Message;
-use quorumark_consensus::{Reply, SignedRequest};
 use quorumark_harness::environment::peak_rss_bytes;
+use quorumark_pipeline::port::read_replies;
 use quorumark_primitives::wire::{Decode, Encode, FRAME_BYTES_MAX};
 use quorumark_sim::history::History;
 use quorumark_sim::scenario::Template;
@@ -44,7 +45,7 @@ enum Surface {
     Message,
     /// A client's request.
     Request,
-    /// An answer to a client.
+    /// A frame of answers to clients; their MACs are not looked at.
     Reply,
     /// A scenario file.
     Scenario,
@@ -96,8 +97,10 @@ impl Surface {
                 Ok(format!("a request {timestamp} of client {client}"))
             }
             Surface::Reply => {
-                let reply: Reply = frame(&bytes)?;
-                Ok(format!("a reply to {} of client {}", reply.timestamp, reply.client))
+                let mut replies = 0;
+                read_replies(&bytes, |_, _, _, _| true, |_| replies += 1)
+                    .map_err(|error| error.to_string())?;
+                Ok(format!("a frame of {replies} replies"))
             }
             Surface::Scenario => {
                 let text = str::from_utf8(&bytes).map_err(|error| error.to_string())?;

@@ -31,7 +31,7 @@ use self::turns::{Notes, Shape};
 use crate::date;
 use crate::environment::{self, Before};
 use crate::pace::PaceThread;
-use crate::pages;
+use crate::pages::HugePages;
 use crate::provenance;
 use crate::trial::{Host, RunError};
 use crate::workload::Workload;
@@ -126,8 +126,6 @@ impl Calibration {
     /// A calibration that has measured nothing.
     pub fn begin(plan: &Plan) -> Calibration {
         let before = Before::now();
-        // As a run with the default settings has it.
-        pages::allow_huge(false);
         Calibration { plan: *plan, before, notes: Vec::new(), paces: Vec::new(), slices: 0 }
     }
 
@@ -136,6 +134,8 @@ impl Calibration {
     /// # Errors
     /// [`RunError`].
     pub fn slice(&mut self, host: &Host<'_>) -> Result<(), RunError> {
+        // As a run with the default settings has it.
+        let _pages = HugePages::allow(false);
         let warm_up = Shape {
             replicas: 4,
             batch: BATCHES[BATCHES.len() - 1],

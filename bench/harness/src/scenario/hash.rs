@@ -76,7 +76,11 @@ impl Scenario for Hash {
         };
         let mut parameters = vec![
             Parameter::size("size", 1..=SIZE_MAX, size, "bytes of one message"),
-            Parameter::choice("path", self.paths(), "kernel that hashes; auto is the fastest"),
+            Parameter::choice(
+                "path",
+                self.paths(),
+                "kernel that hashes; auto: the machine's own choice",
+            ),
         ];
         let (duration, warmup) = (Duration::from_millis(200), Duration::from_millis(100));
         parameters.extend(run_parameters(duration, warmup, 5));

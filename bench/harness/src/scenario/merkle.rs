@@ -75,7 +75,7 @@ impl Scenario for MerkleRoot {
         let mut parameters = vec![
             Parameter::integer("leaves", "leaves", 1..=LEAVES_MAX, 1 << 20, "leaves of the tree"),
             rule_parameter(),
-            Parameter::choice("path", paths, "SHA-256 kernel; auto is the fastest"),
+            Parameter::choice("path", paths, "SHA-256 kernel; auto: the machine's own choice"),
             Parameter::integer("threads", "threads", 1..=1024, threads, "threads that hash"),
         ];
         let (duration, warmup) = (Duration::from_millis(400), Duration::from_millis(100));

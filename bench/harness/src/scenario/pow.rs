@@ -57,7 +57,7 @@ impl Scenario for PowMiner {
     fn spec(&self) -> Spec {
         let threads = u64::from(cores());
         let paths = ["auto"].into_iter().chain(Path::available().map(Path::name));
-        let path = "kernel that hashes; auto is the fastest";
+        let path = "kernel that hashes; auto: the machine's own choice";
         let mut parameters = vec![
             Parameter::integer("threads", "threads", 1..=1024, threads, "threads that search"),
             Parameter::choice("path", paths, path),

@@ -19,8 +19,13 @@ macro_rules! sixteen {
     )*};
 }
 
-/// The functions of SHA-256 over a type `Words` that is in scope, which has `all`, `plus`, `xor3`, `choice`,
-/// `majority`, `shift_right` and `rotate_right`.
+/// The `n`th of a few; the lanes beyond the last repeat it, and nobody reads what they give.
+pub(super) fn fill<T>(few: &[T], n: usize) -> &T {
+    &few[n.min(few.len() - 1)]
+}
+
+/// The functions of SHA-256 over a type `Words`, which has `all`, `plus`, `xor3`, `choice`, `majority`,
+/// `shift_right` and `rotate_right`. Beside it `array`, `sixteen` and the constants are to be in scope.
 macro_rules! columns {
     ($features:literal) => {
         /// The words `a` to `h` of the lanes' states.
@@ -66,8 +71,6 @@ macro_rules! columns {
         }
 
         /// The rounds `FIRST` to `END - 1` of one block, without the final addition of the state.
-        ///
-        /// All are written out: in a loop, places in the ring are computed, and words of the state moved on.
         #[target_feature(enable = $features)]
         #[inline]
         pub(super) fn rounds<const FIRST: usize, const END: usize>(
@@ -138,9 +141,19 @@ macro_rules! columns {
     };
 }
 
-/// The proof-of-work scan, one nonce of a header to each lane, over what [`columns`] makes.
+/// The proof-of-work scan, one nonce of a header to each lane, over what [`columns`] makes in a module
+/// `lanes`, whose `Words` have `of`, `list` and `swap_bytes` too.
 macro_rules! scan {
     ($features:literal) => {
+        use core::array;
+
+        use super::super::Scan;
+        use super::super::constants::{INITIAL, ROUND};
+        use super::super::portable;
+        use super::lanes::{
+            LANES, Schedule, State, Words, add, block_of, broadcast, initial, rounds,
+        };
+
         /// Appends the nonces of the range whose hash has a small enough top word.
         #[target_feature(enable = $features)]
         pub(super) fn scan(

@@ -5,8 +5,8 @@
 //! side and fill those gaps; what is known beforehand (padding blocks, a header's midstate) is
 //! folded by the compiler or once per call.
 //!
-//! A [`Path`] names the code that does it; [`path`] is the one that the machine takes, but for many
-//! messages of any length, which have [`side_by_side`], and each operation has a `_with` form that takes another, so that a benchmark can hold them side by side.
+//! A [`Path`] names the code that does it; [`path`] is the one that the machine takes, and many messages
+//! of any length take [`side_by_side`]. Each operation has a `_with` form that takes another, so that a benchmark can hold them side by side.
 //! All paths give equal answers: [`self_check`] shows it on the machine at hand.
 //!
 //! `unsafe` is confined to the folders `sha_ni`, `avx2` and `avx512`. One message alone gains here where a

@@ -49,7 +49,7 @@ pub(super) fn probes() -> Option<&'static Probes> {
 /// The most lanes of any kernel.
 pub(super) const LANES_MAX: usize = 16;
 
-/// Every path that this build holds, those first that a machine takes by itself. Of the SHA unit it is
+/// Every path that this build holds, in the order in which [`path`] looks for one. Of the SHA unit it is
 /// known how fast it could be at best, and proof of work and Merkle trees are held against that: so they
 /// take it even where [`side_by_side`] is another one.
 static ALL: &[&Kernels] = &[
@@ -95,8 +95,8 @@ pub enum PathError {
     },
 }
 
-/// The path that is the fastest on this machine for many messages of any length side by side, as
-/// [`super::sha256_each`] takes it: AVX-512 where there is also a SHA unit, else [`path`].
+/// The path that is taken for many messages of any length side by side, by [`super::sha256_each`]: AVX-512
+/// where there is also a SHA unit, else [`path`]. By measurement on one kind of processor, see `avx512`.
 pub fn side_by_side() -> Path {
     static BEST: OnceLock<Path> = OnceLock::new();
     *BEST.get_or_init(|| {

@@ -9,9 +9,9 @@ use super::{
 use crate::Digest;
 use crate::check::Check;
 
-/// Inputs of each check: an odd number, so that every path has streams left over, and so many that
-/// every path hashes them as it hashes thousands.
-const INPUTS: usize = 131;
+/// Inputs of each check: an odd number, so that every path has streams left over, with sixteen lanes as many
+/// as are not hashed singly, and so many that every path hashes them as it hashes thousands.
+const INPUTS: usize = 139;
 
 /// Nonces of the scan's check.
 const NONCES: u32 = 4099;

@@ -28,7 +28,6 @@ use super::{Closing, Control, Measured, MetricSpec, Objection, Scenario, Session
 use crate::CPU_SHARE_UNDISTURBED_MIN;
 use crate::environment::cores;
 use crate::floor::{FLOOR_DRIFT_MAX, Floor, FloorBench, RelativeFloor, Replicas};
-use crate::pages;
 use crate::parameter::{ParameterError, ParameterSet};
 use crate::trial::RunError;
 use crate::tune::Tunable;
@@ -183,7 +182,6 @@ impl PipelineSession {
         look: fn(&mut FloorBench) -> Option<RelativeFloor>,
     ) -> Result<PipelineSession, RunError> {
         let settings = Settings::read(parameters)?;
-        pages::allow_huge(settings.huge_pages);
         let workload = settings.workload();
         let mut bench = settings.floor_bench(&workload);
         let before = look(&mut bench).ok_or_else(refused)?;

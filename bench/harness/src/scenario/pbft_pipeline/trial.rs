@@ -20,6 +20,7 @@ use crate::oracle::{
     Findings, Oracle, OracleThread, OracleTime, SendTimes, Sightings, Watched, Window,
 };
 use crate::pace::PaceThread;
+use crate::pages::HugePages;
 use crate::progress::Phase;
 use crate::scenario::Control;
 use crate::trial::RunError;
@@ -95,6 +96,7 @@ pub(super) fn run(
     least_us: f64,
     control: &Control<'_>,
 ) -> Result<Outcome, RunError> {
+    let _pages = HugePages::allow(settings.huge_pages);
     let config = settings.checked(seed).map_err(|error| failed("configuration", &error))?;
     let keys = ClusterKeys::new(&config, PROTOCOL);
     let most = settings.requests_max(span, least_us);

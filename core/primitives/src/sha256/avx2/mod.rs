@@ -14,6 +14,7 @@ use std::is_x86_feature_detected;
 
 use self::lanes::{LANES, Words, again, compress, digests, initial, load, padded_64, transpose};
 use self::scan::scan;
+use super::columns::fill;
 use super::path::{Kernels, Run};
 use super::{Message64, portable};
 use crate::Digest;
@@ -105,9 +106,4 @@ fn each_run(states: &mut [[u32; 8]], runs: &[Run<'_>]) {
             *state = row.list();
         }
     }
-}
-
-/// The `n`th of a few; the lanes beyond the last repeat it, and nobody reads what they give.
-fn fill<T>(few: &[T], n: usize) -> &T {
-    &few[n.min(few.len() - 1)]
 }

@@ -13,6 +13,7 @@ use std::is_x86_feature_detected;
 
 use self::lanes::{LANES, State, Words, again, compress, digests, initial, padded_64, transpose};
 use self::scan::scan;
+use super::columns::fill;
 use super::path::{Kernels, Run};
 use super::{Message64, portable, sha_ni};
 use crate::Digest;
@@ -27,8 +28,8 @@ pub(super) static SIXTEEN: Kernels = Kernels {
             && (sha_ni::EIGHT.supported)()
     },
     sha256d_64: |input, out| {
-        // SAFETY: needs avx512f and avx512bw. These kernels are reached through a `Path`, or as the ones
-        // that are best side by side, and in either case only after `supported` found both.
+        // SAFETY: needs avx512f and avx512bw. These kernels are reached through a `Path` alone, and a
+        // `Path` to them is made only after `supported` found both, and what the SHA unit's need.
         unsafe { double(input, out, sha_ni::EIGHT.sha256d_64) }
     },
     sha256d_pairs: |input, out| {
@@ -43,6 +44,7 @@ pub(super) static SIXTEEN: Kernels = Kernels {
         // SAFETY: as above.
         unsafe { each_run(states, runs) }
     },
+    // The SHA unit's, here and for few messages: `supported` found what they need.
     long: |state, blocks| (sha_ni::EIGHT.long)(state, blocks),
     scan: |header, first_nonce, count, top_word_max, hits| {
         // SAFETY: as above.
@@ -103,9 +105,4 @@ fn each_run(states: &mut [[u32; 8]], runs: &[Run<'_>]) {
             *state = columns.map(|column| column[n]);
         }
     }
-}
-
-/// The `n`th of a few; the lanes beyond the last repeat it, and nobody reads what they give.
-fn fill<T>(few: &[T], n: usize) -> &T {
-    &few[n.min(few.len() - 1)]
 }

@@ -36,8 +36,8 @@ macro_rules! kernels {
             lanes: $streams,
             supported,
             sha256d_64: |input, out| {
-                // SAFETY: needs sha and avx. These kernels are reached through a `Path` alone,
-                // and a `Path` to them is made only after `supported` found both.
+                // SAFETY: needs sha and avx. These kernels are reached through a `Path` to them, or to
+                // those of AVX-512, and either is made only after `supported` found both.
                 unsafe { $double(input, out) }
             },
             sha256d_pairs: |input, out| {
