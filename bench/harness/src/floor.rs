@@ -36,7 +36,7 @@ pub const FLOOR_DRIFT_MAX: f64 = 0.05;
 const RUNS: usize = 48;
 /// The same where nothing is signed: such runs are short, and together have to last long enough for
 /// a neighbour to be away once.
-const RUNS_UNSIGNED: usize = 192;
+const RUNS_UNSIGNED: usize = 1024;
 /// The same where the floor itself is not asked for.
 const RUNS_BRIEF: usize = 3;
 /// The fewest requests of one run: about 5 ms of verification.
@@ -218,7 +218,7 @@ impl FloorBench {
     /// Measures the floor on the calling thread by 48 short runs, after two to warm up. Each
     /// verification stands between two looks at the pace, and counts as the median of what it cost
     /// in looks; of digests and MACs the cheapest run counts, since a neighbour can only add to
-    /// them. Takes about 1.5 s, half of it where nothing is signed and 192 shorter runs are made.
+    /// them. Takes about 1.5 s, half of it where nothing is signed and 1,024 shorter runs are made.
     /// `None` when a valid signature was refused: then there is nothing to hold a run against.
     pub fn measure(&mut self) -> Option<RelativeFloor> {
         self.once()?;
