@@ -200,7 +200,7 @@ macro_rules! scan {
             }
         }
 
-        /// The most significant words of the double hashes of as many nonces as there are lanes, from `nonce` on.
+        /// The most significant words of the double hashes of `LANES` nonces, from `nonce` on.
         #[target_feature(enable = $features)]
         #[inline]
         fn top_words(header: &Header, nonce: u32) -> [u32; LANES] {
@@ -208,7 +208,7 @@ macro_rules! scan {
             let mut w = header.block;
             w[3] = Words::of(&nonces).swap_bytes();
             let first = add(header.midstate, rounds::<3, 64>(header.after3, w));
-            // The digest's last word is what `e` is after round 60: the last three rounds only move it on.
+            // The digest's last word is what `e` is after round 60: the last three rounds only move it.
             let [_, _, _, _, e, ..] = rounds::<0, 61>(initial(), block_of(first));
             e.plus(Words::all(INITIAL[7])).swap_bytes().list()
         }
