@@ -3,6 +3,8 @@
 //! Written against PBFT's definition and the table of signed bytes, not against the engine: quorum
 //! arithmetic, the statement's bytes and the checks of its structure are this file's own.
 
+use std::sync::Arc;
+
 use quorumark_consensus::types::{ReplicaId, Seq, View};
 use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::{BatchVerifier, Signature};
@@ -48,18 +50,17 @@ pub fn flaw(signers: impl ExactSizeIterator<Item = ReplicaId>, n: usize) -> Opti
 
 /// Checks signatures of commits, many at once.
 #[derive(Debug)]
-pub struct Signatures<'a> {
+pub struct Signatures {
     context: Context,
-    directory: &'a KeyDirectory,
+    directory: Arc<KeyDirectory>,
     batch: BatchVerifier,
     verdicts: Vec<bool>,
 }
 
-impl<'a> Signatures<'a> {
+impl Signatures {
     /// For one cluster.
-    pub fn new(context: Context, directory: &'a KeyDirectory) -> Signatures<'a> {
-        // No one can aim at weights that are chosen after all signatures are there; a fixed seed
-        // gives the same run again.
+    pub fn new(context: Context, directory: Arc<KeyDirectory>) -> Signatures {
+        // No replica aims at the oracle's weights; a fixed seed gives the same run again.
         let batch = BatchVerifier::new([0x0a; 32]);
         Signatures { context, directory, batch, verdicts: Vec::new() }
     }

@@ -1,20 +1,45 @@
 //! What was committed at each sequence number, and the signatures that show it.
 
-use quorumark_consensus::types::{Instant, ReplicaId};
+use std::collections::VecDeque;
+
+use quorumark_consensus::types::{Instant, ReplicaId, Seq};
 use quorumark_pipeline::CommitEvent;
 use quorumark_primitives::ed25519::Signature;
 
 use super::certificate::Committed;
 
-/// The most sequence numbers that the log holds; later ones are not compared, and the findings say
-/// how many.
-pub const SLOTS_MAX: usize = 1 << 21;
-/// The most signatures that are kept for the check after the span, 68 bytes each. The certificates
-/// of later executions are not checked, and the findings say how many.
-pub const SIGNATURES_MAX: usize = 1 << 20;
-/// The most request numbers that are kept, 4 bytes each, to check after the span what the batches
-/// held; the findings say how many batches came later.
-pub const NUMBERS_KEPT_MAX: usize = 1 << 23;
+/// How much of a log is kept before it is checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// The most sequence numbers between the first that is kept and the last; later ones are not
+    /// compared, and the findings say how many.
+    pub slots: usize,
+    /// With more signatures than these, 68 bytes each, the oldest are checked while the trial runs.
+    pub signatures_at_ease: usize,
+    /// The most signatures that are kept while a replica has yet to tell of them. The certificates of
+    /// later executions are not checked, and the findings say how many.
+    pub signatures: usize,
+    /// With more request numbers than these, 4 bytes each, the oldest batches are checked while the
+    /// trial runs.
+    pub numbers_at_ease: usize,
+    /// The most request numbers that are kept while a replica has yet to tell of them; the findings
+    /// say how many batches came later.
+    pub numbers: usize,
+}
+
+impl Default for Bounds {
+    /// A trial of ten seconds stays at ease, so that what takes its checks' CPU time is no part of it.
+    fn default() -> Bounds {
+        Bounds {
+            slots: 1 << 21,
+            signatures_at_ease: 1 << 16,
+            signatures: 1 << 20,
+            numbers_at_ease: 1 << 22,
+            numbers: 1 << 23,
+        }
+    }
+}
+
 /// The most executions that are kept apart because they differ from the first at their number.
 const APART_MAX: usize = 4096;
 
@@ -22,8 +47,8 @@ const APART_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) committed: Committed,
-    /// The numbers of the requests executed, in order; emptied once all replicas have told theirs,
-    /// when as many are kept as may.
+    /// The numbers of the requests executed, in order; emptied once all live replicas have told
+    /// theirs, when as many are kept as may.
     pub(super) executed: Box<[u32]>,
     /// Whether the batch holds these requests and no repeats.
     pub(super) whole: bool,
@@ -45,33 +70,62 @@ pub(super) struct Apart {
     pub(super) certificate: Box<[(ReplicaId, Signature)]>,
 }
 
-/// The log of a trial.
-#[derive(Debug, Default)]
+/// The log of a trial, without what was taken out to be checked.
+#[derive(Debug)]
 pub(super) struct Log {
-    slots: Vec<Option<Slot>>,
+    bounds: Bounds,
+    /// The sequence number of the first slot.
+    first: u64,
+    slots: VecDeque<Option<Slot>>,
     apart: Vec<Apart>,
     signatures: usize,
     numbers: usize,
-    /// Executions whose certificates, and batches whose content, were not kept.
+    /// Executions that were not compared or whose certificates were not kept, and batches whose
+    /// content was not.
     pub(super) unchecked: u64,
 }
 
 impl Log {
+    /// The empty log, which begins at sequence number 1.
+    pub(super) fn new(bounds: Bounds) -> Log {
+        Log {
+            bounds,
+            first: 1,
+            slots: VecDeque::new(),
+            apart: Vec::new(),
+            signatures: 0,
+            numbers: 0,
+            unchecked: 0,
+        }
+    }
+
+    fn place(&self, seq: Seq) -> Option<usize> {
+        usize::try_from(seq.0.checked_sub(self.first)?).ok()
+    }
+
+    fn at(&mut self, seq: Seq) -> Option<&mut Slot> {
+        let place = self.place(seq)?;
+        self.slots.get_mut(place)?.as_mut()
+    }
+
     /// The slot of an execution, and whether it was there already; otherwise it is a new one, as the
     /// execution has it.
-    /// `None` when its number is beyond the log.
+    /// `None` when its number is outside the log.
     pub(super) fn slot(
         &mut self,
         event: &CommitEvent,
         executed: &[u32],
     ) -> Option<(&mut Slot, bool)> {
-        let place = usize::try_from(event.seq.0.checked_sub(1)?).ok()?;
-        if place >= SLOTS_MAX {
+        let Some(place) = self.place(event.seq).filter(|place| *place < self.bounds.slots) else {
             self.unchecked += 1;
             return None;
-        }
+        };
         if place >= self.slots.len() {
             self.slots.resize_with(place + 1, || None);
+        }
+        let known = self.slots[place].is_some();
+        if !known {
+            self.numbers += executed.len();
         }
         let new = || Slot {
             committed: committed(event),
@@ -82,34 +136,53 @@ impl Log {
             signatures: Vec::new(),
             certificates: Vec::new(),
         };
-        let known = self.slots[place].is_some();
         Some((self.slots[place].get_or_insert_with(new), known))
     }
 
-    /// Every replica has told what it executed at `event`'s number.
+    /// Every live replica has told what it executed at `event`'s number.
     pub(super) fn complete(&mut self, event: &CommitEvent) {
-        let slot = self.slots.get_mut(event.seq.0 as usize - 1).and_then(Option::as_mut);
-        let Some(slot) = slot else { return };
-        if self.numbers + slot.executed.len() > NUMBERS_KEPT_MAX {
-            self.unchecked += 1;
-            slot.executed = Box::default();
-            slot.whole = false;
+        if self.numbers <= self.bounds.numbers {
+            return;
         }
-        self.numbers += slot.executed.len();
+        let Some(slot) = self.at(event.seq) else { return };
+        let executed = std::mem::take(&mut slot.executed);
+        slot.whole = false;
+        self.numbers -= executed.len();
+        self.unchecked += 1;
+    }
+
+    /// Whether what is kept is more than is kept at ease.
+    pub(super) fn is_strained(&self) -> bool {
+        self.signatures > self.bounds.signatures_at_ease
+            || self.numbers > self.bounds.numbers_at_ease
+    }
+
+    /// Takes out the first slot, if its sequence number is at most `last`. What is told later at this
+    /// number is not checked.
+    pub(super) fn take_first(&mut self, last: Seq) -> Option<Slot> {
+        while self.first <= last.0 {
+            let slot = self.slots.pop_front()?;
+            self.first += 1;
+            // Nothing was told at a number that all replicas passed over with a state.
+            let Some(slot) = slot else { continue };
+            self.signatures -= slot.signatures.len();
+            self.numbers -= slot.executed.len();
+            return Some(slot);
+        }
+        None
     }
 
     /// Keeps the certificate of an execution for later.
     pub(super) fn keep(&mut self, event: &CommitEvent) {
         let certificate = &event.certificate;
-        if self.signatures + certificate.len() > SIGNATURES_MAX {
+        if self.signatures + certificate.len() > self.bounds.signatures {
             self.unchecked += 1;
             return;
         }
-        let place = event.seq.0 as usize - 1;
-        let same = self.slots.get_mut(place).and_then(Option::as_mut);
-        match same.filter(|slot| slot.committed == committed(event)) {
+        let room_apart = self.apart.len() < APART_MAX;
+        match self.at(event.seq).filter(|slot| slot.committed == committed(event)) {
             Some(slot) => self.signatures += slot.keep(event.replica, certificate),
-            None if self.apart.len() < APART_MAX => {
+            None if room_apart => {
                 let (by, committed) = (event.replica, committed(event));
                 let certificate: Box<[_]> = certificate.iter().copied().collect();
                 self.signatures += certificate.len();
@@ -117,10 +190,6 @@ impl Log {
             }
             None => self.unchecked += 1,
         }
-    }
-
-    pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
-        self.slots.iter().flatten()
     }
 
     pub(super) fn apart(&self) -> &[Apart] {

@@ -2,11 +2,12 @@
 //!
 //! It shares no predicate with the engines: quorums, certificates and the identity of requests are
 //! decided here again ([`certificate`], [`Plan`]). Agreement, order and exactly-once are checked as
-//! executions arrive; certificates, and what the load knows, after the timed span.
+//! executions arrive. Certificates and the content of batches are checked after the timed span; in a
+//! trial that is too long for that, the oldest of them while it runs, as soon as every replica has told
+//! of them. What the load knows is checked at the end.
 //!
-//! Memory: four bytes a request and a bit for each replica, about 200 bytes a sequence number, and
-//! each distinct commit signature once, within [`log::SLOTS_MAX`], [`log::NUMBERS_KEPT_MAX`] and
-//! [`log::SIGNATURES_MAX`].
+//! Memory: four bytes a request, about 200 bytes a sequence number, and each distinct commit signature
+//! once, within [`Bounds`]; and for each replica the requests it executed, as [`Numbers`].
 
 pub mod certificate;
 mod checks;
@@ -28,15 +29,19 @@ use self::checks::Checks;
 pub use self::checks::{Kind, NAMES};
 pub use self::commit_time::{CommitTimes, SendTimes, Window};
 use self::content::UNKNOWN;
-use self::log::Log;
+pub use self::log::Bounds;
+use self::log::{Log, Slot};
 use self::sightings::FirstCommits;
 pub use self::sightings::Sightings;
 pub use self::thread::{OracleThread, OracleTime};
 use crate::scenario;
 use crate::workload::{Numbers, Plan};
 
-/// Signatures that are verified together.
+/// Signatures that are verified together after the span.
 const SIGNATURES_TOGETHER: usize = 4096;
+/// Signatures that are verified together while the trial runs: with the batches that they belong to
+/// some milliseconds, for which the oracle's thread shares a core with a replica.
+const SIGNATURES_AT_ONCE: usize = 256;
 
 /// The cluster that the oracle watches.
 #[derive(Debug, Clone)]
@@ -98,6 +103,7 @@ pub struct Oracle {
     /// The largest timestamp of each client among the executed requests.
     highest: Vec<u64>,
     log: Log,
+    signatures: Signatures,
     times: CommitTimes,
     checks: Checks,
     first_commits: FirstCommits,
@@ -110,6 +116,20 @@ impl Oracle {
     /// # Panics
     /// When the directory does not hold exactly the replicas' keys.
     pub fn new(watched: Watched, plan: Plan, sends: Arc<SendTimes>, window: Window) -> Oracle {
+        Oracle::within(Bounds::default(), watched, plan, sends, window)
+    }
+
+    /// As [`Oracle::new`], with a log of its own bounds.
+    ///
+    /// # Panics
+    /// As [`Oracle::new`].
+    pub fn within(
+        bounds: Bounds,
+        watched: Watched,
+        plan: Plan,
+        sends: Arc<SendTimes>,
+        window: Window,
+    ) -> Oracle {
         assert_eq!(watched.directory.replicas(), watched.replicas, "one key a replica");
         assert!(watched.live <= watched.replicas, "{} live replicas", watched.live);
         Oracle {
@@ -118,7 +138,8 @@ impl Oracle {
             executed: vec![Numbers::new(); watched.replicas],
             highest: vec![0; plan.clients() as usize],
             numbers: Vec::new(),
-            log: Log::default(),
+            log: Log::new(bounds),
+            signatures: Signatures::new(watched.context, Arc::clone(&watched.directory)),
             times: CommitTimes::default(),
             checks: Checks::default(),
             first_commits: FirstCommits::default(),
@@ -163,6 +184,20 @@ impl Oracle {
         self.compare(event, &numbers);
         self.log.keep(event);
         self.numbers = numbers;
+        if self.log.is_strained() {
+            self.check_slots(self.told_by_all(), SIGNATURES_AT_ONCE);
+        }
+    }
+
+    /// The replicas that were started: all but the silent ones, which are the last.
+    fn started(&self) -> usize {
+        self.watched.live + usize::from(self.watched.stopping.is_some())
+    }
+
+    /// The last sequence number of which every replica that was started has told, or which it passed
+    /// over.
+    fn told_by_all(&self) -> Seq {
+        self.last.iter().take(self.started()).copied().min().unwrap_or(Seq(0))
     }
 
     /// Exactly-once and validity of the executed requests; puts their numbers into `numbers`.
@@ -219,8 +254,8 @@ impl Oracle {
     pub fn finish(mut self, sent: &Sent) -> Findings {
         self.check_sent(sent);
         self.check_acknowledged(sent);
-        self.check_content();
-        self.check_certificates();
+        while self.check_slots(Seq(u64::MAX), SIGNATURES_TOGETHER) {}
+        self.check_apart();
         self.check_states();
         Findings {
             behind: self.behind(),
@@ -251,9 +286,7 @@ impl Oracle {
     }
 
     fn behind(&self) -> Vec<(ReplicaId, Seq)> {
-        // Silent replicas are the last ones, and the stopped one is none of them.
-        let started = self.watched.live + usize::from(self.watched.stopping.is_some());
-        let replicas = (0..).map(ReplicaId).zip(self.last.iter().copied().take(started));
+        let replicas = (0..).map(ReplicaId).zip(self.last.iter().copied().take(self.started()));
         let live = replicas.filter(|(replica, _)| Some(*replica) != self.watched.stopping);
         let furthest = live.clone().map(|(_, last)| last).max().unwrap_or(Seq(0));
         live.filter(|(_, last)| *last < furthest).collect()
@@ -281,61 +314,66 @@ impl Oracle {
         }
     }
 
-    /// What batches held is what their clients asked for.
-    fn check_content(&mut self) {
-        for slot in self.log.slots().filter(|slot| slot.whole) {
-            let Some(expected) = content::digest(&self.plan, &slot.executed) else { continue };
-            let (seq, found) = (slot.committed.seq, slot.committed.digest);
-            let other = || format!("{seq} holds other operations than its clients asked for");
-            self.checks.note(Kind::Validity, expected == found, other);
+    /// Takes slots out of the log, the oldest first and none above `last`, until they hold `together`
+    /// signatures, and checks them; `false` when there was none.
+    fn check_slots(&mut self, last: Seq, together: usize) -> bool {
+        let mut slots = Vec::new();
+        while self.signatures.queued() < together {
+            let Some(slot) = self.log.take_first(last) else { break };
+            for (by, signature) in slot.signatures() {
+                self.signatures.queue(&slot.committed, *by, signature);
+            }
+            slots.push(slot);
+        }
+        slots.iter().for_each(|slot| self.check_content(slot));
+        self.check_certificates(&slots);
+        !slots.is_empty()
+    }
+
+    /// What a batch held is what its clients asked for.
+    fn check_content(&mut self, slot: &Slot) {
+        if !slot.whole {
+            return;
+        }
+        let Some(expected) = content::digest(&self.plan, &slot.executed) else { return };
+        let (seq, found) = (slot.committed.seq, slot.committed.digest);
+        let other = || format!("{seq} holds other operations than its clients asked for");
+        self.checks.note(Kind::Validity, expected == found, other);
+    }
+
+    /// Verifies what is queued, which are the signatures of `slots`, and with it their certificates.
+    fn check_certificates(&mut self, slots: &[Slot]) {
+        let Oracle { watched, checks, signatures, .. } = self;
+        let mut verdicts = signatures.verify().iter();
+        for slot in slots {
+            // Only the signatures of members are queued; `flaw` refuses the others.
+            let valid: Vec<bool> = slot
+                .signatures()
+                .iter()
+                .map(|(by, _)| {
+                    usize::from(by.0) < watched.replicas && verdicts.next() == Some(&true)
+                })
+                .collect();
+            for (by, positions) in slot.certificates() {
+                let commits = positions.iter().map(|at| usize::from(*at));
+                let signers = commits.clone().map(|at| slot.signatures()[at].0);
+                let form = flaw(signers, watched.replicas);
+                let all = commits.clone().all(|at| valid[at]);
+                let said = || told(*by, &slot.committed, form.as_deref());
+                checks.note(Kind::Certificates, form.is_none() && all, said);
+            }
         }
     }
 
-    fn check_certificates(&mut self) {
-        let Oracle { watched, log, checks, .. } = self;
-        let mut signatures = Signatures::new(watched.context, &watched.directory);
-        let mut together: Vec<&log::Slot> = Vec::new();
-        for slot in log.slots() {
-            together.push(slot);
-            for (by, signature) in slot.signatures() {
-                signatures.queue(&slot.committed, *by, signature);
-            }
-            if signatures.queued() >= SIGNATURES_TOGETHER {
-                check_slots(&mut together, &mut signatures, watched.replicas, checks);
-            }
-        }
-        check_slots(&mut together, &mut signatures, watched.replicas, checks);
+    /// The certificates of executions that differ from the first at their number.
+    fn check_apart(&mut self) {
+        let Oracle { watched, log, checks, signatures, .. } = self;
         for apart in log.apart() {
             let form = flaw(apart.certificate.iter().map(|(by, _)| *by), watched.replicas);
-            let all = apart.certificate.iter().all(|(by, s)| {
-                signatures.queue(&apart.committed, *by, s) && signatures.verify() == [true]
+            let all = apart.certificate.iter().all(|(by, signature)| {
+                signatures.queue(&apart.committed, *by, signature) && signatures.verify() == [true]
             });
             let said = || told(apart.by, &apart.committed, form.as_deref());
-            checks.note(Kind::Certificates, form.is_none() && all, said);
-        }
-    }
-}
-
-/// Verifies what is queued, and with it the certificates of `slots`; empties them.
-fn check_slots(
-    slots: &mut Vec<&log::Slot>,
-    signatures: &mut Signatures<'_>,
-    replicas: usize,
-    checks: &mut Checks,
-) {
-    let mut verdicts = signatures.verify().iter();
-    for slot in slots.drain(..) {
-        // Only the signatures of members are queued; `flaw` refuses the others.
-        let valid: Vec<bool> = slot
-            .signatures()
-            .iter()
-            .map(|(by, _)| usize::from(by.0) < replicas && verdicts.next() == Some(&true))
-            .collect();
-        for (by, positions) in slot.certificates() {
-            let commits = positions.iter().map(|at| usize::from(*at));
-            let form = flaw(commits.clone().map(|at| slot.signatures()[at].0), replicas);
-            let all = commits.clone().all(|at| valid[at]);
-            let said = || told(*by, &slot.committed, form.as_deref());
             checks.note(Kind::Certificates, form.is_none() && all, said);
         }
     }

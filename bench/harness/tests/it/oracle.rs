@@ -8,7 +8,7 @@ use bytes::Bytes;
 use quorumark_consensus::pbft;
 use quorumark_consensus::request::{Batch, ClientProof, Request, SignedRequest};
 use quorumark_consensus::types::{ClientId, Instant, ReplicaId, Seq, Timestamp, View};
-use quorumark_harness::oracle::{Findings, Oracle, SendTimes, Sent, Watched, Window};
+use quorumark_harness::oracle::{Bounds, Findings, Oracle, SendTimes, Sent, Watched, Window};
 use quorumark_harness::workload::{Numbers, Plan, Shares, Workload};
 use quorumark_pipeline::CommitEvent;
 use quorumark_primitives::ed25519::{SecretKey, Signature};
@@ -98,6 +98,10 @@ impl Forgery {
     }
 
     fn judge(&self) -> Findings {
+        self.judge_within(Bounds::default())
+    }
+
+    fn judge_within(&self, bounds: Bounds) -> Findings {
         let directory = KeyDirectory::new((0..N).map(|r| secret(r).public()).collect(), vec![]);
         let watched = Watched {
             replicas: N.into(),
@@ -109,7 +113,7 @@ impl Forgery {
         let window = Window { start: Instant(0), end: Instant(u64::MAX) };
         let sends = Arc::new(SendTimes::default());
         (0..BATCHES * BATCH).for_each(|number| sends.record(number, Instant(1000)));
-        let mut oracle = Oracle::new(watched, self.plan.clone(), sends, window);
+        let mut oracle = Oracle::within(bounds, watched, self.plan.clone(), sends, window);
         let longest = self.logs.iter().map(Vec::len).max().unwrap();
         for nth in 0..longest {
             for (replica, log) in (0..).zip(&self.logs) {
@@ -224,11 +228,47 @@ fn each_broken_rule_is_named_and_no_other() {
     for (rule, what, forge) in table {
         let mut forgery = Forgery::honest();
         forge(&mut forgery);
-        let findings = forgery.judge();
-        assert_eq!(violated(&findings), [*rule], "{what}: {:?}", findings.checks);
-        let first = findings.checks[*rule].first_violation.as_ref().unwrap();
-        assert!(first.len() > 10, "{what}: {first}");
+        // Checked after the trial, and while it runs, as soon as all have told.
+        for bounds in [Bounds::default(), HASTY] {
+            let findings = forgery.judge_within(bounds);
+            assert_eq!(violated(&findings), [*rule], "{what}: {:?}", findings.checks);
+            let first = findings.checks[*rule].first_violation.as_ref().unwrap();
+            assert!(first.len() > 10, "{what}: {first}");
+        }
     }
+}
+
+/// Nothing is kept at ease.
+const HASTY: Bounds = Bounds {
+    slots: BATCHES as usize,
+    signatures_at_ease: 0,
+    signatures: 1000,
+    numbers_at_ease: 0,
+    numbers: 1000,
+};
+
+#[test]
+fn a_log_that_is_checked_while_the_trial_runs_finds_the_same() {
+    let honest = Forgery::honest();
+    let (late, early) = (honest.judge(), honest.judge_within(HASTY));
+    assert_eq!(late.checks, early.checks);
+    assert_eq!((late.executed, late.unchecked), (early.executed, early.unchecked));
+    // Two numbers are kept at a time, since no replica here is ahead of another by more.
+    let few = Bounds { slots: 2, ..HASTY };
+    assert_eq!(honest.judge_within(few).checks, late.checks);
+    assert_eq!(honest.judge_within(few).unchecked, 0);
+}
+
+#[test]
+fn what_a_lagging_replica_has_yet_to_tell_is_kept_to_the_bounds_and_counted_beyond() {
+    let mut forgery = Forgery::honest();
+    forgery.logs[3].truncate(1);
+    // Numbers 2 to 5 wait for it, with four distinct commits each.
+    let findings = forgery.judge_within(Bounds { signatures: 15, ..HASTY });
+    assert_eq!(violated(&findings), Vec::<&str>::new(), "{:?}", findings.checks);
+    assert!(findings.unchecked > 0);
+    let certificates = findings.checks["certificates"].evaluated;
+    assert_eq!(certificates + findings.unchecked, BATCHES * 3 + 1);
 }
 
 /// PBFT 4.3: who fell behind by a window takes over a state, and never executes what led to it.
