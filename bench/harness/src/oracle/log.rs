@@ -7,6 +7,7 @@ use quorumark_pipeline::CommitEvent;
 use quorumark_primitives::ed25519::Signature;
 
 use super::certificate::Committed;
+use super::runs::{Run, count, numbers};
 
 /// How much of a log is kept before it is checked.
 #[derive(Debug, Clone, Copy)]
@@ -19,12 +20,12 @@ pub struct Bounds {
     /// The most signatures that are kept while a replica has yet to tell of them. The certificates of
     /// later executions are not checked, and the findings say how many.
     pub signatures: usize,
-    /// With more request numbers than these, 4 bytes each, the oldest batches are checked while the
-    /// trial runs.
-    pub numbers_at_ease: usize,
-    /// The most request numbers that are kept while a replica has yet to tell of them; the findings
-    /// say how many batches came later.
-    pub numbers: usize,
+    /// With more runs of consecutive request numbers than these, 8 bytes each, the oldest batches are
+    /// checked while the trial runs.
+    pub runs_at_ease: usize,
+    /// The most runs that are kept while a replica has yet to tell of them; the findings say how many
+    /// batches came later.
+    pub runs: usize,
 }
 
 impl Default for Bounds {
@@ -34,8 +35,8 @@ impl Default for Bounds {
             slots: 1 << 21,
             signatures_at_ease: 1 << 16,
             signatures: 1 << 20,
-            numbers_at_ease: 1 << 22,
-            numbers: 1 << 23,
+            runs_at_ease: 1 << 20,
+            runs: 1 << 22,
         }
     }
 }
@@ -47,11 +48,11 @@ const APART_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) committed: Committed,
-    /// The numbers of the requests executed, in order; emptied once all live replicas have told
-    /// theirs, when as many are kept as may.
-    pub(super) executed: Box<[u32]>,
+    /// The requests executed, in order; `None` once all live replicas have told theirs, when as many
+    /// are kept as may.
+    executed: Option<Box<[Run]>>,
     /// Whether the batch holds these requests and no repeats.
-    pub(super) whole: bool,
+    whole: bool,
     /// The number of the first of them.
     pub(super) first_request: Option<u32>,
     /// When replicas committed it; emptied once all have.
@@ -79,7 +80,7 @@ pub(super) struct Log {
     slots: VecDeque<Option<Slot>>,
     apart: Vec<Apart>,
     signatures: usize,
-    numbers: usize,
+    runs: usize,
     /// Executions that were not compared or whose certificates were not kept, and batches whose
     /// content was not.
     pub(super) unchecked: u64,
@@ -94,7 +95,7 @@ impl Log {
             slots: VecDeque::new(),
             apart: Vec::new(),
             signatures: 0,
-            numbers: 0,
+            runs: 0,
             unchecked: 0,
         }
     }
@@ -114,7 +115,7 @@ impl Log {
     pub(super) fn slot(
         &mut self,
         event: &CommitEvent,
-        executed: &[u32],
+        executed: &[Run],
     ) -> Option<(&mut Slot, bool)> {
         let Some(place) = self.place(event.seq).filter(|place| *place < self.bounds.slots) else {
             self.unchecked += 1;
@@ -125,13 +126,13 @@ impl Log {
         }
         let known = self.slots[place].is_some();
         if !known {
-            self.numbers += executed.len();
+            self.runs += executed.len();
         }
         let new = || Slot {
             committed: committed(event),
-            executed: executed.into(),
-            whole: executed.len() == event.requests as usize,
-            first_request: executed.first().copied(),
+            executed: Some(executed.into()),
+            whole: count(executed) == event.requests as usize,
+            first_request: numbers(executed).next(),
             times: Vec::new(),
             signatures: Vec::new(),
             certificates: Vec::new(),
@@ -141,20 +142,18 @@ impl Log {
 
     /// Every live replica has told what it executed at `event`'s number.
     pub(super) fn complete(&mut self, event: &CommitEvent) {
-        if self.numbers <= self.bounds.numbers {
+        if self.runs <= self.bounds.runs {
             return;
         }
         let Some(slot) = self.at(event.seq) else { return };
-        let executed = std::mem::take(&mut slot.executed);
-        slot.whole = false;
-        self.numbers -= executed.len();
+        let Some(executed) = slot.executed.take() else { return };
+        self.runs -= executed.len();
         self.unchecked += 1;
     }
 
     /// Whether what is kept is more than is kept at ease.
     pub(super) fn is_strained(&self) -> bool {
-        self.signatures > self.bounds.signatures_at_ease
-            || self.numbers > self.bounds.numbers_at_ease
+        self.signatures > self.bounds.signatures_at_ease || self.runs > self.bounds.runs_at_ease
     }
 
     /// Takes out the first slot, if its sequence number is at most `last`. What is told later at this
@@ -166,7 +165,7 @@ impl Log {
             // Nothing was told at a number that all replicas passed over with a state.
             let Some(slot) = slot else { continue };
             self.signatures -= slot.signatures.len();
-            self.numbers -= slot.executed.len();
+            self.runs -= slot.executed.as_ref().map_or(0, |executed| executed.len());
             return Some(slot);
         }
         None
@@ -211,6 +210,17 @@ impl Slot {
         let positions = certificate.iter().map(position).collect();
         self.certificates.push((by, positions));
         self.signatures.len() - before
+    }
+
+    /// Whether a replica that executed `runs` did as the first; so it is said to have where that is no
+    /// longer known.
+    pub(super) fn executed(&self, runs: &[Run]) -> bool {
+        self.executed.as_ref().is_none_or(|executed| **executed == *runs)
+    }
+
+    /// The requests that the batch holds, in order, where that is known.
+    pub(super) fn content(&self) -> Option<&[Run]> {
+        self.executed.as_deref().filter(|_| self.whole)
     }
 
     /// The distinct commits.

@@ -6,14 +6,16 @@
 //! trial that is too long for that, the oldest of them while it runs, as soon as every replica has told
 //! of them. What the load knows is checked at the end.
 //!
-//! Memory: four bytes a request, about 200 bytes a sequence number, and each distinct commit signature
-//! once, within [`Bounds`]; and for each replica the requests it executed, as [`Numbers`].
+//! Memory: eight bytes for each run of consecutive requests in a batch, about 300 bytes a sequence
+//! number, and each distinct commit signature once, within [`Bounds`]; and for each replica the
+//! requests that it executed, as [`Numbers`].
 
 pub mod certificate;
 mod checks;
 pub mod commit_time;
 mod content;
 pub mod log;
+mod runs;
 mod sightings;
 mod thread;
 
@@ -28,9 +30,9 @@ use self::certificate::{Signatures, flaw};
 use self::checks::Checks;
 pub use self::checks::{Kind, NAMES};
 pub use self::commit_time::{CommitTimes, SendTimes, Window};
-use self::content::UNKNOWN;
 pub use self::log::Bounds;
 use self::log::{Log, Slot};
+use self::runs::{Run, Runs, UNKNOWN};
 use self::sightings::FirstCommits;
 pub use self::sightings::Sightings;
 pub use self::thread::{OracleThread, OracleTime};
@@ -98,8 +100,8 @@ pub struct Oracle {
     took_over: Vec<Seq>,
     /// What each replica executed.
     executed: Vec<Numbers>,
-    /// The numbers of the requests of one execution; kept for its capacity.
-    numbers: Vec<u32>,
+    /// The requests of one execution; kept for its capacity.
+    runs: Runs,
     /// The largest timestamp of each client among the executed requests.
     highest: Vec<u64>,
     log: Log,
@@ -137,7 +139,7 @@ impl Oracle {
             took_over: vec![Seq(0); watched.replicas],
             executed: vec![Numbers::new(); watched.replicas],
             highest: vec![0; plan.clients() as usize],
-            numbers: Vec::new(),
+            runs: Runs::default(),
             log: Log::new(bounds),
             signatures: Signatures::new(watched.context, Arc::clone(&watched.directory)),
             times: CommitTimes::default(),
@@ -179,11 +181,11 @@ impl Oracle {
         self.last[member] = seq;
         self.first_commits.note(event);
         self.sightings.note(event);
-        let mut numbers = std::mem::take(&mut self.numbers);
-        self.take_requests(event, &mut numbers);
-        self.compare(event, &numbers);
+        let mut runs = std::mem::take(&mut self.runs);
+        self.take_requests(event, &mut runs);
+        self.compare(event, runs.as_slice());
         self.log.keep(event);
-        self.numbers = numbers;
+        self.runs = runs;
         if self.log.is_strained() {
             self.check_slots(self.told_by_all(), SIGNATURES_AT_ONCE);
         }
@@ -200,16 +202,16 @@ impl Oracle {
         self.last.iter().take(self.started()).copied().min().unwrap_or(Seq(0))
     }
 
-    /// Exactly-once and validity of the executed requests; puts their numbers into `numbers`.
-    fn take_requests(&mut self, event: &CommitEvent, numbers: &mut Vec<u32>) {
+    /// Exactly-once and validity of the executed requests; puts them into `runs`.
+    fn take_requests(&mut self, event: &CommitEvent, runs: &mut Runs) {
         let at = usize::from(event.replica.0);
-        numbers.clear();
+        runs.clear();
         for (client, timestamp) in &event.executed {
             let named = || format!("{} at {}: {client} {timestamp}", event.replica, event.seq);
             let Some(number) = self.plan.number(*client, *timestamp) else {
                 let unknown = || format!("{}: no client asked for it", named());
                 self.checks.note(Kind::Validity, false, unknown);
-                numbers.push(UNKNOWN);
+                runs.push(UNKNOWN);
                 continue;
             };
             let valid = !self.plan.is_invalid(number);
@@ -219,14 +221,14 @@ impl Oracle {
             let once = self.executed[at].insert(number);
             self.checks.note(Kind::ExactlyOnce, once, || format!("{}: a second time", named()));
             // Numbers of the plan are below 2^30.
-            numbers.push(number as u32);
+            runs.push(number as u32);
         }
     }
 
     /// Agreement: the first execution at a sequence number is what all others must be.
-    fn compare(&mut self, event: &CommitEvent, numbers: &[u32]) {
-        let Some((slot, known)) = self.log.slot(event, numbers) else { return };
-        let agrees = slot.committed.digest == event.digest && *slot.executed == *numbers;
+    fn compare(&mut self, event: &CommitEvent, runs: &[Run]) {
+        let Some((slot, known)) = self.log.slot(event, runs) else { return };
+        let agrees = slot.committed.digest == event.digest && slot.executed(runs);
         let differs = || {
             let (by, seq, found) = (event.replica, event.seq, event.digest);
             format!("{by} executed {found} at {seq}, others {}", slot.committed.digest)
@@ -332,10 +334,8 @@ impl Oracle {
 
     /// What a batch held is what its clients asked for.
     fn check_content(&mut self, slot: &Slot) {
-        if !slot.whole {
-            return;
-        }
-        let Some(expected) = content::digest(&self.plan, &slot.executed) else { return };
+        let expected = slot.content().and_then(|runs| content::digest(&self.plan, runs));
+        let Some(expected) = expected else { return };
         let (seq, found) = (slot.committed.seq, slot.committed.digest);
         let other = || format!("{seq} holds other operations than its clients asked for");
         self.checks.note(Kind::Validity, expected == found, other);

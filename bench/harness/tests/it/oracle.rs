@@ -62,6 +62,7 @@ fn execution(seq: u64, requests: Vec<SignedRequest>, signers: &[u16]) -> CommitE
 struct Forgery {
     plan: Plan,
     logs: Vec<Vec<CommitEvent>>,
+    stopping: Option<ReplicaId>,
     sent: Sent,
 }
 
@@ -83,7 +84,7 @@ impl Forgery {
             acknowledged.insert(number);
         });
         let turns = vec![BATCHES * BATCH / 2 + 1; CLIENTS as usize];
-        Forgery { plan, logs, sent: Sent { turns, acknowledged } }
+        Forgery { plan, logs, stopping: None, sent: Sent { turns, acknowledged } }
     }
 
     fn at(&mut self, replica: usize, seq: usize) -> &mut CommitEvent {
@@ -105,8 +106,8 @@ impl Forgery {
         let directory = KeyDirectory::new((0..N).map(|r| secret(r).public()).collect(), vec![]);
         let watched = Watched {
             replicas: N.into(),
-            live: N.into(),
-            stopping: None,
+            live: usize::from(N) - usize::from(self.stopping.is_some()),
+            stopping: self.stopping,
             context: CONTEXT,
             directory: Arc::new(directory),
         };
@@ -243,8 +244,8 @@ const HASTY: Bounds = Bounds {
     slots: BATCHES as usize,
     signatures_at_ease: 0,
     signatures: 1000,
-    numbers_at_ease: 0,
-    numbers: 1000,
+    runs_at_ease: 0,
+    runs: 1000,
 };
 
 #[test]
@@ -289,6 +290,16 @@ fn a_replica_that_stopped_early_is_named_and_no_rule_is_broken() {
     let findings = forgery.judge();
     assert_eq!(violated(&findings), Vec::<&str>::new());
     assert_eq!(findings.behind, [(ReplicaId(3), Seq(3))]);
+}
+
+#[test]
+fn what_is_no_longer_known_of_a_batch_is_counted_and_held_against_nobody() {
+    let forgery = Forgery { stopping: Some(ReplicaId(3)), ..Forgery::honest() };
+    // The others are through with every batch before replica 3 tells of it.
+    let findings = forgery.judge_within(Bounds { runs: 0, ..HASTY });
+    assert_eq!(violated(&findings), Vec::<&str>::new(), "{:?}", findings.checks);
+    assert_eq!(findings.unchecked, BATCHES);
+    assert_eq!(findings.checks["certificates"].evaluated, BATCHES * u64::from(N));
 }
 
 fn forge_commit(forgery: &mut Forgery, change: fn(&mut (ReplicaId, Signature))) {
