@@ -9,7 +9,7 @@ use quorumark_consensus::types::ReplicaId;
 use thiserror::Error;
 
 use crate::link::Frames;
-pub use crate::replies::{open_replies, read_replies};
+pub use crate::replies::{ReplyView, open_replies, read_replies};
 
 /// Why frames were not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -110,6 +110,47 @@ fn fitted(mut buffer: Vec<u8>) -> Bytes {
     Bytes::from(buffer)
 }
 
+/// A reply as it lies in its frame: looking at it counts no reference and copies nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplyView<'f> {
+    /// As [`Reply::view`].
+    pub view: View,
+    /// As [`Reply::seq`].
+    pub seq: Seq,
+    /// As [`Reply::timestamp`].
+    pub timestamp: Timestamp,
+    /// As [`Reply::client`].
+    pub client: ClientId,
+    /// As [`Reply::replica`].
+    pub replica: ReplicaId,
+    /// As [`Reply::result`].
+    pub result: &'f [u8],
+    /// As [`Reply::tentative`].
+    pub tentative: bool,
+    /// What the result lies in.
+    body: &'f Bytes,
+}
+
+impl<'f> ReplyView<'f> {
+    /// The result, for as long as it is wanted: a view that holds the frame in memory.
+    pub fn result_bytes(&self) -> Bytes {
+        self.body.slice_ref(self.result)
+    }
+
+    /// The reply, whose result holds the frame in memory.
+    pub fn to_reply(&self) -> Reply {
+        let ReplyView { view, seq, timestamp, client, replica, tentative, .. } = *self;
+        Reply { view, seq, timestamp, client, replica, result: self.result_bytes(), tentative }
+    }
+}
+
+impl<'f> From<&'f Reply> for ReplyView<'f> {
+    fn from(reply: &'f Reply) -> ReplyView<'f> {
+        let Reply { view, seq, timestamp, client, replica, ref result, tentative } = *reply;
+        ReplyView { view, seq, timestamp, client, replica, result, tentative, body: result }
+    }
+}
+
 /// Opens a frame of replies and hands each authentic one to `visit`; returns how many runs were not: of
 /// clients without keys here, or with a MAC that does not match.
 ///
@@ -119,7 +160,7 @@ fn fitted(mut buffer: Vec<u8>) -> Bytes {
 pub fn open_replies<'k>(
     frame: &Bytes,
     keys: impl Fn(ClientId) -> Option<&'k ClientKeys>,
-    visit: impl FnMut(Reply),
+    visit: impl FnMut(ReplyView<'_>),
 ) -> Result<usize, WireError> {
     let authentic = |client, replica: ReplicaId, body: &[u8], tag: &Tag| {
         let sessions = keys(client).map(ClientKeys::sessions);
@@ -136,7 +177,7 @@ pub fn open_replies<'k>(
 pub fn read_replies(
     frame: &Bytes,
     authentic: impl Fn(ClientId, ReplicaId, &[u8], &Tag) -> bool,
-    mut visit: impl FnMut(Reply),
+    mut visit: impl FnMut(ReplyView<'_>),
 ) -> Result<usize, WireError> {
     let mut reader = Reader::new(frame);
     let mut refused = 0;
@@ -148,14 +189,14 @@ pub fn read_replies(
             refused += 1;
             continue;
         }
-        let body = reader.keep(body);
-        let mut reader = Reader::new(&body);
+        let body = &reader.keep(body);
+        let mut reader = Reader::new(body);
         let (view, seq) = (View::decode(&mut reader)?, Seq::decode(&mut reader)?);
         let tentative = bool::decode(&mut reader)?;
         while reader.remaining() > 0 {
             let timestamp = Timestamp::decode(&mut reader)?;
-            let result = reader.bytes(RESULT_BYTES_MAX, "result")?;
-            visit(Reply { view, seq, timestamp, client, replica, result, tentative });
+            let result = reader.slice(RESULT_BYTES_MAX, "result")?;
+            visit(ReplyView { view, seq, timestamp, client, replica, result, tentative, body });
         }
     }
     Ok(refused)
@@ -201,7 +242,7 @@ mod tests {
     fn opened(frame: &Bytes, keys: &[ClientKeys]) -> (Result<usize, WireError>, Vec<Reply>) {
         let mut visited = Vec::new();
         let find = |client: ClientId| keys.get(client.0 as usize);
-        (open_replies(frame, find, |reply| visited.push(reply)), visited)
+        (open_replies(frame, find, |reply| visited.push(reply.to_reply())), visited)
     }
 
     #[test]

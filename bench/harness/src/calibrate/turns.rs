@@ -17,8 +17,8 @@ use bytes::Bytes;
 use core_affinity::CoreId;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use quorumark_consensus::pbft::PROTOCOL;
-use quorumark_consensus::request::Reply;
 use quorumark_consensus::types::{ClientId, Instant, ReplicaId};
+use quorumark_pipeline::port::ReplyView;
 use quorumark_pipeline::{
     ByHand, ClientAuthKind, ClusterConfig, ClusterKeys, CommitEvent, Hand, PortError, StageKind,
     Turn,
@@ -107,8 +107,8 @@ pub(super) fn time(shape: Shape, cores: &[CoreId]) -> Result<Notes, RunError> {
     let mut notes = thread::scope(|scope| {
         let mut groups = groups.into_iter().zip(cores);
         let first = groups.next().map(|(group, core)| {
-            let (left_at, notes) = (None, Notes::default());
-            let mut port = HandPort { port, group, told, oracle, left_at, sent: 0, notes };
+            let (left_at, spent, notes) = (None, Duration::ZERO, Notes::default());
+            let mut port = HandPort { port, group, told, oracle, left_at, spent, sent: 0, notes };
             scope.spawn(move || {
                 // Also when it panics: the others go on until then.
                 let _ends = Ends(ended);
@@ -343,6 +343,8 @@ struct HandPort<'a> {
     oracle: Oracle,
     /// When the clients got their last replies: since then they work.
     left_at: Option<WallInstant>,
+    /// How long they worked before they waited, and to take what came.
+    spent: Duration,
     /// Requests sent since then.
     sent: u64,
     notes: Notes,
@@ -358,27 +360,32 @@ impl Port for HandPort<'_> {
         self.port.send(to, frames)
     }
 
-    fn receive(&mut self, until: Instant, visit: &mut dyn FnMut(Reply)) -> Result<u64, PortError> {
-        let before = self.left_at.map_or(0, |left_at| left_at.elapsed().as_nanos());
+    fn wait(&mut self, until: Instant) -> Result<(), PortError> {
+        self.spent = self.left_at.take().map_or(Duration::ZERO, |left_at| left_at.elapsed());
         loop {
             while self.group.round() {}
             self.observe();
             let begun = WallInstant::now();
-            let mut replies = 0;
-            let mut counted = |reply| {
-                replies += 1;
-                visit(reply);
-            };
-            let refused = self.port.receive(Instant(0), &mut counted)?;
-            if replies == 0 && self.port.now() < until {
-                continue;
+            self.port.wait(Instant(0))?;
+            if self.port.has_arrived() || self.port.now() >= until {
+                self.spent += begun.elapsed();
+                return Ok(());
             }
-            // The rest of what these replies cost comes before the next call, and is noted then.
-            let ns = (before + begun.elapsed().as_nanos()) as f64;
-            self.notes.load.push(LoadNote { requests: self.sent, replies, ns });
-            (self.sent, self.left_at) = (0, Some(WallInstant::now()));
-            return Ok(refused);
         }
+    }
+
+    fn receive(&mut self, visit: &mut dyn FnMut(ReplyView<'_>)) -> u64 {
+        let begun = WallInstant::now();
+        let mut replies = 0;
+        let refused = self.port.receive(&mut |reply| {
+            replies += 1;
+            visit(reply);
+        });
+        // The rest of what these replies cost comes before the next wait, and is noted then.
+        let ns = (self.spent + begun.elapsed()).as_nanos() as f64;
+        self.notes.load.push(LoadNote { requests: self.sent, replies, ns });
+        (self.sent, self.left_at) = (0, Some(WallInstant::now()));
+        refused
     }
 }
 

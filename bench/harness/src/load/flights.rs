@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use quorumark_consensus::request::Reply;
 use quorumark_consensus::types::{Instant, ReplicaId, Seq, View};
+use quorumark_pipeline::port::ReplyView;
 
 /// The most request numbers between the oldest in flight and the next one.
 pub const SPREAD_MAX: u64 = 1 << 17;
@@ -74,9 +74,9 @@ impl Voters {
 /// What a reply did.
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// The result is accepted: as many distinct replicas gave it as are needed, some of them perhaps
-    /// tentatively.
-    Accepted { flight: Flight, result: Bytes, view: View, tentative: bool },
+    /// The reply's result is accepted: as many distinct replicas gave it as are needed, some of them
+    /// perhaps tentatively.
+    Accepted { flight: Flight, view: View, tentative: bool },
     /// Noted; more are needed.
     Counted,
     /// A read can no longer get as many equal replies as it needs: it has to be ordered.
@@ -169,17 +169,16 @@ impl Flights {
     }
 
     /// Counts a reply to request `number`.
-    pub(super) fn reply(&mut self, number: u64, reply: Reply) -> Progress {
+    pub(super) fn reply(&mut self, number: u64, reply: &ReplyView<'_>) -> Progress {
         let (needed, replicas) = (self.needed, self.replicas);
         let Some(flight) = self.get(number) else { return Progress::Late };
         if flight.reads != (reply.seq == Seq(0)) {
             return Progress::Late; // From when it was asked as a read.
         }
-        let given = reply.result.clone();
         if !flight.vote(reply) {
             return Progress::Repeated;
         }
-        let Some((view, tentative)) = flight.decided(&given, needed) else {
+        let Some((view, tentative)) = flight.decided(reply.result, needed) else {
             let split = flight.reads && !flight.can_agree(needed.quorum, replicas);
             return if split { Progress::Split } else { Progress::Counted };
         };
@@ -187,7 +186,7 @@ impl Flights {
         let flight = self.slots[place].take().expect("it was found a moment ago");
         self.count -= 1;
         self.trim();
-        Progress::Accepted { flight, result: given, view, tentative }
+        Progress::Accepted { flight, view, tentative }
     }
 
     /// Those that wait for their result.
@@ -229,7 +228,7 @@ impl Flight {
 
     /// Counts a replica's reply; tells whether it was its first, or takes the place of a tentative
     /// one: a final reply does, and one of a later view.
-    fn vote(&mut self, reply: Reply) -> bool {
+    fn vote(&mut self, reply: &ReplyView<'_>) -> bool {
         let ahead = (reply.tentative && !self.reads).then_some(reply.view);
         let has_voted = |ballot: &&mut Ballot| ballot.voters.contains(reply.replica);
         let before = self.others.iter_mut().chain([&mut self.ballot]).find(has_voted);
@@ -241,17 +240,18 @@ impl Flight {
             before.voters.remove(reply.replica);
             before.count -= 1;
         }
-        let ballot = self.ballot_of(reply.result, ahead);
+        let ballot = self.ballot_of(reply, ahead);
         ballot.view = ballot.view.max(reply.view);
         ballot.count += usize::from(ballot.voters.insert(reply.replica));
         true
     }
 
     /// The ballot of a result; one without a vote is used again, so there is at most one a replica.
-    fn ballot_of(&mut self, result: Bytes, ahead: Option<View>) -> &mut Ballot {
-        let is =
-            |ballot: &Ballot| ballot.count > 0 && ballot.ahead == ahead && ballot.result == result;
-        let new = |result| Ballot { result, ahead, ..Ballot::default() };
+    fn ballot_of(&mut self, reply: &ReplyView<'_>, ahead: Option<View>) -> &mut Ballot {
+        let is = |ballot: &Ballot| {
+            ballot.count > 0 && ballot.ahead == ahead && ballot.result == reply.result
+        };
+        let new = || Ballot { result: reply.result_bytes(), ahead, ..Ballot::default() };
         if is(&self.ballot) {
             return &mut self.ballot;
         }
@@ -259,7 +259,7 @@ impl Flight {
             return &mut self.others[place];
         }
         if self.ballot.count == 0 {
-            self.ballot = new(result);
+            self.ballot = new();
             return &mut self.ballot;
         }
         let free = self.others.iter().position(|ballot| ballot.count == 0);
@@ -267,7 +267,7 @@ impl Flight {
             self.others.push(Ballot::default());
             self.others.len() - 1
         });
-        self.others[place] = new(result);
+        self.others[place] = new();
         &mut self.others[place]
     }
 
@@ -276,8 +276,8 @@ impl Flight {
     ///
     /// OSDI'99 5.1: a tentative reply never counts towards f + 1; with those of the same view, and
     /// with final ones, it does towards a quorum.
-    fn decided(&self, result: &Bytes, needed: Needed) -> Option<(View, bool)> {
-        let alike = || self.ballots().filter(|ballot| ballot.count > 0 && ballot.result == *result);
+    fn decided(&self, result: &[u8], needed: Needed) -> Option<(View, bool)> {
+        let alike = || self.ballots().filter(|ballot| ballot.count > 0 && ballot.result == result);
         let count = |ballot: &Ballot| ballot.count;
         let committed = alike().find(|ballot| ballot.ahead.is_none()).map_or(0, count);
         let ahead = alike().filter(|ballot| ballot.ahead.is_some()).map(count).max().unwrap_or(0);
@@ -290,6 +290,7 @@ impl Flight {
 
 #[cfg(test)]
 mod tests {
+    use quorumark_consensus::request::Reply;
     use quorumark_consensus::types::{ClientId, Timestamp};
 
     use super::*;
@@ -306,6 +307,10 @@ mod tests {
         }
     }
 
+    fn heard(flights: &mut Flights, number: u64, reply: Reply) -> Progress {
+        flights.reply(number, &ReplyView::from(&reply))
+    }
+
     fn needed(committed: usize) -> Needed {
         Needed { committed, quorum: 3 }
     }
@@ -315,12 +320,12 @@ mod tests {
         let ahead = |replica| Reply { tentative: true, ..reply(replica, b"a") };
         let mut flights = Flights::new(needed(2), 4, 16);
         let number = flights.launch(Instant(5), false);
-        assert!(matches!(flights.reply(number, ahead(0)), Progress::Counted));
-        assert!(matches!(flights.reply(number, ahead(1)), Progress::Counted));
-        assert!(matches!(flights.reply(number, ahead(1)), Progress::Repeated));
-        assert!(matches!(flights.reply(number, reply(0, b"a")), Progress::Counted));
-        assert!(matches!(flights.reply(number, ahead(0)), Progress::Repeated));
-        let accepted = flights.reply(number, reply(1, b"a"));
+        assert!(matches!(heard(&mut flights, number, ahead(0)), Progress::Counted));
+        assert!(matches!(heard(&mut flights, number, ahead(1)), Progress::Counted));
+        assert!(matches!(heard(&mut flights, number, ahead(1)), Progress::Repeated));
+        assert!(matches!(heard(&mut flights, number, reply(0, b"a")), Progress::Counted));
+        assert!(matches!(heard(&mut flights, number, ahead(0)), Progress::Repeated));
+        let accepted = heard(&mut flights, number, reply(1, b"a"));
         assert!(matches!(accepted, Progress::Accepted { tentative: false, .. }), "{accepted:?}");
     }
 
@@ -333,20 +338,20 @@ mod tests {
         let mut flights = Flights::new(needed(2), 4, 16);
         let number = flights.launch(Instant(5), false);
         for (replica, view) in [(0, 0), (1, 0), (2, 9)] {
-            assert!(matches!(flights.reply(number, ahead(replica, view)), Progress::Counted));
+            assert!(matches!(heard(&mut flights, number, ahead(replica, view)), Progress::Counted));
         }
-        let accepted = flights.reply(number, ahead(3, 0));
+        let accepted = heard(&mut flights, number, ahead(3, 0));
         assert!(matches!(accepted, Progress::Accepted { tentative: true, .. }), "{accepted:?}");
         let number = flights.launch(Instant(6), false);
-        assert!(matches!(flights.reply(number, ahead(0, 0)), Progress::Counted));
-        assert!(matches!(flights.reply(number, ahead(1, 1)), Progress::Counted));
-        assert!(matches!(flights.reply(number, reply(2, b"a")), Progress::Counted));
+        assert!(matches!(heard(&mut flights, number, ahead(0, 0)), Progress::Counted));
+        assert!(matches!(heard(&mut flights, number, ahead(1, 1)), Progress::Counted));
+        assert!(matches!(heard(&mut flights, number, reply(2, b"a")), Progress::Counted));
         // Replica 0 comes to view 1, and counts there alone; with another result it would not.
         let other = Reply { result: Bytes::from_static(b"b"), ..ahead(0, 1) };
-        assert!(matches!(flights.reply(number, other), Progress::Counted));
-        let accepted = flights.reply(number, ahead(0, 2));
+        assert!(matches!(heard(&mut flights, number, other), Progress::Counted));
+        let accepted = heard(&mut flights, number, ahead(0, 2));
         assert!(matches!(accepted, Progress::Counted), "{accepted:?}");
-        let accepted = flights.reply(number, ahead(1, 2));
+        let accepted = heard(&mut flights, number, ahead(1, 2));
         assert!(matches!(accepted, Progress::Accepted { view: View(2), .. }), "{accepted:?}");
     }
 
@@ -354,16 +359,15 @@ mod tests {
     fn a_result_is_accepted_at_f_plus_one_equal_replies_of_distinct_replicas() {
         let mut flights = Flights::new(needed(2), 4, 16);
         let number = flights.launch(Instant(5), false);
-        assert!(matches!(flights.reply(number, reply(3, b"a")), Progress::Counted));
-        assert!(matches!(flights.reply(number, reply(3, b"a")), Progress::Repeated));
-        assert!(matches!(flights.reply(number, reply(3, b"b")), Progress::Repeated));
-        assert!(matches!(flights.reply(number, reply(1, b"b")), Progress::Counted));
-        let Progress::Accepted { flight, result, .. } = flights.reply(number, reply(0, b"b"))
-        else {
+        assert!(matches!(heard(&mut flights, number, reply(3, b"a")), Progress::Counted));
+        assert!(matches!(heard(&mut flights, number, reply(3, b"a")), Progress::Repeated));
+        assert!(matches!(heard(&mut flights, number, reply(3, b"b")), Progress::Repeated));
+        assert!(matches!(heard(&mut flights, number, reply(1, b"b")), Progress::Counted));
+        let Progress::Accepted { flight, .. } = heard(&mut flights, number, reply(0, b"b")) else {
             panic!("two replicas said b")
         };
-        assert_eq!((flight.intended, &result[..]), (Instant(5), &b"b"[..]));
-        assert!(matches!(flights.reply(number, reply(2, b"b")), Progress::Late));
+        assert_eq!(flight.intended, Instant(5));
+        assert!(matches!(heard(&mut flights, number, reply(2, b"b")), Progress::Late));
         assert_eq!(flights.len(), 0);
     }
 
@@ -372,25 +376,28 @@ mod tests {
         let read = |replica, result| Reply { seq: Seq(0), ..reply(replica, result) };
         let mut flights = Flights::new(needed(3), 4, 16);
         let number = flights.launch(Instant(5), true);
-        assert!(matches!(flights.reply(number, read(0, b"a")), Progress::Counted));
-        assert!(matches!(flights.reply(number, read(1, b"b")), Progress::Counted));
-        assert!(matches!(flights.reply(number, read(2, b"a")), Progress::Counted));
-        let Progress::Accepted { flight, result, .. } = flights.reply(number, read(3, b"a")) else {
+        assert!(matches!(heard(&mut flights, number, read(0, b"a")), Progress::Counted));
+        assert!(matches!(heard(&mut flights, number, read(1, b"b")), Progress::Counted));
+        assert!(matches!(heard(&mut flights, number, read(2, b"a")), Progress::Counted));
+        let Progress::Accepted { flight, .. } = heard(&mut flights, number, read(3, b"a")) else {
             panic!("three replicas said a")
         };
-        assert_eq!((flight.reads, &result[..]), (true, &b"a"[..]));
+        assert!(flight.reads);
         let number = flights.launch(Instant(6), true);
         for (replica, result) in [(0, b"a"), (1, b"b"), (2, b"a")] {
-            assert!(matches!(flights.reply(number, read(replica, result)), Progress::Counted));
+            assert!(matches!(
+                heard(&mut flights, number, read(replica, result)),
+                Progress::Counted
+            ));
         }
-        assert!(matches!(flights.reply(number, read(3, b"b")), Progress::Split));
+        assert!(matches!(heard(&mut flights, number, read(3, b"b")), Progress::Split));
         // From then on it is an ordinary request: what answers the read counts no more.
         flights.give_up_reading(number);
-        assert!(matches!(flights.reply(number, read(0, b"a")), Progress::Late));
+        assert!(matches!(heard(&mut flights, number, read(0, b"a")), Progress::Late));
         for replica in 0..2 {
-            assert!(matches!(flights.reply(number, reply(replica, b"a")), Progress::Counted));
+            assert!(matches!(heard(&mut flights, number, reply(replica, b"a")), Progress::Counted));
         }
-        let Progress::Accepted { flight, .. } = flights.reply(number, reply(2, b"a")) else {
+        let Progress::Accepted { flight, .. } = heard(&mut flights, number, reply(2, b"a")) else {
             panic!("three replicas said a")
         };
         assert!(!flight.reads);
@@ -403,9 +410,9 @@ mod tests {
         flights.pass();
         let last = flights.launch(Instant(0), false);
         assert!(!flights.has_room());
-        flights.reply(last, reply(0, b"a"));
+        heard(&mut flights, last, reply(0, b"a"));
         assert!(!flights.has_room() && flights.len() == 1);
-        flights.reply(oldest, reply(0, b"a"));
+        heard(&mut flights, oldest, reply(0, b"a"));
         assert!(flights.has_room() && flights.len() == 0);
         assert_eq!((flights.next(), flights.pass(), flights.next()), (3, 3, 4));
     }

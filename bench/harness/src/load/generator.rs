@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quorumark_consensus::pbft::READ;
-use quorumark_consensus::request::Reply;
 use quorumark_consensus::types::{Instant, Seq, View};
 use quorumark_pipeline::PortError;
+use quorumark_pipeline::port::ReplyView;
 
 use super::flights::{Flights, Needed, Progress};
 use super::record::Recorder;
@@ -42,9 +42,6 @@ pub struct Generator {
     second: Vec<u64>,
     /// Reads on which replicas differ, to be ordered; bounded as `second` is.
     split: Vec<u64>,
-    /// Replies that came together, until they are taken; its memory stays, for a fresh one each time
-    /// would cost more than taking them.
-    replies: Vec<Reply>,
     next_retransmit_check: Instant,
 }
 
@@ -56,6 +53,42 @@ struct Outgoing {
     numbers: Vec<(u64, Instant)>,
     /// The others: their proofs are spoilt.
     invalid: u64,
+    /// Frames one behind the other, until they are cut apart: one buffer for all of a turn.
+    buffer: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+    /// Bytes of the last turn's.
+    bytes_before: usize,
+}
+
+impl Outgoing {
+    /// Frames that are there, cut apart or not.
+    fn len(&self) -> usize {
+        self.frames.len() + self.ends.len()
+    }
+
+    /// Adds the frame that `write` appends.
+    fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.buffer.is_empty() {
+            self.buffer.reserve(self.bytes_before);
+        }
+        write(&mut self.buffer);
+        self.ends.push(self.buffer.len());
+    }
+
+    /// Cuts what was written into frames.
+    fn cut(&mut self) {
+        if self.ends.is_empty() {
+            return;
+        }
+        self.bytes_before = self.buffer.len();
+        let all = Bytes::from(std::mem::take(&mut self.buffer));
+        let mut from = 0;
+        for end in self.ends.drain(..) {
+            self.frames.push(all.slice(from..end));
+            from = end;
+        }
+    }
 }
 
 impl Generator {
@@ -78,7 +111,6 @@ impl Generator {
             outgoing: Outgoing::default(),
             second: Vec::new(),
             split: Vec::new(),
-            replies: Vec::new(),
             config,
             requests,
             sends,
@@ -144,21 +176,27 @@ impl Generator {
 
     /// Makes the requests that are due; tells whether more are than one flush takes.
     fn launch(&mut self, now: Instant) -> bool {
+        let more = self.write_due(now);
+        self.outgoing.cut();
+        more
+    }
+
+    fn write_due(&mut self, now: Instant) -> bool {
         if now >= self.recorder.window.end {
             return false;
         }
         while let Some(intended) = self.due(now) {
-            if self.outgoing.frames.len() >= FLUSH_FRAMES_MAX {
+            if self.outgoing.len() >= FLUSH_FRAMES_MAX {
                 return true;
             }
             let number = self.flights.next();
             let plan = self.requests.plan();
             let invalid = plan.is_invalid(number);
             let reads = self.config.read_only && !invalid && plan.only_reads(number);
-            let frame = match reads {
-                true => self.requests.read_frame(number),
-                false => self.requests.frame(number),
-            };
+            self.outgoing.add(|out| match reads {
+                true => self.requests.write_read_frame(number, out),
+                false => self.requests.write_frame(number, out),
+            });
             if invalid {
                 self.flights.pass();
                 self.outgoing.invalid += 1;
@@ -170,7 +208,6 @@ impl Generator {
                     arrivals.advance();
                 }
             }
-            self.outgoing.frames.push(frame);
         }
         false
     }
@@ -303,21 +340,17 @@ impl Generator {
     }
 
     fn receive(&mut self, port: &mut impl Port, until: Instant) -> Result<(), PortError> {
-        let mut replies = std::mem::take(&mut self.replies);
-        let refused = port.receive(until, &mut |reply| replies.push(reply))?;
-        self.recorder.report.replies_refused += refused;
+        port.wait(until)?;
         // One reading of the clock for all that came together; no reply is dated before it came.
         let now = port.now();
         self.recorder.look(now);
-        for reply in replies.drain(..) {
-            self.take(reply, now);
-        }
-        self.replies = replies;
+        let refused = port.receive(&mut |reply| self.take(&reply, now));
+        self.recorder.report.replies_refused += refused;
         self.recorder.in_flight = self.in_flight();
         Ok(())
     }
 
-    fn take(&mut self, reply: Reply, now: Instant) {
+    fn take(&mut self, reply: &ReplyView<'_>, now: Instant) {
         let plan = self.requests.plan();
         let Some(number) = plan.number(reply.client, reply.timestamp) else {
             self.recorder.report.replies_refused += 1;
@@ -327,14 +360,14 @@ impl Generator {
         let ordered = reply.seq > Seq(0);
         // What is tentative may have been undone meanwhile.
         let stands = ordered && !reply.tentative;
-        let (by, given) = (reply.replica, reply.result.clone());
         match self.flights.reply(number, reply) {
-            Progress::Accepted { flight, result, view, tentative } => {
+            Progress::Accepted { flight, view, tentative } => {
                 self.view = self.view.max(view);
                 self.recorder.report.taken_tentatively += u64::from(tentative);
                 self.recorder.accepted(number, &flight, now);
                 // Ordered later, a read may see another value.
-                if sent_twice && ordered && self.recorder.keep_result(number, &flight, &result) {
+                if sent_twice && ordered && self.recorder.keep_result(number, &flight, reply.result)
+                {
                     self.second.push(number);
                 }
             }
@@ -345,7 +378,9 @@ impl Generator {
                 self.split.push(number);
             }
             Progress::Repeated => self.recorder.report.replies_repeated += 1,
-            Progress::Late if sent_twice && stands => self.recorder.compare(number, by, &given),
+            Progress::Late if sent_twice && stands => {
+                self.recorder.compare(number, reply.replica, reply.result);
+            }
             Progress::Late => (),
         }
     }

@@ -4,10 +4,12 @@ use core::time::Duration;
 use std::time;
 
 use bytes::Bytes;
-use quorumark_consensus::request::Reply;
-use quorumark_consensus::types::{Instant, ReplicaId};
-use quorumark_pipeline::port::open_replies;
+use quorumark_consensus::types::{ClientId, Instant, ReplicaId};
+use quorumark_pipeline::port::{ReplyView, open_replies};
 use quorumark_pipeline::{ClientKeys, ClientPort, PortError};
+
+/// The most flushes of replies that are taken at once; the others wait in the port's queue.
+const ARRIVED_MAX: usize = 256;
 
 /// What the generator needs of the system under test: a clock, a way there, a way back.
 pub trait Port {
@@ -20,12 +22,15 @@ pub trait Port {
     /// [`PortError`], with the frames.
     fn send(&mut self, to: ReplicaId, frames: Vec<Bytes>) -> Result<(), (PortError, Vec<Bytes>)>;
 
-    /// Hands authentic replies to `visit`: all that are there, after waiting for the first until
-    /// `until`. Returns how many runs of replies were not authentic.
+    /// Waits until replies are there, at most until `until`.
     ///
     /// # Errors
     /// [`PortError::Stopped`].
-    fn receive(&mut self, until: Instant, visit: &mut dyn FnMut(Reply)) -> Result<u64, PortError>;
+    fn wait(&mut self, until: Instant) -> Result<(), PortError>;
+
+    /// Hands the authentic replies that were there when [`Port::wait`] returned to `visit`. Returns how
+    /// many runs of replies were not authentic.
+    fn receive(&mut self, visit: &mut dyn FnMut(ReplyView<'_>)) -> u64;
 }
 
 /// The port of a cluster, with the session keys of its clients, and the cluster's clock.
@@ -35,6 +40,8 @@ pub struct ClusterPort {
     /// By client id.
     keys: Vec<ClientKeys>,
     epoch: time::Instant,
+    /// What came, until it is opened; bounded by [`ARRIVED_MAX`].
+    arrived: Vec<Vec<Bytes>>,
 }
 
 impl ClusterPort {
@@ -42,7 +49,12 @@ impl ClusterPort {
     pub fn new(port: ClientPort, keys: Vec<ClientKeys>, now: Instant) -> ClusterPort {
         let epoch = time::Instant::now();
         let epoch = epoch.checked_sub(Duration::from_nanos(now.0)).unwrap_or(epoch);
-        ClusterPort { port, keys, epoch }
+        ClusterPort { port, keys, epoch, arrived: Vec::new() }
+    }
+
+    /// Whether replies are there that [`Port::receive`] will hand out, or refuse.
+    pub fn has_arrived(&self) -> bool {
+        !self.arrived.is_empty()
     }
 }
 
@@ -55,23 +67,27 @@ impl Port for ClusterPort {
         self.port.try_send(to, frames)
     }
 
-    fn receive(&mut self, until: Instant, visit: &mut dyn FnMut(Reply)) -> Result<u64, PortError> {
+    fn wait(&mut self, until: Instant) -> Result<(), PortError> {
         let wait = until.since(self.now());
         let mut next = match self.port.try_recv()? {
             None if !wait.is_zero() => self.port.recv_timeout(wait)?,
             there => there,
         };
-        let mut refused = 0;
         while let Some(frames) = next {
-            for frame in frames {
-                let keys = |client: quorumark_consensus::ClientId| {
-                    self.keys.get(usize::try_from(client.0).ok()?)
-                };
-                // A frame that is no sequence of replies counts as one that is not authentic.
-                refused += open_replies(&frame, keys, &mut *visit).unwrap_or(1) as u64;
-            }
-            next = self.port.try_recv()?;
+            self.arrived.push(frames);
+            let more = self.arrived.len() < ARRIVED_MAX;
+            next = if more { self.port.try_recv()? } else { None };
         }
-        Ok(refused)
+        Ok(())
+    }
+
+    fn receive(&mut self, visit: &mut dyn FnMut(ReplyView<'_>)) -> u64 {
+        let keys = |client: ClientId| self.keys.get(usize::try_from(client.0).ok()?);
+        let mut refused = 0;
+        for frame in self.arrived.drain(..).flatten() {
+            // A frame that is no sequence of replies counts as one that is not authentic.
+            refused += open_replies(&frame, keys, &mut *visit).unwrap_or(1) as u64;
+        }
+        refused
     }
 }

@@ -226,7 +226,7 @@ impl Recorder {
     }
 
     /// Keeps the result of a request that is to be sent twice; tells whether there was room.
-    pub(super) fn keep_result(&mut self, number: u64, flight: &Flight, result: &Bytes) -> bool {
+    pub(super) fn keep_result(&mut self, number: u64, flight: &Flight, result: &[u8]) -> bool {
         let room = self.twice.len() < TWICE_KEPT_MAX;
         if room {
             // A copy: a view would hold the whole frame in memory.
@@ -238,7 +238,7 @@ impl Recorder {
 
     /// Compares a reply that came after its result was accepted, if it is the replica's second: the
     /// first ones of slow replicas come late too, and say nothing about repeats.
-    pub(super) fn compare(&mut self, number: u64, by: ReplicaId, result: &Bytes) {
+    pub(super) fn compare(&mut self, number: u64, by: ReplicaId, result: &[u8]) {
         let Some(twice) = self.twice.get_mut(&number) else { return };
         if twice.answered.insert(by) {
             return;
@@ -247,6 +247,7 @@ impl Recorder {
         self.report.replies_repeated += 1;
         self.report.replies_compared += 1;
         if accepted != result {
+            let result = Bytes::copy_from_slice(result);
             let said = || format!("request {number} was answered {accepted:?}, then {result:?}");
             self.report.replies_differing.0 += 1;
             self.report.replies_differing.1.get_or_insert_with(said);

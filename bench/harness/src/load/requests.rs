@@ -50,34 +50,38 @@ impl Requests {
 
     /// The frame of request `number`: the same each time it is made.
     pub fn frame(&mut self, number: u64) -> Bytes {
-        self.tagged(REQUEST_TAG, number)
+        let mut out = Vec::with_capacity(OVERHEAD_BYTES + self.plan.operation(number).len());
+        self.write_frame(number, &mut out);
+        Bytes::from(out)
     }
 
-    /// The frame that asks every replica for the result without an order (OSDI'99 5.1).
-    pub fn read_frame(&mut self, number: u64) -> Bytes {
-        self.tagged(READ, number)
+    /// Appends the frame of request `number` to `out`.
+    pub fn write_frame(&mut self, number: u64, out: &mut Vec<u8>) {
+        self.write(REQUEST_TAG, number, out);
     }
 
-    fn tagged(&mut self, tag: u8, number: u64) -> Bytes {
+    /// Appends the frame that asks every replica for the result without an order (OSDI'99 5.1).
+    pub fn write_read_frame(&mut self, number: u64, out: &mut Vec<u8>) {
+        self.write(READ, number, out);
+    }
+
+    fn write(&mut self, tag: u8, number: u64, out: &mut Vec<u8>) {
         let proof = self.proof(number);
-        let operation = self.plan.operation(number);
-        let mut out = Vec::with_capacity(OVERHEAD_BYTES + operation.len());
         out.push(tag);
-        self.plan.client(number).encode(&mut out);
-        self.plan.timestamp(number).encode(&mut out);
-        encode_bytes(operation, &mut out);
+        self.plan.client(number).encode(out);
+        self.plan.timestamp(number).encode(out);
+        encode_bytes(self.plan.operation(number), out);
         match &proof {
             ClientProof::Signature(signature) => {
                 out.push(0);
-                signature.encode(&mut out);
+                signature.encode(out);
             }
             ClientProof::Mac(authenticator) => {
                 out.push(1);
-                authenticator.encode(&mut out);
+                authenticator.encode(out);
             }
             ClientProof::None => out.push(2),
         }
-        Bytes::from(out)
     }
 
     fn proof(&mut self, number: u64) -> ClientProof {
@@ -155,7 +159,9 @@ mod tests {
                 assert_eq!(frame, message.to_frame());
                 assert_eq!(Message::from_frame(&frame), Ok(message.clone()));
                 let Message::Request(signed) = message else { unreachable!("it was just made") };
-                assert_eq!(requests.read_frame(number), Message::Read(signed).to_frame());
+                let mut frame = Vec::new();
+                requests.write_read_frame(number, &mut frame);
+                assert_eq!(frame, Message::Read(signed).to_frame());
             }
         }
     }

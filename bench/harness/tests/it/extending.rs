@@ -177,7 +177,8 @@ fn an_engine_and_an_application_of_one_s_own_run_under_the_pipeline() {
     while answers.len() < 2 && time::Instant::now() < deadline {
         let frames = ports[0].recv_timeout(Duration::from_millis(20)).unwrap();
         for frame in frames.iter().flatten() {
-            open_replies(frame, |_| Some(&client), |reply| answers.push(reply.result)).unwrap();
+            open_replies(frame, |_| Some(&client), |reply| answers.push(reply.result_bytes()))
+                .unwrap();
         }
     }
     let report = cluster.stop().unwrap();

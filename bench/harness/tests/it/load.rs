@@ -19,6 +19,7 @@ use quorumark_harness::load::{
 };
 use quorumark_harness::oracle::{SendTimes, Window};
 use quorumark_harness::workload::{Plan, Shares, Workload};
+use quorumark_pipeline::port::ReplyView;
 use quorumark_pipeline::{ClientAuthKind, ClusterConfig, ClusterKeys, PortError};
 use quorumark_primitives::wire::Decode;
 use quorumark_report::Point;
@@ -100,20 +101,20 @@ impl Port for Server {
         Ok(())
     }
 
-    fn receive(&mut self, until: Instant, visit: &mut dyn FnMut(Reply)) -> Result<u64, PortError> {
-        if let Some(((at, _), _)) = self.due.first_key_value() {
-            let next = (*at).min(until.0);
-            self.now.set(self.now.get().max(next));
-        } else {
-            self.now.set(self.now.get().max(until.0));
-        }
+    fn wait(&mut self, until: Instant) -> Result<(), PortError> {
+        let first = self.due.first_key_value().map_or(until.0, |((at, _), _)| (*at).min(until.0));
+        self.now.set(self.now.get().max(first));
+        Ok(())
+    }
+
+    fn receive(&mut self, visit: &mut dyn FnMut(ReplyView<'_>)) -> u64 {
         while let Some(entry) = self.due.first_entry() {
             if entry.key().0 > self.now.get() {
                 break;
             }
-            visit(entry.remove());
+            visit(ReplyView::from(&entry.remove()));
         }
-        Ok(0)
+        0
     }
 }
 

@@ -149,7 +149,7 @@ impl Driver {
                 |reply| {
                     let id = (reply.client, reply.timestamp);
                     let by_replica = replies.entry(id).or_default();
-                    by_replica.entry(reply.replica).or_default().push(reply);
+                    by_replica.entry(reply.replica).or_default().push(reply.to_reply());
                 },
             );
             assert_eq!(refused.unwrap(), 0, "every reply is authentic");

@@ -9,7 +9,7 @@ use quorumark_application::Application;
 use quorumark_application::kv::KvStore;
 use quorumark_consensus::pbft::Message;
 use quorumark_consensus::{ClientId, ReplicaId, Request, Seq, SignedRequest, Timestamp};
-use quorumark_pipeline::port::open_replies;
+use quorumark_pipeline::port::{ReplyView, open_replies};
 use quorumark_pipeline::{
     ClientKeys, ClientPort, Cluster, ClusterConfig, ClusterKeys, ClusterReport, PortError,
     Protocol, StopError,
@@ -172,7 +172,7 @@ fn panic_in_one_replica(config: ClusterConfig) {
         while answered < 2 {
             let frames = ports[0].recv_timeout(PATIENCE).unwrap().expect("a reply in time");
             for frame in frames {
-                let visit = |reply: quorumark_consensus::Reply| {
+                let visit = |reply: ReplyView<'_>| {
                     answered += usize::from(reply.timestamp == Timestamp(timestamp));
                 };
                 open_replies(&frame, |_| Some(&client), visit).unwrap();
