@@ -18,9 +18,24 @@ impl Start {
     pub(super) const EMPTY: Start = Start { state: INITIAL, length: 0 };
 }
 
-/// SHA-256 of each message behind the start. As many are under way as the kernel has lanes; where one ends, the next
-/// begins, so that lengths may differ and no lane waits for another.
+/// SHA-256 of each message behind the start.
 pub(super) fn each(kernels: &Kernels, start: Start, messages: &[&[u8]], out: &mut [Digest]) {
+    let mut done = 0;
+    if let Some(alike) = kernels.alike {
+        for group in messages.chunks_exact(kernels.lanes) {
+            if group.iter().any(|message| message.len() != group[0].len()) {
+                break;
+            }
+            alike(start, group, &mut out[done..done + kernels.lanes]);
+            done += kernels.lanes;
+        }
+    }
+    of_any_length(kernels, start, &messages[done..], &mut out[done..]);
+}
+
+/// As many are under way as the kernel has lanes; where one ends, the next begins, so that lengths may
+/// differ and no lane waits for another.
+fn of_any_length(kernels: &Kernels, start: Start, messages: &[&[u8]], out: &mut [Digest]) {
     let mut waiting = messages.iter().zip(out);
     let mut states = [start.state; LANES_MAX];
     let mut lanes: [Option<Lane<'_, '_>>; LANES_MAX] = [const { None }; LANES_MAX];

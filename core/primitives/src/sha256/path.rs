@@ -6,11 +6,15 @@ use std::sync::OnceLock;
 
 use thiserror::Error;
 
+use super::each::Start;
 use super::{Scan, portable};
 use crate::Digest;
 
 /// Blocks of one message, one after the other.
 pub(super) type Run<'m> = &'m [[u8; 64]];
+
+/// The digests of messages behind what all have before them.
+pub(super) type Alike = fn(Start, &[&[u8]], &mut [Digest]);
 
 /// The kernels of one path. Slices of inputs and outputs have equal length; callers have checked.
 pub(super) struct Kernels {
@@ -23,6 +27,9 @@ pub(super) struct Kernels {
     pub(super) tagged_pairs: fn(u8, &[[Digest; 2]], &mut [Digest]),
     /// Compresses each run of blocks into its own state; the runs are equally long.
     pub(super) runs: fn(&mut [[u32; 8]], &[Run<'_>]),
+    /// The digests of `lanes` messages of one length behind a start, where there is a better way than
+    /// `runs`.
+    pub(super) alike: Option<Alike>,
     /// Compresses all blocks into one state, in their order.
     pub(super) long: fn(&mut [u32; 8], &[[u8; 64]]),
     pub(super) scan: fn(&Scan, u32, u64, u32, &mut Vec<u32>),

@@ -18,6 +18,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     sha256d_pairs: double,
     tagged_pairs: tagged,
     runs,
+    alike: None,
     long,
     scan,
 };

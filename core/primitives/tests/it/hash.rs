@@ -151,6 +151,24 @@ fn fips_180_4_5_1_1_every_length_from_0_to_300_is_padded_alike_on_every_path() {
 }
 
 #[test]
+fn messages_of_one_length_are_hashed_as_they_are_each_alone_also_with_others_behind_them() {
+    let whole: Vec<u8> = (0..4000u32).map(|i| (i * i % 251) as u8).collect();
+    for length in (0..=200).chain([512, 1023]) {
+        // Two groups and a half of one length at most, then one that is longer.
+        let mut input: Vec<&[u8]> = (0..40).map(|i| &whole[i * 61..][..length]).collect();
+        input.push(&whole[..length + 1]);
+        let expected: Vec<Digest> = input.iter().map(|message| reference(message)).collect();
+        for path in Path::available() {
+            for count in [15, 16, 17, 31, 32, 33, 41] {
+                let mut out = vec![Digest::ZERO; count];
+                sha256_each_with(path, &input[41 - count..], &mut out);
+                assert_eq!(out, expected[41 - count..], "{path}, {count} of {length} bytes");
+            }
+        }
+    }
+}
+
+#[test]
 fn any_number_of_messages_from_0_to_40_is_hashed_to_the_last() {
     // The shorter ones end first, in turns, so that lanes are given up in every order.
     let whole = [0x5a; 300];

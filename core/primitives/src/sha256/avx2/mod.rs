@@ -46,6 +46,7 @@ pub(super) static EIGHT: Kernels = Kernels {
         // SAFETY: as above.
         unsafe { each_run(states, runs) }
     },
+    alike: None,
     long: |state, blocks| {
         // SAFETY: as above.
         unsafe { one::long(state, blocks) }

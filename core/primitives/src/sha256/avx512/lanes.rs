@@ -1,8 +1,9 @@
 //! Rounds and blocks for sixteen lanes, and the way from rows of bytes to columns of words.
 
 use core::arch::x86_64::{
-    __m512i, _mm_loadu_si128, _mm_set_epi8, _mm512_add_epi32, _mm512_broadcast_i32x4,
-    _mm512_castsi128_si512, _mm512_inserti32x4, _mm512_loadu_si512, _mm512_ror_epi32,
+    __m512i, _mm_loadu_si128, _mm_set_epi8, _mm256_storeu_si256, _mm512_add_epi32,
+    _mm512_broadcast_i32x4, _mm512_castsi128_si512, _mm512_castsi512_si256, _mm512_inserti32x4,
+    _mm512_loadu_si512, _mm512_maskz_loadu_epi8, _mm512_or_si512, _mm512_ror_epi32,
     _mm512_set1_epi32, _mm512_shuffle_epi8, _mm512_shuffle_i32x4, _mm512_srli_epi32,
     _mm512_storeu_si512, _mm512_ternarylogic_epi32, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
     _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
@@ -96,6 +97,22 @@ impl Words {
         Words(unsafe { _mm512_loadu_si512(block.as_ptr().cast()) }).swap_bytes()
     }
 
+    /// The words of a block whose first bytes, fewer than 64, are these, and whose others are zero.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(super) fn part(bytes: &[u8]) -> Words {
+        let mask = (1 << bytes.len().min(63)) - 1;
+        // SAFETY: the instruction reads the bytes that the mask names and no others, and `bytes` has those.
+        let part = unsafe { _mm512_maskz_loadu_epi8(mask, bytes.as_ptr().cast()) };
+        Words(part).swap_bytes()
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) fn or(self, other: Words) -> Words {
+        Words(_mm512_or_si512(self.0, other.0))
+    }
+
     /// The words of a block that is given by its quarters.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
@@ -113,14 +130,14 @@ columns!("avx512f,avx512bw");
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 pub(super) fn digests(state: State) -> [Digest; LANES] {
-    let columns = state.map(|column| column.swap_bytes().list());
-    let mut digests = [Digest::ZERO; LANES];
-    for (n, digest) in digests.iter_mut().enumerate() {
-        for (column, bytes) in columns.iter().zip(digest.0.as_chunks_mut::<4>().0) {
-            *bytes = column[n].to_ne_bytes();
-        }
-    }
-    digests
+    let mut columns = [Words::all(0); 16];
+    columns[..8].copy_from_slice(&state.map(|column| column.swap_bytes()));
+    transpose(columns).map(|row| {
+        let mut digest = Digest::ZERO;
+        // SAFETY: a digest is valid for 32 bytes; the instruction needs no alignment.
+        unsafe { _mm256_storeu_si256(digest.0.as_mut_ptr().cast(), _mm512_castsi512_si256(row.0)) };
+        digest
+    })
 }
 
 /// Rows into columns: lane `n` of word `i` becomes lane `i` of word `n`. It is its own inverse.

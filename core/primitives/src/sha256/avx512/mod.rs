@@ -11,9 +11,12 @@ mod scan;
 use core::array;
 use std::is_x86_feature_detected;
 
-use self::lanes::{LANES, State, Words, again, compress, digests, initial, padded_64, transpose};
+use self::lanes::{
+    LANES, State, Words, again, broadcast, compress, digests, initial, padded_64, transpose,
+};
 use self::scan::scan;
 use super::columns::fill;
+use super::each::Start;
 use super::path::{Kernels, Run};
 use super::{Message64, portable, sha_ni};
 use crate::Digest;
@@ -44,6 +47,10 @@ pub(super) static SIXTEEN: Kernels = Kernels {
         // SAFETY: as above.
         unsafe { each_run(states, runs) }
     },
+    alike: Some(|start, messages, out| {
+        // SAFETY: as above.
+        unsafe { alike(start, messages, out) }
+    }),
     // The SHA unit's, here and for few messages: `supported` found what they need.
     long: |state, blocks| (sha_ni::EIGHT.long)(state, blocks),
     scan: |header, first_nonce, count, top_word_max, hits| {
@@ -82,6 +89,34 @@ fn tagged(tag: u8, input: &[[Digest; 2]], out: &mut [Digest]) {
         let state = compress(compress(initial(), block(0)), block(1));
         out.copy_from_slice(&digests(state)[..out.len()]);
     }
+}
+
+/// The digests of sixteen messages of one length: what pads one pads all (FIPS 180-4 5.1.1).
+#[target_feature(enable = "avx512f,avx512bw")]
+fn alike(start: Start, messages: &[&[u8]], out: &mut [Digest]) {
+    let length = fill(messages, 0).len();
+    let messages: [(Run<'_>, &[u8]); LANES] =
+        array::from_fn(|n| fill(messages, n).as_chunks::<64>());
+    let (blocks, rest) = (length / 64, length % 64);
+    let mut state = broadcast(&start.state);
+    for i in 0..blocks {
+        let rows = array::from_fn(|n| Words::row(&messages[n].0[i]));
+        // Sixteen streams of a few blocks are more than a core foresees by itself.
+        messages.iter().filter_map(|(blocks, _)| blocks.get(i + 1)).for_each(prefetch);
+        state = compress(state, transpose(rows));
+    }
+    let mut padding = [[0; 64]; 2];
+    padding[0][rest] = 0x80;
+    let ending = usize::from(rest >= 64 - 8);
+    padding[ending][56..].copy_from_slice(&((start.length + length as u64) * 8).to_be_bytes());
+    let first = Words::row(&padding[0]);
+    let rows = array::from_fn(|n| Words::part(messages[n].1).or(first));
+    state = compress(state, transpose(rows));
+    if ending == 1 {
+        let words = padding[1].as_chunks::<4>().0;
+        state = compress(state, array::from_fn(|i| Words::all(u32::from_be_bytes(words[i]))));
+    }
+    out.copy_from_slice(&digests(state)[..out.len()]);
 }
 
 /// Compresses each run of blocks into its state, which stays in columns meanwhile.

@@ -52,6 +52,7 @@ macro_rules! kernels {
                 // SAFETY: as above.
                 unsafe { each_run::<$streams>(states, runs) }
             },
+            alike: None,
             long: |state, blocks| {
                 // SAFETY: as above.
                 unsafe { long(state, blocks) }
