@@ -135,10 +135,12 @@ impl ClientTable {
 
     /// Marks a request as ordered, when it is [`Standing::Fresh`]; tells whether it was.
     pub fn begin(&mut self, client: ClientId, timestamp: Timestamp) -> bool {
-        if !self.is_fresh(client, timestamp) {
-            return false;
-        }
-        let record = self.records.entry(client).or_default();
+        let room = self.records.len() < self.limits.clients_max;
+        let record = match self.records.get_mut(&client) {
+            Some(record) if record.is_fresh(timestamp.0) => record,
+            None if room => self.records.entry(client).or_default(),
+            _ => return false,
+        };
         record.extend_to(timestamp.0, self.limits.window);
         record.set(timestamp.0, Entry::Executing);
         debug_assert!(

@@ -90,6 +90,12 @@ impl Record {
         self.pages.get(timestamp / PAGE)?.entry((timestamp % PAGE) as usize)
     }
 
+    /// Whether a timestamp was never ordered, and may be.
+    pub(super) fn is_fresh(&self, timestamp: u64) -> bool {
+        let free = || matches!(self.entry(timestamp), None | Some(Entry::Free));
+        timestamp > self.highest || timestamp >= self.low && free()
+    }
+
     pub(super) fn set(&mut self, timestamp: u64, entry: Entry) {
         let page = self.pages.get_or_make(timestamp / PAGE);
         page.set((timestamp % PAGE) as usize, entry);

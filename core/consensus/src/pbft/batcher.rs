@@ -240,10 +240,16 @@ const CLIENTS_KEPT: usize = 4096;
 const RING_KEPT: usize = 64;
 
 impl OfClient {
-    /// Where a timestamp stands, or would.
+    /// Where a timestamp stands, or would. Clients count on, so it mostly stands as far from the first
+    /// as it counts from there, or behind the last; only where numbers are missing it is searched for.
     fn place(&self, timestamp: Timestamp) -> Result<usize, usize> {
-        match self.requests.back() {
-            Some((last, _)) if *last < timestamp => Err(self.requests.len()),
+        let from_first = self.requests.front().and_then(|(first, _)| {
+            let at = usize::try_from(timestamp.0.checked_sub(first.0)?).ok()?;
+            self.requests.get(at).filter(|(there, _)| *there == timestamp).map(|_| at)
+        });
+        match (from_first, self.requests.back()) {
+            (Some(at), _) => Ok(at),
+            (None, Some((last, _))) if *last < timestamp => Err(self.requests.len()),
             _ => self.requests.binary_search_by_key(&timestamp, |(timestamp, _)| *timestamp),
         }
     }
