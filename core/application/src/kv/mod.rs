@@ -10,6 +10,8 @@ mod outcome;
 mod page;
 mod snapshot;
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use quorumark_consensus::parts::{PART_BYTES_MAX, StateRoot};
 use quorumark_consensus::types::{ClientId, Seq};
@@ -36,7 +38,8 @@ pub const KEYS_MAX: usize = PAGE_KEYS_MEAN * PAGES_MAX;
 const PAGE_KEYS_MEAN: usize = 8;
 
 /// How many operations before its own the memory of what a key has is asked for, and that of the keys of its
-/// page as many before that: each takes about as long as one or two operations.
+/// page as many before that: each takes about as long as one or two operations, and most of what a write
+/// does in a store that is larger than a core's caches is to wait for them.
 const LOOK_AHEAD: usize = 4;
 
 /// What a page takes in a part beside its keys: its length and the number of keys.
@@ -89,6 +92,24 @@ impl Undo for Write {
     fn written_before(&self) -> u64 {
         self.before.as_ref().map_or(0, |held| held.written)
     }
+}
+
+/// Where a key is looked for.
+#[derive(Debug, Clone, Copy)]
+struct Spot {
+    key: u64,
+    page: usize,
+    /// Where it stood in the page when it was looked for last, if it did: keys before it may have come
+    /// since.
+    at: usize,
+}
+
+/// An operation on the way to its turn.
+struct Step<'a> {
+    client: ClientId,
+    /// `None`: the bytes are no operation.
+    operation: Option<Operation<'a>>,
+    spot: Spot,
 }
 
 /// A replicated key-value store.
@@ -169,24 +190,46 @@ impl KvStore {
         mix(key) as usize & (self.pages.len() - 1)
     }
 
-    fn apply(&mut self, client: ClientId, operation: &[u8]) -> Bytes {
-        let Ok(operation) = Operation::parse(operation) else {
+    /// Where to look for a key.
+    fn spot_of(&self, key: u64) -> Spot {
+        Spot { key, page: self.page_of(key), at: 0 }
+    }
+
+    /// An operation whose turn comes in a while: asks for the memory of the keys of its page.
+    fn sight<'a>(&self, client: ClientId, operation: &'a [u8]) -> Step<'a> {
+        let operation = Operation::parse(operation).ok();
+        let spot = self.spot_of(operation.map_or(0, |operation| operation.key()));
+        self.pages[spot.page].prefetch_keys();
+        Step { client, operation, spot }
+    }
+
+    /// Its turn comes soon: looks for the key, and asks for the memory of what that has.
+    fn approach(&self, step: &mut Step<'_>) {
+        let page = &self.pages[step.spot.page];
+        if let Ok(at) = page.find(step.spot.key) {
+            step.spot.at = at;
+            page.prefetch_held(at);
+        }
+    }
+
+    fn apply(&mut self, Step { client, operation, spot }: Step<'_>) -> Bytes {
+        let Some(operation) = operation else {
             return Outcome::Malformed.to_result();
         };
         if !self.permissions.allow(client, operation.needs()) {
             return Outcome::Forbidden.to_result();
         }
         match operation {
-            Operation::Get { key } => self.read(key),
-            Operation::Put { key, value } => self.write(key, value).to_result(),
+            Operation::Get { .. } => self.read(spot),
+            Operation::Put { value, .. } => self.write(spot, value).to_result(),
             Operation::CompareAndSwap { key, expected, value } => match self.get(key) == expected {
-                true => self.write(key, value).to_result(),
+                true => self.write(spot, value).to_result(),
                 false => Outcome::Mismatch.to_result(),
             },
-            Operation::Update { key, offset, patch } => self.patch(key, offset, patch).to_result(),
-            Operation::ReadModifyWrite { key, offset, patch } => {
-                let before = self.read(key);
-                match self.patch(key, offset, patch) {
+            Operation::Update { offset, patch, .. } => self.patch(spot, offset, patch).to_result(),
+            Operation::ReadModifyWrite { offset, patch, .. } => {
+                let before = self.read(spot);
+                match self.patch(spot, offset, patch) {
                     Outcome::Done => before,
                     refused => refused.to_result(),
                 }
@@ -194,30 +237,18 @@ impl KvStore {
         }
     }
 
-    /// Asks for the memory that the operations after the `nth` will touch: most of what a write does in a
-    /// store that is larger than a core's caches is to wait for it.
-    fn look_ahead(&self, operations: &[(ClientId, &[u8])], nth: usize) {
-        let key = |ahead: usize| Operation::key_of(operations.get(nth + ahead)?.1);
-        if let Some(key) = key(2 * LOOK_AHEAD) {
-            self.pages[self.page_of(key)].prefetch_keys();
-        }
-        if let Some(key) = key(LOOK_AHEAD) {
-            self.pages[self.page_of(key)].prefetch_held(key);
-        }
-    }
-
-    fn read(&self, key: u64) -> Bytes {
-        let page = &self.pages[self.page_of(key)];
-        match page.find(key) {
+    fn read(&self, spot: Spot) -> Bytes {
+        let page = &self.pages[spot.page];
+        match page.find_from(spot.at, spot.key) {
             Ok(at) => page.result(at),
             Err(_) => Outcome::Absent.to_result(),
         }
     }
 
-    fn write(&mut self, key: u64, value: &[u8]) -> Outcome<'static> {
-        let nth = self.page_of(key);
+    fn write(&mut self, spot: Spot, value: &[u8]) -> Outcome<'static> {
+        let Spot { key, page: nth, .. } = spot;
         let page = &mut self.pages[nth];
-        let place = page.find(key);
+        let place = page.find_from(spot.at, key);
         let old_len = place.map_or(0, |at| page.value(at).len());
         let value_bytes = self.value_bytes - old_len as u64 + value.len() as u64;
         let no_slot =
@@ -245,10 +276,10 @@ impl KvStore {
         Outcome::Done
     }
 
-    fn patch(&mut self, key: u64, offset: u32, patch: &[u8]) -> Outcome<'static> {
-        let nth = self.page_of(key);
+    fn patch(&mut self, spot: Spot, offset: u32, patch: &[u8]) -> Outcome<'static> {
+        let Spot { key, page: nth, .. } = spot;
         let page = &mut self.pages[nth];
-        let Ok(at) = page.find(key) else {
+        let Ok(at) = page.find_from(spot.at, key) else {
             return Outcome::Absent;
         };
         if offset as usize + patch.len() > page.value(at).len() {
@@ -256,7 +287,7 @@ impl KvStore {
         }
         self.tree.keep(nth, |out| page.encode(out));
         let before = page.patch(at, offset as usize, patch, self.history.stamp());
-        let length = before.result.len();
+        let length = before.value().len();
         self.wrote(nth, key, Some(before), length);
         Outcome::Done
     }
@@ -298,15 +329,22 @@ impl Application for KvStore {
     fn execute<'a>(
         &mut self,
         seq: Seq,
-        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
+        mut operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {
         assert!(seq > self.executed, "{seq} after {}", self.executed);
         self.history.begin(self.executed, seq);
-        let operations: Vec<_> = operations.collect();
-        for (nth, (client, operation)) in operations.iter().enumerate() {
-            self.look_ahead(&operations, nth);
-            results.push(self.apply(*client, operation));
+        let next = |(client, operation)| self.sight(client, operation);
+        let mut ahead: VecDeque<Step<'_>> =
+            operations.by_ref().take(2 * LOOK_AHEAD).map(next).collect();
+        while let Some(step) = ahead.pop_front() {
+            if let Some((client, operation)) = operations.next() {
+                ahead.push_back(self.sight(client, operation));
+            }
+            if let Some(step) = ahead.get_mut(LOOK_AHEAD) {
+                self.approach(step);
+            }
+            results.push(self.apply(step));
         }
         self.executed = seq;
         assert!(self.keys <= self.limits.keys_max, "{} keys", self.keys);
@@ -318,7 +356,7 @@ impl Application for KvStore {
             return None;
         };
         let allowed = self.permissions.allow(client, operation.needs());
-        Some(if allowed { self.read(key) } else { Outcome::Forbidden.to_result() })
+        Some(if allowed { self.read(self.spot_of(key)) } else { Outcome::Forbidden.to_result() })
     }
 
     fn root(&mut self) -> Digest {
@@ -398,17 +436,39 @@ fn mix(key: u64) -> u64 {
 mod tests {
     use super::*;
 
+    fn write(store: &mut KvStore, key: u64, value: &[u8]) -> Outcome<'static> {
+        store.write(store.spot_of(key), value)
+    }
+
     #[test]
     fn the_root_is_rfc_6962s_over_the_pages_and_the_rules() {
         let limits = Limits { keys_max: 128, ..Limits::default() };
         let mut store = KvStore::new(limits, Permissions::default());
         for key in 0..60 {
-            assert_eq!(store.write(key, &[key as u8; 20]), Outcome::Done);
+            assert_eq!(write(&mut store, key, &[key as u8; 20]), Outcome::Done);
             let leaf = |page: &Page| leaf_hash(Rule::Rfc6962, &page.to_frame());
             let mut leaves: Vec<Digest> = store.pages.iter().map(leaf).collect();
             leaves.push(store.rules.1);
             assert_eq!(leaves.len(), 17);
             assert_eq!(store.root(), merkle::root(Rule::Rfc6962, &leaves));
+        }
+    }
+
+    #[test]
+    fn values_in_place_and_in_memory_of_their_own_read_alike_whatever_takes_their_turn() {
+        let mut store = KvStore::new(Limits::default(), Permissions::default());
+        for length in [24, 22, 23, 0, 24, 23, 100, 1] {
+            let mut value: Vec<u8> = (0..length).collect();
+            assert_eq!(write(&mut store, 7, &value), Outcome::Done);
+            let read = store.read(store.spot_of(7));
+            assert_eq!(Outcome::parse(&read), Ok(Outcome::Value(&value)));
+            let Some(offset) = u32::from(length).checked_sub(1) else { continue };
+            assert_eq!(store.patch(store.spot_of(7), offset, b"ab"), Outcome::OutOfRange);
+            assert_eq!(store.patch(store.spot_of(7), offset, b"a"), Outcome::Done);
+            assert_eq!(Outcome::parse(&read), Ok(Outcome::Value(&value)), "an answer stays");
+            *value.last_mut().unwrap() = b'a';
+            assert_eq!(store.get(7), Some(&value[..]));
+            assert_eq!(store.value_bytes(), u64::from(length));
         }
     }
 
@@ -421,9 +481,9 @@ mod tests {
         let picked = (0..).filter(|key| mix(*key) as usize & (store.pages.len() - 1) < in_part);
         let picked: Vec<u64> = picked.take(1025).collect();
         let long = vec![7; VALUE_BYTES_MAX];
-        let fit = picked.iter().take_while(|key| store.write(**key, &long) == Outcome::Done);
+        let fit = picked.iter().take_while(|key| write(&mut store, **key, &long) == Outcome::Done);
         assert_eq!(fit.count(), 1023, "64 MiB of values, but for what keys and pages take");
-        assert_eq!(store.write(picked[1024], b"short"), Outcome::Done);
+        assert_eq!(write(&mut store, picked[1024], b"short"), Outcome::Done);
         store.executed = Seq(1);
         let state = store.checkpoint(Seq(1));
         let part = store.part(Seq(1), 0).unwrap();
@@ -432,8 +492,8 @@ mod tests {
         assert_eq!(peer.restore(Seq(1), state, &[(0, part)]), Ok(()));
         assert_eq!(peer.part_bytes, store.part_bytes);
         store.history.begin(Seq(1), Seq(2));
-        assert_eq!(store.write(picked[0], b"short"), Outcome::Done);
-        assert_eq!(store.write(picked[1023], &long), Outcome::Done);
+        assert_eq!(write(&mut store, picked[0], b"short"), Outcome::Done);
+        assert_eq!(write(&mut store, picked[1023], &long), Outcome::Done);
         store.executed = Seq(2);
         assert_eq!(store.rollback_to(Seq(1)), Ok(()));
         assert_eq!(peer.part_bytes, store.part_bytes);
@@ -446,10 +506,13 @@ mod tests {
         let same_page = |key: &u64| mix(*key).is_multiple_of(128);
         let picked: Vec<u64> = (0..).filter(same_page).take(PAGE_KEYS_MAX + 1).collect();
         let (last, fitting) = picked.split_last().unwrap();
-        assert!(fitting.iter().all(|&key| store.write(key, b"value") == Outcome::Done));
-        assert_eq!(store.write(*last, b"value"), Outcome::Full);
-        assert_eq!(store.write(fitting[0], b"another"), Outcome::Done);
-        assert_eq!(store.write((1..).find(|key| !same_page(key)).unwrap(), b"v"), Outcome::Done);
+        assert!(fitting.iter().all(|&key| write(&mut store, key, b"value") == Outcome::Done));
+        assert_eq!(write(&mut store, *last, b"value"), Outcome::Full);
+        assert_eq!(write(&mut store, fitting[0], b"another"), Outcome::Done);
+        assert_eq!(
+            write(&mut store, (1..).find(|key| !same_page(key)).unwrap(), b"v"),
+            Outcome::Done
+        );
         assert_eq!(store.keys(), PAGE_KEYS_MAX + 1);
     }
 }

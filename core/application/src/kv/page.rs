@@ -23,21 +23,68 @@ pub(super) struct Page {
 /// What a key has.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
-    /// The value as the result that answers a read of it, so that a read copies nothing.
-    pub(super) result: Bytes,
+    value: Value,
     /// The stamp of the batch that wrote it last; 0: it was there before.
     pub(super) written: u64,
+}
+
+/// The most bytes of a value that stands in place: so many does a view take beside the pointer that
+/// tells one from the other.
+const SHORT_BYTES_MAX: usize = 23;
+
+#[derive(Debug, Clone)]
+enum Value {
+    /// In place: a write allocates nothing.
+    Short { length: u8, bytes: [u8; SHORT_BYTES_MAX] },
+    /// As the result that answers a read of it, so that a read copies nothing.
+    Long(Bytes),
 }
 
 impl Held {
     /// A copy of the value.
     fn new(value: &[u8], written: u64) -> Held {
-        Held { result: Outcome::Value(value).to_result(), written }
+        let length = value.len();
+        if length > SHORT_BYTES_MAX {
+            return Held { value: Value::Long(Outcome::Value(value).to_result()), written };
+        }
+        let mut bytes = [0; SHORT_BYTES_MAX];
+        bytes[..length].copy_from_slice(value);
+        Held { value: Value::Short { length: length as u8, bytes }, written }
     }
 
-    fn value(&self) -> &[u8] {
-        // A result is a tag byte and the value.
-        &self.result[1..]
+    pub(super) fn value(&self) -> &[u8] {
+        match &self.value {
+            Value::Short { length, bytes } => &bytes[..usize::from(*length)],
+            // A result is a tag byte and the value.
+            Value::Long(result) => &result[1..],
+        }
+    }
+
+    /// The value as a result.
+    fn result(&self) -> Bytes {
+        match &self.value {
+            Value::Short { .. } => Outcome::Value(self.value()).to_result(),
+            Value::Long(result) => result.clone(),
+        }
+    }
+
+    /// With a part of the value overwritten.
+    fn patched(&self, offset: usize, patch: &[u8], written: u64) -> Held {
+        let range = offset..offset + patch.len();
+        let value = match &self.value {
+            Value::Short { length, bytes } => {
+                let (length, mut bytes) = (*length, *bytes);
+                bytes[range].copy_from_slice(patch);
+                Value::Short { length, bytes }
+            }
+            // Written anew: replies to earlier reads may still share the bytes.
+            Value::Long(result) => {
+                let mut result = Vec::from(&result[..]);
+                result[1..][range].copy_from_slice(patch);
+                Value::Long(Bytes::from(result))
+            }
+        };
+        Held { value, written }
     }
 }
 
@@ -52,18 +99,21 @@ impl Page {
         self.keys.binary_search(&key)
     }
 
+    /// As [`Page::find`], where it may stand at `at`.
+    pub(super) fn find_from(&self, at: usize, key: u64) -> Result<usize, usize> {
+        if self.keys.get(at) == Some(&key) { Ok(at) } else { self.find(key) }
+    }
+
     /// Asks for the memory in which [`Page::find`] will look.
     pub(super) fn prefetch_keys(&self) {
         self.keys.first().into_iter().for_each(prefetch);
     }
 
-    /// Asks for the memory of what a key has.
-    pub(super) fn prefetch_held(&self, key: u64) {
-        if let Ok(at) = self.find(key) {
-            // It may lie across two cache lines.
-            prefetch(&self.held[at].result);
-            prefetch(&self.held[at].written);
-        }
+    /// Asks for the memory of what a key at a place has.
+    pub(super) fn prefetch_held(&self, at: usize) {
+        // It may lie across two cache lines.
+        prefetch(&self.held[at].value);
+        prefetch(&self.held[at].written);
     }
 
     /// The value at a place that [`Page::find`] found.
@@ -73,7 +123,7 @@ impl Page {
 
     /// The same as a result.
     pub(super) fn result(&self, at: usize) -> Bytes {
-        self.held[at].result.clone()
+        self.held[at].result()
     }
 
     /// Gives the key at a place that [`Page::find`] found another value, which is copied; returns
@@ -84,10 +134,8 @@ impl Page {
 
     /// Overwrites a part of the value at a place that [`Page::find`] found; returns what it had.
     pub(super) fn patch(&mut self, at: usize, offset: usize, patch: &[u8], stamp: u64) -> Held {
-        // Written anew: replies to earlier reads may still share the bytes.
-        let mut result = Vec::from(&self.held[at].result[..]);
-        result[1 + offset..][..patch.len()].copy_from_slice(patch);
-        mem::replace(&mut self.held[at], Held { result: Bytes::from(result), written: stamp })
+        let patched = self.held[at].patched(offset, patch, stamp);
+        mem::replace(&mut self.held[at], patched)
     }
 
     /// Puts back what a key had; `None`: it was not there. Returns how the number of keys and the
