@@ -25,6 +25,19 @@ pub(super) struct Flight {
     others: Vec<Ballot>,
 }
 
+/// What is told of a request that got its result.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Landed {
+    /// As [`Flight::intended`].
+    pub(super) intended: Instant,
+    /// As [`Flight::sent`].
+    pub(super) sent: Option<Instant>,
+    /// As [`Flight::reads`].
+    pub(super) reads: bool,
+    /// The replicas that have answered, whatever their results.
+    pub(super) answered_by: Voters,
+}
+
 /// The replicas that answered one result for good, or tentatively in one view.
 #[derive(Debug, Default)]
 struct Ballot {
@@ -76,7 +89,7 @@ impl Voters {
 pub(super) enum Progress {
     /// The reply's result is accepted: as many distinct replicas gave it as are needed, some of them
     /// perhaps tentatively.
-    Accepted { flight: Flight, view: View, tentative: bool },
+    Accepted { landed: Landed, view: View, tentative: bool },
     /// Noted; more are needed.
     Counted,
     /// A read can no longer get as many equal replies as it needs: it has to be ordered.
@@ -182,11 +195,12 @@ impl Flights {
             let split = flight.reads && !flight.can_agree(needed.quorum, replicas);
             return if split { Progress::Split } else { Progress::Counted };
         };
-        let place = (number - self.base) as usize;
-        let flight = self.slots[place].take().expect("it was found a moment ago");
+        let landed = flight.landed();
+        // In its place: a flight is large, and moving it took as long as counting its replies.
+        self.slots[(number - self.base) as usize] = None;
         self.count -= 1;
         self.trim();
-        Progress::Accepted { flight, view, tentative }
+        Progress::Accepted { landed, view, tentative }
     }
 
     /// Those that wait for their result.
@@ -210,9 +224,10 @@ impl Flights {
 }
 
 impl Flight {
-    /// The replicas that have answered, whatever their results.
-    pub(super) fn answered_by(&self) -> Voters {
-        self.others.iter().fold(self.ballot.voters, |all, ballot| all.and(ballot.voters))
+    fn landed(&self) -> Landed {
+        let Flight { intended, sent, reads, ref ballot, ref others, .. } = *self;
+        let answered_by = others.iter().fold(ballot.voters, |all, one| all.and(one.voters));
+        Landed { intended, sent, reads, answered_by }
     }
 
     /// Whether one result may still get as many votes.
@@ -363,10 +378,10 @@ mod tests {
         assert!(matches!(heard(&mut flights, number, reply(3, b"a")), Progress::Repeated));
         assert!(matches!(heard(&mut flights, number, reply(3, b"b")), Progress::Repeated));
         assert!(matches!(heard(&mut flights, number, reply(1, b"b")), Progress::Counted));
-        let Progress::Accepted { flight, .. } = heard(&mut flights, number, reply(0, b"b")) else {
+        let Progress::Accepted { landed, .. } = heard(&mut flights, number, reply(0, b"b")) else {
             panic!("two replicas said b")
         };
-        assert_eq!(flight.intended, Instant(5));
+        assert_eq!(landed.intended, Instant(5));
         assert!(matches!(heard(&mut flights, number, reply(2, b"b")), Progress::Late));
         assert_eq!(flights.len(), 0);
     }
@@ -379,10 +394,10 @@ mod tests {
         assert!(matches!(heard(&mut flights, number, read(0, b"a")), Progress::Counted));
         assert!(matches!(heard(&mut flights, number, read(1, b"b")), Progress::Counted));
         assert!(matches!(heard(&mut flights, number, read(2, b"a")), Progress::Counted));
-        let Progress::Accepted { flight, .. } = heard(&mut flights, number, read(3, b"a")) else {
+        let Progress::Accepted { landed, .. } = heard(&mut flights, number, read(3, b"a")) else {
             panic!("three replicas said a")
         };
-        assert!(flight.reads);
+        assert!(landed.reads);
         let number = flights.launch(Instant(6), true);
         for (replica, result) in [(0, b"a"), (1, b"b"), (2, b"a")] {
             assert!(matches!(
@@ -397,10 +412,10 @@ mod tests {
         for replica in 0..2 {
             assert!(matches!(heard(&mut flights, number, reply(replica, b"a")), Progress::Counted));
         }
-        let Progress::Accepted { flight, .. } = heard(&mut flights, number, reply(2, b"a")) else {
+        let Progress::Accepted { landed, .. } = heard(&mut flights, number, reply(2, b"a")) else {
             panic!("three replicas said a")
         };
-        assert!(!flight.reads);
+        assert!(!landed.reads);
     }
 
     #[test]

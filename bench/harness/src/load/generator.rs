@@ -361,12 +361,12 @@ impl Generator {
         // What is tentative may have been undone meanwhile.
         let stands = ordered && !reply.tentative;
         match self.flights.reply(number, reply) {
-            Progress::Accepted { flight, view, tentative } => {
+            Progress::Accepted { landed, view, tentative } => {
                 self.view = self.view.max(view);
                 self.recorder.report.taken_tentatively += u64::from(tentative);
-                self.recorder.accepted(number, &flight, now);
+                self.recorder.accepted(number, &landed, now);
                 // Ordered later, a read may see another value.
-                if sent_twice && ordered && self.recorder.keep_result(number, &flight, reply.result)
+                if sent_twice && ordered && self.recorder.keep_result(number, &landed, reply.result)
                 {
                     self.second.push(number);
                 }

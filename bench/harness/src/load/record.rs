@@ -8,7 +8,7 @@ use bytes::Bytes;
 use quorumark_consensus::types::{Instant, ReplicaId};
 use quorumark_report::{Metrics, Point};
 
-use super::flights::{Flight, Voters};
+use super::flights::{Flight, Landed, Voters};
 use super::gauge::Gauge;
 use crate::clock;
 use crate::latency::Latency;
@@ -180,22 +180,22 @@ impl Recorder {
     }
 
     /// The result of request `number` was accepted at `now`.
-    pub(super) fn accepted(&mut self, number: u64, flight: &Flight, now: Instant) {
-        if flight.reads {
+    pub(super) fn accepted(&mut self, number: u64, landed: &Landed, now: Instant) {
+        if landed.reads {
             self.report.reads_unordered += 1;
         } else {
             self.report.requests.acknowledged.insert(number);
         }
-        let response = now.since(flight.intended);
+        let response = now.since(landed.intended);
         if self.window.contains(now) {
             self.report.accepted_in_span += 1;
             self.slice.record(response);
         }
-        if self.window.contains(flight.intended) {
+        if self.window.contains(landed.intended) {
             self.report.completed += 1;
-            self.place(flight.intended, now);
+            self.place(landed.intended, now);
             self.report.response.record(response);
-            self.report.service.record(now.since(flight.sent.unwrap_or(flight.intended)));
+            self.report.service.record(now.since(landed.sent.unwrap_or(landed.intended)));
         }
     }
 
@@ -226,12 +226,12 @@ impl Recorder {
     }
 
     /// Keeps the result of a request that is to be sent twice; tells whether there was room.
-    pub(super) fn keep_result(&mut self, number: u64, flight: &Flight, result: &[u8]) -> bool {
+    pub(super) fn keep_result(&mut self, number: u64, landed: &Landed, result: &[u8]) -> bool {
         let room = self.twice.len() < TWICE_KEPT_MAX;
         if room {
             // A copy: a view would hold the whole frame in memory.
             let result = Bytes::copy_from_slice(result);
-            self.twice.insert(number, Twice { result, answered: flight.answered_by() });
+            self.twice.insert(number, Twice { result, answered: landed.answered_by });
         }
         room
     }

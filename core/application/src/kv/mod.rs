@@ -105,10 +105,10 @@ struct Spot {
 }
 
 /// An operation on the way to its turn.
+#[derive(Clone, Copy)]
 struct Step<'a> {
     client: ClientId,
-    /// `None`: the bytes are no operation.
-    operation: Option<Operation<'a>>,
+    operation: &'a [u8],
     spot: Spot,
 }
 
@@ -196,14 +196,16 @@ impl KvStore {
     }
 
     /// An operation whose turn comes in a while: asks for the memory of the keys of its page.
+    #[inline]
     fn sight<'a>(&self, client: ClientId, operation: &'a [u8]) -> Step<'a> {
-        let operation = Operation::parse(operation).ok();
-        let spot = self.spot_of(operation.map_or(0, |operation| operation.key()));
+        // What is too short for a key is no operation, and is not looked for in earnest.
+        let spot = self.spot_of(Operation::key_of(operation).unwrap_or(0));
         self.pages[spot.page].prefetch_keys();
         Step { client, operation, spot }
     }
 
     /// Its turn comes soon: looks for the key, and asks for the memory of what that has.
+    #[inline]
     fn approach(&self, step: &mut Step<'_>) {
         let page = &self.pages[step.spot.page];
         if let Ok(at) = page.find(step.spot.key) {
@@ -212,8 +214,9 @@ impl KvStore {
         }
     }
 
+    #[inline]
     fn apply(&mut self, Step { client, operation, spot }: Step<'_>) -> Bytes {
-        let Some(operation) = operation else {
+        let Ok(operation) = Operation::parse(operation) else {
             return Outcome::Malformed.to_result();
         };
         if !self.permissions.allow(client, operation.needs()) {

@@ -100,15 +100,11 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// The key that it is about.
-    pub fn key(&self) -> u64 {
-        match *self {
-            Operation::Get { key }
-            | Operation::Put { key, .. }
-            | Operation::CompareAndSwap { key, .. }
-            | Operation::Update { key, .. }
-            | Operation::ReadModifyWrite { key, .. } => key,
-        }
+    /// The key that an operation is about, if it is one: to look for it before its turn.
+    #[inline]
+    pub(super) fn key_of(bytes: &[u8]) -> Option<u64> {
+        let key = bytes.get(1..)?.first_chunk()?;
+        Some(u64::from_le_bytes(*key))
     }
 
     /// A put whose encoding has exactly `size` bytes: the payload of fixed-size workloads.

@@ -62,6 +62,7 @@ impl<'a> Outcome<'a> {
     }
 
     /// The encoding as a result; only a value allocates.
+    #[inline]
     pub(super) fn to_result(self) -> Bytes {
         match self {
             Outcome::Value(value) => {

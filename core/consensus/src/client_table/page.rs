@@ -99,6 +99,7 @@ impl Page {
     }
 
     /// Writes an entry. The one place where it is done: what was computed of it holds no more.
+    #[inline]
     pub(super) fn set(&mut self, place: usize, entry: Entry) {
         if let Some(slot) = self.entries.get_mut(place) {
             *slot = entry;

@@ -96,6 +96,7 @@ impl Record {
         timestamp > self.highest || timestamp >= self.low && free()
     }
 
+    #[inline]
     pub(super) fn set(&mut self, timestamp: u64, entry: Entry) {
         let page = self.pages.get_or_make(timestamp / PAGE);
         page.set((timestamp % PAGE) as usize, entry);
@@ -103,6 +104,7 @@ impl Record {
     }
 
     /// Keeps the result of a request that is executing; tells whether it was.
+    #[inline]
     pub(super) fn finish(&mut self, timestamp: u64, seq: Seq, result: Bytes) -> bool {
         let Some(page) = self.pages.get_mut(timestamp / PAGE) else { return false };
         let place = (timestamp % PAGE) as usize;

@@ -285,6 +285,7 @@ impl Queue {
         self.arrivals
     }
 
+    #[inline]
     fn pop(&mut self) -> Option<Arrival> {
         let (_, first) = self.places.pop_front()?;
         self.count -= 1;
