@@ -20,7 +20,7 @@ use quorumark_primitives::ed25519::{BatchVerifier, PublicKey, SecretKey, Signatu
 use quorumark_primitives::signed::{
     Context, Domain, ProtocolId, ReplicaSessions, Sealer, Signer, Statement,
 };
-use quorumark_primitives::wire::{Encode, encode_bytes};
+use quorumark_primitives::wire::{Encode, encode_varint};
 use quorumark_report::stats::median;
 
 use crate::clock::{Cost, Scope};
@@ -368,15 +368,16 @@ fn stock(key: &PublicKey, signature: &Signature) -> (VerifyingKey, ed25519_dalek
 }
 
 /// What the MAC of so many replies to one client is of: view, sequence number and flag, then by reply
-/// its timestamp and its result.
+/// the step to its timestamp and its result.
 fn replies(count: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     View(0).encode(&mut bytes);
     Seq(1).encode(&mut bytes);
     false.encode(&mut bytes);
-    for place in 0..count as u64 {
-        Timestamp(place).encode(&mut bytes);
-        encode_bytes(&[0; RESULT_BYTES], &mut bytes);
+    for _ in 0..count {
+        encode_varint(2, &mut bytes);
+        encode_varint(RESULT_BYTES as u64, &mut bytes);
+        bytes.extend([0; RESULT_BYTES]);
     }
     bytes
 }

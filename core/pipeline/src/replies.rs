@@ -4,8 +4,11 @@
 //!
 //! ```text
 //! client u32 | replica u16 | length u32 | body, of that length | tag, 16 bytes
-//! body: view u64 | seq u64 | tentative u8 | by reply: timestamp u64 | length u32 | result
+//! body: view u64 | seq u64 | tentative u8 | by reply: step varint | length varint | result
 //! ```
+//!
+//! A step leads from the last timestamp, from 0 at first, to the next: twice as far as it goes up, or as
+//! far as twice less one where it goes down. Clients count on, so a reply takes two bytes beside its result.
 //!
 //! The tag is the MAC of the body by the session of the two. So a run says once what its replies have in
 //! common, and costs one MAC at each end; and since every reply of it is from who made the MAC to who can
@@ -17,7 +20,7 @@ use quorumark_consensus::types::{ClientId, ReplicaId, Seq, Timestamp, View};
 use quorumark_primitives::mac::Tag;
 use quorumark_primitives::signed::{Domain, ReplicaSessions};
 use quorumark_primitives::wire::{
-    Decode, Encode, FRAME_BYTES_MAX, Reader, WireError, encode_bytes,
+    Decode, Encode, FRAME_BYTES_MAX, Reader, WireError, encode_varint,
 };
 
 use crate::keys::ClientKeys;
@@ -65,10 +68,13 @@ impl Replies {
             first.view.encode(out);
             first.seq.encode(out);
             first.tentative.encode(out);
+            let mut last = Timestamp(0);
             for reply in replies.by_ref() {
                 debug_assert_eq!(run_of(reply), run_of(first), "replies of one run");
-                reply.timestamp.encode(out);
-                encode_bytes(&reply.result, out);
+                encode_varint(step(last, reply.timestamp), out);
+                last = reply.timestamp;
+                encode_varint(reply.result.len() as u64, out);
+                out.extend_from_slice(&reply.result);
                 count += 1;
                 if out.len() >= REPLY_FRAME_BYTES {
                     break;
@@ -94,6 +100,19 @@ impl Replies {
         }
         self.full
     }
+}
+
+/// How a timestamp follows another: the difference modulo 2^64, its sign in the lowest bit.
+#[inline]
+fn step(from: Timestamp, to: Timestamp) -> u64 {
+    let difference = to.0.wrapping_sub(from.0) as i64;
+    (difference << 1 ^ difference >> 63) as u64
+}
+
+/// The timestamp to which a step leads.
+#[inline]
+fn after(from: Timestamp, step: u64) -> Timestamp {
+    Timestamp(from.0.wrapping_add(step >> 1 ^ (step & 1).wrapping_neg()))
 }
 
 /// What all replies of a run have in common.
@@ -193,9 +212,11 @@ pub fn read_replies(
         let mut reader = Reader::new(body);
         let (view, seq) = (View::decode(&mut reader)?, Seq::decode(&mut reader)?);
         let tentative = bool::decode(&mut reader)?;
+        let mut timestamp = Timestamp(0);
         while reader.remaining() > 0 {
-            let timestamp = Timestamp::decode(&mut reader)?;
-            let result = reader.slice(RESULT_BYTES_MAX, "result")?;
+            timestamp = after(timestamp, reader.varint("a step to the next timestamp")?);
+            let length = reader.varint("the length of a result")?;
+            let result = reader.view(length, RESULT_BYTES_MAX, "result")?;
             visit(ReplyView { view, seq, timestamp, client, replica, result, tentative, body });
         }
     }
@@ -293,6 +314,16 @@ mod tests {
     }
 
     #[test]
+    fn timestamps_in_any_order_come_back() {
+        let (sessions, keys) = keys();
+        let timestamps = [5, 6, 7, 3, 0, u64::MAX, 1, u64::MAX / 2, u64::MAX, u64::MAX, 1 << 63, 0];
+        let run: Vec<Reply> = timestamps.iter().map(|at| reply(1, 0, *at, 1)).collect();
+        let frames = frames(std::slice::from_ref(&run), &sessions);
+        assert_eq!(opened(&frames[0], &keys), (Ok(0), run));
+        assert_eq!(step(Timestamp(7), Timestamp(8)), 2, "a byte");
+    }
+
+    #[test]
     fn a_full_frame_is_closed_and_the_run_goes_on_in_the_next() {
         let (sessions, keys) = keys();
         let run: Vec<Reply> = (0..5).map(|nth| reply(1, 0, nth, REPLY_FRAME_BYTES / 2)).collect();
@@ -307,8 +338,8 @@ mod tests {
     #[test]
     fn no_run_is_empty_where_its_head_fills_a_frame() {
         let (sessions, keys) = keys();
-        // Head, common part, timestamp, length and tag take 10 + 17 + 12 + 16 bytes beside a result.
-        let nearly = REPLY_FRAME_BYTES - 55 - 5;
+        // Head, common part, step, length and tag take 10 + 17 + 1 + 3 + 16 bytes beside a result.
+        let nearly = REPLY_FRAME_BYTES - 47 - 5;
         let runs = [vec![reply(1, 0, 0, nearly)], vec![reply(1, 1, 1, 1), reply(1, 1, 2, 1)]];
         let frames = frames(&runs, &sessions);
         let heard: Vec<_> = frames.iter().map(|frame| opened(frame, &keys).1.len()).collect();

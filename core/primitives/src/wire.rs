@@ -160,6 +160,29 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A number as [`encode_varint`] writes it; `of` names it in an error.
+    ///
+    /// # Errors
+    /// [`WireError::Truncated`], and [`WireError::NotCanonical`] where fewer bytes would do or more than 64
+    /// bits are there.
+    #[inline]
+    pub fn varint(&mut self, of: &'static str) -> Result<u64, WireError> {
+        let (mut value, mut shift) = (0, 0);
+        loop {
+            let [byte] = self.array()?;
+            let bits = u64::from(byte & 0x7f);
+            let fits = shift < 63 || shift == 63 && bits <= 1;
+            if !fits || byte == 0 && shift > 0 {
+                return Err(WireError::NotCanonical { of });
+            }
+            value |= bits << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+            shift += 7;
+        }
+    }
+
     /// A byte string of at most `max` bytes, as a view of the frame: no byte is copied, where the
     /// frame is one that can be kept.
     ///
@@ -186,7 +209,22 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// As [`Reader::bytes`].
     pub fn slice(&mut self, max: usize, of: &'static str) -> Result<&'a [u8], WireError> {
-        let length = u32::decode(self)? as usize;
+        let length = u32::decode(self)?;
+        self.view(length.into(), max, of)
+    }
+
+    /// The next `length` bytes, of which `of` may hold at most `max`, for as long as the frame is there.
+    ///
+    /// # Errors
+    /// As [`Reader::bytes`].
+    #[inline]
+    pub fn view(
+        &mut self,
+        length: u64,
+        max: usize,
+        of: &'static str,
+    ) -> Result<&'a [u8], WireError> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > max {
             return Err(WireError::Length { length, max, of });
         }
@@ -235,6 +273,17 @@ impl<'a> Reader<'a> {
 #[cold]
 fn truncated(missing: usize) -> WireError {
     WireError::Truncated { missing }
+}
+
+/// Appends a number in as few bytes as it takes, 1 to 10: seven bits each, the lowest first, and the
+/// eighth bit where more follow (LEB128, as in DWARF 5, 7.6).
+#[inline]
+pub fn encode_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
 }
 
 /// Appends a byte string: its `u32` length, then its bytes.
@@ -366,6 +415,31 @@ mod tests {
         assert_eq!(u64::from_frame(&frame), Ok(7));
         assert_eq!(u32::from_frame(&frame), Err(WireError::Trailing { count: 4 }));
         assert_eq!(u64::from_frame(&frame.slice(..6)), Err(WireError::Truncated { missing: 2 }));
+    }
+
+    #[test]
+    fn a_varint_has_one_spelling_and_no_more_than_64_bits() {
+        let edges = (0..64).flat_map(|bit| [(1u64 << bit) - 1, 1 << bit]).chain([u64::MAX]);
+        for value in edges {
+            let mut out = Vec::new();
+            encode_varint(value, &mut out);
+            let bits = (64 - value.leading_zeros()).max(1);
+            assert_eq!(out.len(), bits.div_ceil(7) as usize, "{value}");
+            let mut reader = Reader::of_slice(&out);
+            assert_eq!((reader.varint("test"), reader.remaining()), (Ok(value), 0));
+            let cut = &out[..out.len() - 1];
+            let missing = WireError::Truncated { missing: 1 };
+            assert_eq!(Reader::of_slice(cut).varint("test"), Err(missing));
+            // The same with a zero behind it.
+            *out.last_mut().unwrap() |= 0x80;
+            out.push(0);
+            let not_canonical = WireError::NotCanonical { of: "test" };
+            assert_eq!(Reader::of_slice(&out).varint("test"), Err(not_canonical));
+        }
+        for last in [2, 0x7f, 0x81, 0xff] {
+            let beyond = [&[0xff; 9][..], &[last, 1]].concat();
+            assert!(Reader::of_slice(&beyond).varint("test").is_err(), "{last}");
+        }
     }
 
     #[test]
