@@ -224,7 +224,7 @@ impl SignedRequest {
         Ok(SignedRequest { encoding, digest, timestamp, client, operation_bytes, needs_vouching })
     }
 
-    /// Reads over a signed request: client, timestamp and the operation's length. Always in its callers: as
+    /// Reads over a signed request: client, timestamp and the operation's length. Inlined always: as
     /// a result in memory it was stored in halves and loaded whole, which a processor waits for.
     #[inline(always)]
     fn read(reader: &mut Reader<'_>) -> Result<(ClientId, Timestamp, u32), WireError> {

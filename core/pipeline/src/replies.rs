@@ -7,8 +7,9 @@
 //! body: view u64 | seq u64 | tentative u8 | by reply: step varint | length varint | result
 //! ```
 //!
-//! A step leads from the last timestamp, from 0 at first, to the next: twice as far as it goes up, or as
-//! far as twice less one where it goes down. Clients count on, so a reply takes two bytes beside its result.
+//! A step leads from the last timestamp, at first from 0, to the next: 2d where it is d higher, 2d - 1 where
+//! it is d lower, modulo 2^64 (ZigZag, as in Protocol Buffers). Clients count on, so behind the first of a run
+//! a reply mostly takes two bytes beside a result of fewer than 128.
 //!
 //! The tag is the MAC of the body by the session of the two. So a run says once what its replies have in
 //! common, and costs one MAC at each end; and since every reply of it is from who made the MAC to who can
@@ -130,7 +131,7 @@ fn fitted(mut buffer: Vec<u8>) -> Bytes {
 }
 
 /// A reply as it lies in its frame: looking at it counts no reference and copies nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct ReplyView<'f> {
     /// As [`Reply::view`].
     pub view: View,
@@ -152,11 +153,17 @@ pub struct ReplyView<'f> {
 
 impl<'f> ReplyView<'f> {
     /// The result, for as long as it is wanted: a view that holds the frame in memory.
+    ///
+    /// # Panics
+    /// When `result` was replaced by bytes from elsewhere.
     pub fn result_bytes(&self) -> Bytes {
         self.body.slice_ref(self.result)
     }
 
     /// The reply, whose result holds the frame in memory.
+    ///
+    /// # Panics
+    /// As [`ReplyView::result_bytes`].
     pub fn to_reply(&self) -> Reply {
         let ReplyView { view, seq, timestamp, client, replica, tentative, .. } = *self;
         Reply { view, seq, timestamp, client, replica, result: self.result_bytes(), tentative }
@@ -216,7 +223,7 @@ pub fn read_replies(
         while reader.remaining() > 0 {
             timestamp = after(timestamp, reader.varint("a step to the next timestamp")?);
             let length = reader.varint("the length of a result")?;
-            let result = reader.view(length, RESULT_BYTES_MAX, "result")?;
+            let result = reader.slice_of(length, RESULT_BYTES_MAX, "result")?;
             visit(ReplyView { view, seq, timestamp, client, replica, result, tentative, body });
         }
     }
@@ -321,6 +328,25 @@ mod tests {
         let frames = frames(std::slice::from_ref(&run), &sessions);
         assert_eq!(opened(&frames[0], &keys), (Ok(0), run));
         assert_eq!(step(Timestamp(7), Timestamp(8)), 2, "a byte");
+    }
+
+    #[test]
+    fn an_authentic_run_that_holds_no_replies_is_an_error() {
+        let (sessions, _) = keys();
+        let frame = frames(&[vec![reply(1, 0, 300, 3)]], &sessions).remove(0);
+        let body = 10 + 17;
+        assert_eq!(frame[body..body + 3], [600u64 as u8 | 0x80, 600u64.wrapping_shr(7) as u8, 3]);
+        // Cut within the step, and with a result that is longer than any may be.
+        let huge = [&[2][..], &[0xff, 0xff, 0xff, 0x7f]].concat();
+        for replies in [&frame[body..body + 1], &huge] {
+            let mut bytes = frame[..body].to_vec();
+            bytes[6..10].copy_from_slice(&(17 + replies.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(replies);
+            bytes.extend([0; 16]);
+            let mut visited = 0;
+            let read = read_replies(&bytes.into(), |_, _, _, _| true, |_| visited += 1);
+            assert!(read.is_err() && visited == 0, "{read:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The canonical wire encoding: one value, one byte string, and back.
 //!
-//! Integers are little-endian and of fixed width; a sequence is its `u32` length and its elements;
+//! Integers are little-endian and of fixed width, but where [`encode_varint`] writes them; a sequence is its `u32` length and its elements;
 //! an enum is a tag byte and its fields; an option is 0, or 1 and its value. `decode(encode(x)) ==
 //! x`, trailing bytes are refused, and every length is checked against the bytes that are left
 //! before anything is allocated, so a hostile frame costs at most a small multiple of its own size.
@@ -210,15 +210,16 @@ impl<'a> Reader<'a> {
     /// As [`Reader::bytes`].
     pub fn slice(&mut self, max: usize, of: &'static str) -> Result<&'a [u8], WireError> {
         let length = u32::decode(self)?;
-        self.view(length.into(), max, of)
+        self.slice_of(length.into(), max, of)
     }
 
-    /// The next `length` bytes, of which `of` may hold at most `max`, for as long as the frame is there.
+    /// The next `length` bytes, at most `max`, as [`Reader::slice`], for a length that was read otherwise;
+    /// `of` names them in an error.
     ///
     /// # Errors
     /// As [`Reader::bytes`].
     #[inline]
-    pub fn view(
+    pub fn slice_of(
         &mut self,
         length: u64,
         max: usize,

@@ -343,9 +343,9 @@ struct HandPort<'a> {
     oracle: Oracle,
     /// When the clients got their last replies: since then they work.
     left_at: Option<WallInstant>,
-    /// How long they worked before they waited, and to take what came.
+    /// How long they worked from then to the wait, and took to get what ended it.
     spent: Duration,
-    /// Requests sent since then.
+    /// Requests sent since `left_at`.
     sent: u64,
     notes: Notes,
 }

@@ -196,7 +196,7 @@ impl Flights {
             return if split { Progress::Split } else { Progress::Counted };
         };
         let landed = flight.landed();
-        // In its place: a flight is large, and moving it took as long as counting its replies.
+        // Dropped where it lies: a flight is large, and moving it took as long as counting its replies.
         self.slots[(number - self.base) as usize] = None;
         self.count -= 1;
         self.trim();

@@ -53,11 +53,12 @@ struct Outgoing {
     numbers: Vec<(u64, Instant)>,
     /// The others: their proofs are spoilt.
     invalid: u64,
-    /// Frames one behind the other, until they are cut apart: one buffer for all of a turn.
+    /// Frames one behind the other, until they are cut apart: one buffer for all of a turn, to all of which
+    /// each of them holds on.
     buffer: Vec<u8>,
     /// Where each of them ends.
     ends: Vec<usize>,
-    /// Bytes of the last turn's.
+    /// Bytes of the last buffer: what the next one begins with.
     bytes_before: usize,
 }
 

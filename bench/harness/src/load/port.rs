@@ -22,7 +22,8 @@ pub trait Port {
     /// [`PortError`], with the frames.
     fn send(&mut self, to: ReplicaId, frames: Vec<Bytes>) -> Result<(), (PortError, Vec<Bytes>)>;
 
-    /// Waits until replies are there, at most until `until`.
+    /// Waits until replies are there, at most until `until`. They are to be taken by [`Port::receive`]
+    /// before the next wait.
     ///
     /// # Errors
     /// [`PortError::Stopped`].
@@ -68,6 +69,7 @@ impl Port for ClusterPort {
     }
 
     fn wait(&mut self, until: Instant) -> Result<(), PortError> {
+        debug_assert!(self.arrived.is_empty(), "what came before was received");
         let wait = until.since(self.now());
         let mut next = match self.port.try_recv()? {
             None if !wait.is_zero() => self.port.recv_timeout(wait)?,

@@ -23,13 +23,15 @@ pub struct Bounds {
     /// With more runs of consecutive request numbers than these, 8 bytes each, the oldest batches are
     /// checked while the trial runs.
     pub runs_at_ease: usize,
-    /// The most runs that are kept while a replica has yet to tell of them; the findings say how many
-    /// batches came later.
+    /// With more runs than these, the requests of a batch of which all live replicas have told are given
+    /// up: its content is not checked, and the findings count it. Of what a live replica has yet to tell,
+    /// a cluster's windows allow no more.
     pub runs: usize,
 }
 
 impl Default for Bounds {
-    /// A trial of ten seconds stays at ease, so that what takes its checks' CPU time is no part of it.
+    /// With four replicas and batches of 256 a trial of ten seconds stays at ease: its certificates are
+    /// then checked after the span.
     fn default() -> Bounds {
         Bounds {
             slots: 1 << 21,
@@ -48,8 +50,8 @@ const APART_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) committed: Committed,
-    /// The requests executed, in order; `None` once all live replicas have told theirs, when as many
-    /// are kept as may.
+    /// The requests executed, in order; `None` once all live replicas have told theirs, when more
+    /// are kept than may be.
     executed: Option<Box<[Run]>>,
     /// Whether the batch holds these requests and no repeats.
     whole: bool,
@@ -63,7 +65,8 @@ pub(super) struct Slot {
     certificates: Vec<(ReplicaId, Box<[u16]>)>,
 }
 
-/// An execution that differs from the first one at its number, in digest or in view.
+/// An execution that differs from the first one at its number, in digest or in view, or whose number is
+/// outside the log.
 #[derive(Debug)]
 pub(super) struct Apart {
     pub(super) by: ReplicaId,
@@ -140,7 +143,8 @@ impl Log {
         Some((self.slots[place].get_or_insert_with(new), known))
     }
 
-    /// Every live replica has told what it executed at `event`'s number.
+    /// Notes that every live replica has told what it executed at `event`'s number: gives its requests up
+    /// where more runs are kept than may be.
     pub(super) fn complete(&mut self, event: &CommitEvent) {
         if self.runs <= self.bounds.runs {
             return;
@@ -157,7 +161,7 @@ impl Log {
     }
 
     /// Takes out the first slot, if its sequence number is at most `last`. What is told later at this
-    /// number is not checked.
+    /// number is not compared; its certificate is checked apart.
     pub(super) fn take_first(&mut self, last: Seq) -> Option<Slot> {
         while self.first <= last.0 {
             let slot = self.slots.pop_front()?;

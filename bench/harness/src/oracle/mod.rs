@@ -3,8 +3,8 @@
 //! It shares no predicate with the engines: quorums, certificates and the identity of requests are
 //! decided here again ([`certificate`], [`Plan`]). Agreement, order and exactly-once are checked as
 //! executions arrive. Certificates and the content of batches are checked after the timed span; in a
-//! trial that is too long for that, the oldest of them while it runs, as soon as every replica has told
-//! of them. What the load knows is checked at the end.
+//! trial that is too long for that, the oldest of them while it runs, once every replica that was
+//! started has told of them (one that stopped never does). What the load knows is checked at the end.
 //!
 //! Memory: eight bytes for each run of consecutive requests in a batch, about 300 bytes a sequence
 //! number, and each distinct commit signature once, within [`Bounds`]; and for each replica the
@@ -79,7 +79,8 @@ pub struct Findings {
     pub times: CommitTimes,
     /// Requests executed, at the replica with most of them.
     pub executed: u64,
-    /// Executions that were not checked to the end because the log was full.
+    /// Executions that were not compared or whose certificates were not checked, and batches whose
+    /// content was not, because the log was full.
     pub unchecked: u64,
     /// When each view first had an execution.
     pub first_commits: BTreeMap<View, Instant>,
@@ -251,8 +252,8 @@ impl Oracle {
         }
     }
 
-    /// Checks what needs the end of the trial: certificates, and what the load sent and was
-    /// answered.
+    /// Checks what is left in the log, and what needs the end of the trial: what the load sent and was
+    /// answered, and the states that were taken over.
     pub fn finish(mut self, sent: &Sent) -> Findings {
         self.check_sent(sent);
         self.check_acknowledged(sent);

@@ -13,7 +13,7 @@ use crate::clock;
 /// CPU time that the oracle took, which is no part of what is measured.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OracleTime {
-    /// While it watched.
+    /// While it watched; in a long trial with the verification of most certificates.
     pub online: Duration,
     /// For the checks after the span.
     pub after: Duration,

@@ -1,6 +1,6 @@
 //! Sets of request numbers.
 
-/// The largest number that a set holds, plus one; a set of every other one takes 130 MiB.
+/// The largest number that a set holds, plus one; a set of every other one takes about 132 MiB.
 pub const NUMBERS_MAX: u64 = 1 << 30;
 
 /// Words of a page.

@@ -261,7 +261,7 @@ fn a_log_that_is_checked_while_the_trial_runs_finds_the_same() {
 }
 
 #[test]
-fn what_a_lagging_replica_has_yet_to_tell_is_kept_to_the_bounds_and_counted_beyond() {
+fn certificates_that_wait_for_a_lagging_replica_are_kept_to_their_bound_and_counted_beyond() {
     let mut forgery = Forgery::honest();
     forgery.logs[3].truncate(1);
     // Numbers 2 to 5 wait for it, with four distinct commits each.
@@ -290,6 +290,19 @@ fn a_replica_that_stopped_early_is_named_and_no_rule_is_broken() {
     let findings = forgery.judge();
     assert_eq!(violated(&findings), Vec::<&str>::new());
     assert_eq!(findings.behind, [(ReplicaId(3), Seq(3))]);
+}
+
+#[test]
+fn executions_far_ahead_of_a_lagging_replica_are_counted_and_not_compared() {
+    let mut forgery = Forgery::honest();
+    forgery.logs[3].truncate(1);
+    // Numbers 2 and 3 wait for it, and 4 and 5 are beyond the log at three replicas.
+    let findings = forgery.judge_within(Bounds { slots: 2, ..HASTY });
+    assert_eq!(violated(&findings), Vec::<&str>::new(), "{:?}", findings.checks);
+    assert_eq!(findings.unchecked, 2 * 3);
+    assert_eq!(findings.checks["agreement"].evaluated, 3 + 2 * 2);
+    // Their certificates are.
+    assert_eq!(findings.checks["certificates"].evaluated, BATCHES * 3 + 1);
 }
 
 #[test]

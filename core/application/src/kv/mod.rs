@@ -181,8 +181,7 @@ impl KvStore {
 
     /// The value of `key`, for inspection; clients read with [`Operation::Get`].
     pub fn get(&self, key: u64) -> Option<&[u8]> {
-        let page = &self.pages[self.page_of(key)];
-        page.find(key).ok().map(|at| page.value(at))
+        self.value(self.spot_of(key))
     }
 
     fn page_of(&self, key: u64) -> usize {
@@ -225,7 +224,8 @@ impl KvStore {
         match operation {
             Operation::Get { .. } => self.read(spot),
             Operation::Put { value, .. } => self.write(spot, value).to_result(),
-            Operation::CompareAndSwap { key, expected, value } => match self.get(key) == expected {
+            Operation::CompareAndSwap { expected, value, .. } => match self.value(spot) == expected
+            {
                 true => self.write(spot, value).to_result(),
                 false => Outcome::Mismatch.to_result(),
             },
@@ -238,6 +238,11 @@ impl KvStore {
                 }
             }
         }
+    }
+
+    fn value(&self, spot: Spot) -> Option<&[u8]> {
+        let page = &self.pages[spot.page];
+        page.find_from(spot.at, spot.key).ok().map(|at| page.value(at))
     }
 
     fn read(&self, spot: Spot) -> Bytes {
@@ -337,14 +342,14 @@ impl Application for KvStore {
     ) {
         assert!(seq > self.executed, "{seq} after {}", self.executed);
         self.history.begin(self.executed, seq);
-        let next = |(client, operation)| self.sight(client, operation);
+        let sighted = |(client, operation)| self.sight(client, operation);
         let mut ahead: VecDeque<Step<'_>> =
-            operations.by_ref().take(2 * LOOK_AHEAD).map(next).collect();
+            operations.by_ref().take(2 * LOOK_AHEAD).map(sighted).collect();
         while let Some(step) = ahead.pop_front() {
             if let Some((client, operation)) = operations.next() {
                 ahead.push_back(self.sight(client, operation));
             }
-            if let Some(step) = ahead.get_mut(LOOK_AHEAD) {
+            if let Some(step) = ahead.get_mut(LOOK_AHEAD - 1) {
                 self.approach(step);
             }
             results.push(self.apply(step));

@@ -100,7 +100,7 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// The key that an operation is about, if it is one: to look for it before its turn.
+    /// The key that an operation is about, if it is one: where it is looked for, before its turn, and written.
     #[inline]
     pub(super) fn key_of(bytes: &[u8]) -> Option<u64> {
         let key = bytes.get(1..)?.first_chunk()?;

@@ -28,9 +28,11 @@ pub(super) struct Held {
     pub(super) written: u64,
 }
 
-/// The most bytes of a value that stands in place: so many does a view take beside the pointer that
-/// tells one from the other.
+/// The most bytes of a value that stands in place: the 24 that a `Bytes` has beside its pointer that is
+/// never null, less one for the length.
 const SHORT_BYTES_MAX: usize = 23;
+
+const _: () = assert!(size_of::<Value>() == size_of::<Bytes>());
 
 #[derive(Debug, Clone)]
 enum Value {
@@ -41,7 +43,7 @@ enum Value {
 }
 
 impl Held {
-    /// Of no byte, as it was there before.
+    /// An empty value, for [`Held::set`] to write over.
     const EMPTY: Held =
         Held { value: Value::Short { length: 0, bytes: [0; SHORT_BYTES_MAX] }, written: 0 };
 
@@ -52,10 +54,12 @@ impl Held {
         held
     }
 
-    /// Copies a value to where it stays: what is built elsewhere and moved is loaded before it is stored,
-    /// as far as a processor can tell, and that takes longer than the rest of a small write.
+    /// Copies a value into [`Held::EMPTY`], where it stays: one that is built elsewhere and moved is read in
+    /// other widths than it was written in, and a processor waits for that longer than the rest of a small
+    /// write takes.
     #[inline]
     fn set(&mut self, value: &[u8], stamp: u64) {
+        debug_assert!(matches!(self.value, Value::Short { length: 0, .. }), "it is empty");
         self.written = stamp;
         match &mut self.value {
             Value::Short { length, bytes } if value.len() <= SHORT_BYTES_MAX => {

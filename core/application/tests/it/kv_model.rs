@@ -109,7 +109,7 @@ impl Model {
 
 fn step() -> impl Strategy<Value = Step> {
     let key = || 0u64..24;
-    let value = || prop::collection::vec(0u8..3, 0..24);
+    let value = || prop::collection::vec(0u8..3, 0..40);
     let short = || prop::collection::vec(0u8..3, 0..3);
     prop_oneof![
         key().prop_map(Step::Get),
@@ -117,8 +117,8 @@ fn step() -> impl Strategy<Value = Step> {
         (key(), short()).prop_map(|(key, value)| Step::Put(key, value)),
         (key(), prop::option::of(short()), short())
             .prop_map(|(key, expected, value)| Step::CompareAndSwap(key, expected, value)),
-        (key(), 0u32..24, short()).prop_map(|(key, at, patch)| Step::Update(key, at, patch)),
-        (key(), 0u32..24, short())
+        (key(), 0u32..40, short()).prop_map(|(key, at, patch)| Step::Update(key, at, patch)),
+        (key(), 0u32..40, short())
             .prop_map(|(key, at, patch)| Step::ReadModifyWrite(key, at, patch)),
     ]
 }

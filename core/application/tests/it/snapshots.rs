@@ -38,7 +38,7 @@ enum Event {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let write = || (0u64..24, prop::collection::vec(any::<u8>(), 0..24));
+    let write = || (0u64..24, prop::collection::vec(any::<u8>(), 0..40));
     prop_oneof![
         5 => prop::collection::vec(write(), 0..6).prop_map(Event::Execute),
         2 => Just(Event::Checkpoint),
@@ -278,7 +278,7 @@ fn a_begun_checkpoint_that_is_gone_back_before_is_not_told() {
 }
 
 fn batches() -> impl Strategy<Value = Vec<Vec<Bytes>>> {
-    let write = || (0u64..24, prop::collection::vec(any::<u8>(), 0..24));
+    let write = || (0u64..24, prop::collection::vec(any::<u8>(), 0..40));
     let batch = prop::collection::vec(write(), 0..5);
     prop::collection::vec(batch.prop_map(|writes| operations(&writes)), 0..8)
 }

@@ -135,6 +135,12 @@ impl ClientTable {
 
     /// Marks a request as ordered, when it is [`Standing::Fresh`]; tells whether it was.
     pub fn begin(&mut self, client: ClientId, timestamp: Timestamp) -> bool {
+        debug_assert!(
+            self.records.get(&client).is_none_or(|record| {
+                record.is_fresh(timestamp.0) == self.is_fresh(client, timestamp)
+            }),
+            "one rule, {client} {timestamp}"
+        );
         let room = self.records.len() < self.limits.clients_max;
         let record = match self.records.get_mut(&client) {
             Some(record) if record.is_fresh(timestamp.0) => record,

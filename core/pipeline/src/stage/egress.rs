@@ -162,7 +162,7 @@ impl Writer {
         // The client, and the place in the lower half.
         let places = (0..).zip(replies).map(|(nth, reply)| u64::from(reply.client.0) << 32 | nth);
         self.by_client.extend(places);
-        // Stable: replies of one client are in order already, and few clients take few passes.
+        // Stable: replies of one client are in order already, and stay so; few clients take few passes.
         self.by_client.sort_by_key(|place| place >> 32);
         let of = |place: &u64| &replies[*place as u32 as usize];
         let together = |one: &u64, next: &u64| run_of(of(one)) == run_of(of(next));

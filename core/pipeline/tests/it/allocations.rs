@@ -65,7 +65,7 @@ impl Lab {
         Lab { hand, port, keys, batch, sent: 0, counted: Default::default() }
     }
 
-    /// A request as a transport hands it on: a frame in memory of its own.
+    /// A request as TCP hands it on: a frame in memory of its own.
     fn frame(&mut self) -> Bytes {
         let client = ClientId((self.sent % u64::from(CLIENTS)) as u32);
         let timestamp = Timestamp(self.sent / u64::from(CLIENTS) + 1);

@@ -117,6 +117,19 @@ mod tests {
     }
 
     #[test]
+    fn many_messages_of_one_length_have_the_digests_that_each_has_alone() {
+        let tag = Tag::new(b"many");
+        let bytes: Vec<u8> = (0..400u32).map(|i| (i * i % 251) as u8).collect();
+        for length in [0, 1, 55, 56, 63, 64, 119, 120, 300] {
+            let messages: Vec<&[u8]> = (0..40).map(|n| &bytes[n..][..length]).collect();
+            let mut digests = vec![Digest::ZERO; messages.len()];
+            tag.sha256_each(&messages, &mut digests);
+            let alone: Vec<_> = messages.iter().map(|message| tagged(b"many", message)).collect();
+            assert_eq!(digests, alone, "{length} bytes");
+        }
+    }
+
+    #[test]
     #[should_panic = "at most one block"]
     fn a_name_of_more_than_a_block_is_refused() {
         let _ = Tag::new(&[b'n'; Tag::NAME_BYTES_MAX + 1]);

@@ -18,7 +18,8 @@ impl Start {
     pub(super) const EMPTY: Start = Start { state: INITIAL, length: 0 };
 }
 
-/// SHA-256 of each message behind the start.
+/// SHA-256 of each message behind the start. Whole groups of one length at the front go to `alike`, where a
+/// kernel has it; from the first other group on, none does.
 pub(super) fn each(kernels: &Kernels, start: Start, messages: &[&[u8]], out: &mut [Digest]) {
     let mut done = 0;
     if let Some(alike) = kernels.alike {

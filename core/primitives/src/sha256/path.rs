@@ -19,7 +19,7 @@ pub(super) type Alike = fn(Start, &[&[u8]], &mut [Digest]);
 /// The kernels of one path. Slices of inputs and outputs have equal length; callers have checked.
 pub(super) struct Kernels {
     pub(super) name: &'static str,
-    /// Messages that `runs` takes side by side, at most [`LANES_MAX`].
+    /// Messages that `runs` and `alike` take side by side, at most [`LANES_MAX`].
     pub(super) lanes: usize,
     pub(super) supported: fn() -> bool,
     pub(super) sha256d_64: fn(&[[u8; 64]], &mut [Digest]),

@@ -15,7 +15,8 @@ use super::{ModelError, Outcome, Regions, Settings};
 use crate::queue::Queue;
 use crate::world::Keys;
 
-/// Bytes of a reply on the wire: of a write's, as the replies of a batch to a client come, with a MAC for all.
+/// Bytes of a write's reply on the wire: step, length and a result of one byte. The 43 bytes that each run
+/// of a client has besides are left out.
 const REPLY_BYTES: usize = 3;
 /// Looks at the pace a second, as in a live run.
 const PACE_INTERVAL: u64 = 40_000_000;

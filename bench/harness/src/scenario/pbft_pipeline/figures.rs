@@ -288,9 +288,12 @@ fn warnings(outcome: &Outcome, metrics: &Metrics) -> Vec<Warning> {
         warnings.push(Warning::new("signed-live", cause, remedy));
     }
     if outcome.findings.unchecked > 0 {
-        let cause =
-            format!("{} executions were not checked to the end", outcome.findings.unchecked);
-        let remedy = "shorten --duration: the oracle's log was full";
+        let cause = format!(
+            "{} executions or batches were not checked to the end",
+            outcome.findings.unchecked
+        );
+        let remedy =
+            "shorten --duration: a replica was behind or stopped, and the oracle's log was full";
         warnings.push(Warning::new("oracle-log-full", cause, remedy));
     }
     if load.unanswered > 0 {

@@ -94,9 +94,10 @@ fn tagged(tag: u8, input: &[[Digest; 2]], out: &mut [Digest]) {
 /// The digests of sixteen messages of one length: what pads one pads all (FIPS 180-4 5.1.1).
 #[target_feature(enable = "avx512f,avx512bw")]
 fn alike(start: Start, messages: &[&[u8]], out: &mut [Digest]) {
-    let length = fill(messages, 0).len();
-    let messages: [(Run<'_>, &[u8]); LANES] =
-        array::from_fn(|n| fill(messages, n).as_chunks::<64>());
+    let length = messages[0].len();
+    assert!(messages.len() == LANES && out.len() == LANES, "sixteen messages and digests");
+    debug_assert!(messages.iter().all(|message| message.len() == length), "of one length");
+    let messages: [(Run<'_>, &[u8]); LANES] = array::from_fn(|n| messages[n].as_chunks::<64>());
     let (blocks, rest) = (length / 64, length % 64);
     let mut state = broadcast(&start.state);
     for i in 0..blocks {
@@ -116,7 +117,7 @@ fn alike(start: Start, messages: &[&[u8]], out: &mut [Digest]) {
         let words = padding[1].as_chunks::<4>().0;
         state = compress(state, array::from_fn(|i| Words::all(u32::from_be_bytes(words[i]))));
     }
-    out.copy_from_slice(&digests(state)[..out.len()]);
+    out.copy_from_slice(&digests(state));
 }
 
 /// Compresses each run of blocks into its state, which stays in columns meanwhile.
