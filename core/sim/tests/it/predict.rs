@@ -122,7 +122,9 @@ fn a_link_of_a_bandwidth_carries_no_more_than_that() {
     let outcome = predicted(&settings, &Costs::free());
     let bytes = 3.0 * (512.0 + 82.0);
     let limit = 100e6 / 8.0 / bytes;
-    assert!(outcome.throughput_tx_per_s < limit, "{outcome:?}");
+    // Of the batch that is on its way when the span begins, all requests are answered within it.
+    let one_batch = outcome.batch_size_mean / settings.span.as_secs_f64();
+    assert!(outcome.throughput_tx_per_s < limit + one_batch, "{outcome:?}");
     assert_near(outcome.throughput_tx_per_s, limit, 0.1);
 }
 
