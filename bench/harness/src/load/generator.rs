@@ -83,7 +83,12 @@ impl Outgoing {
             return;
         }
         self.bytes_before = self.buffer.len();
-        let all = Bytes::from(std::mem::take(&mut self.buffer));
+        let mut buffer = std::mem::take(&mut self.buffer);
+        // A replica may keep one of the frames: it holds on to no more than twice what all of them take.
+        if buffer.capacity() > 2 * buffer.len() {
+            buffer.shrink_to_fit();
+        }
+        let all = Bytes::from(buffer);
         let mut from = 0;
         for end in self.ends.drain(..) {
             self.frames.push(all.slice(from..end));

@@ -317,11 +317,11 @@ impl Oracle {
         }
     }
 
-    /// Takes slots out of the log, the oldest first and none above `last`, until they hold `together`
-    /// signatures, and checks them; `false` when there was none.
+    /// Takes slots out of the log, the oldest first and none above `last`, until they are `together` or hold
+    /// as many signatures, and checks them; `false` when there was none.
     fn check_slots(&mut self, last: Seq, together: usize) -> bool {
         let mut slots = Vec::new();
-        while self.signatures.queued() < together {
+        while self.signatures.queued().max(slots.len()) < together {
             let Some(slot) = self.log.take_first(last) else { break };
             for (by, signature) in slot.signatures() {
                 self.signatures.queue(&slot.committed, *by, signature);
