@@ -117,14 +117,14 @@ fn a_link_of_a_bandwidth_carries_no_more_than_that() {
     let settings = Settings {
         pace: Pace::Closed(4096),
         bandwidth: Some(100_000_000),
+        // One batch more or fewer within it is less than what votes and replies take of the link.
+        span: Duration::from_secs(10),
         ..Settings::new(4, Regions::Lan, 1)
     };
     let outcome = predicted(&settings, &Costs::free());
     let bytes = 3.0 * (512.0 + 82.0);
     let limit = 100e6 / 8.0 / bytes;
-    // Of the batch that is on its way when the span begins, all requests are answered within it.
-    let one_batch = outcome.batch_size_mean / settings.span.as_secs_f64();
-    assert!(outcome.throughput_tx_per_s < limit + one_batch, "{outcome:?}");
+    assert!(outcome.throughput_tx_per_s < limit, "{outcome:?}");
     assert_near(outcome.throughput_tx_per_s, limit, 0.1);
 }
 
