@@ -10,7 +10,7 @@ use quorumark_consensus::types::{Instant, Seq, View};
 use quorumark_pipeline::PortError;
 use quorumark_pipeline::port::ReplyView;
 
-use super::flights::{Flights, Needed, Progress};
+use super::flights::{Flights, Landed, Needed, Progress};
 use super::record::Recorder;
 use super::{Gauge, LoadConfig, LoadReport, Loop, Port, Requests};
 use crate::oracle::{SendTimes, Window};
@@ -42,6 +42,9 @@ pub struct Generator {
     second: Vec<u64>,
     /// Reads on which replicas differ, to be ordered; bounded as `second` is.
     split: Vec<u64>,
+    /// Requests whose results were accepted in this turn: they are dated once all that came with them is
+    /// authenticated and counted. Bounded by what is in flight; its memory stays.
+    landed: Vec<(u64, Landed)>,
     next_retransmit_check: Instant,
 }
 
@@ -117,6 +120,7 @@ impl Generator {
             outgoing: Outgoing::default(),
             second: Vec::new(),
             split: Vec::new(),
+            landed: Vec::new(),
             config,
             requests,
             sends,
@@ -347,16 +351,20 @@ impl Generator {
 
     fn receive(&mut self, port: &mut impl Port, until: Instant) -> Result<(), PortError> {
         port.wait(until)?;
-        // One reading of the clock for all that came together; no reply is dated before it came.
+        let refused = port.receive(&mut |reply| self.take(&reply));
+        self.recorder.report.replies_refused += refused;
+        // One reading of the clock for all that came together; no reply is dated before it is known to be
+        // authentic.
         let now = port.now();
         self.recorder.look(now);
-        let refused = port.receive(&mut |reply| self.take(&reply, now));
-        self.recorder.report.replies_refused += refused;
+        for (number, landed) in self.landed.drain(..) {
+            self.recorder.accepted(number, &landed, now);
+        }
         self.recorder.in_flight = self.in_flight();
         Ok(())
     }
 
-    fn take(&mut self, reply: &ReplyView<'_>, now: Instant) {
+    fn take(&mut self, reply: &ReplyView<'_>) {
         let plan = self.requests.plan();
         let Some(number) = plan.number(reply.client, reply.timestamp) else {
             self.recorder.report.replies_refused += 1;
@@ -370,7 +378,7 @@ impl Generator {
             Progress::Accepted { landed, view, tentative } => {
                 self.view = self.view.max(view);
                 self.recorder.report.taken_tentatively += u64::from(tentative);
-                self.recorder.accepted(number, &landed, now);
+                self.landed.push((number, landed));
                 // Ordered later, a read may see another value.
                 if sent_twice && ordered && self.recorder.keep_result(number, &landed, reply.result)
                 {
