@@ -1,7 +1,7 @@
 //! The canonical wire encoding: one value, one byte string, and back.
 //!
-//! Integers are little-endian and of fixed width, but where [`encode_varint`] writes them; a sequence is its `u32` length and its elements;
-//! an enum is a tag byte and its fields; an option is 0, or 1 and its value. `decode(encode(x)) ==
+//! Integers are little-endian and of fixed width, but where [`encode_varint`] writes them; a sequence
+//! is its `u32` length and its elements; an enum is a tag byte and its fields; an option is 0, or 1 and its value. `decode(encode(x)) ==
 //! x`, trailing bytes are refused, and every length is checked against the bytes that are left
 //! before anything is allocated, so a hostile frame costs at most a small multiple of its own size.
 //!

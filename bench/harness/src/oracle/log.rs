@@ -38,7 +38,7 @@ impl Default for Bounds {
             signatures_at_ease: 1 << 16,
             signatures: 1 << 20,
             runs_at_ease: 1 << 20,
-            runs: 1 << 22,
+            runs: 1 << 23,
         }
     }
 }
