@@ -212,7 +212,7 @@ impl ClusterConfig {
             verify_path: VerifyPath::default(),
             stages: Stages::default(),
             verify_threads: 1,
-            verify_batch_max: 256,
+            verify_batch_max: 512,
             queue_capacity_batches: 64,
             inbox_capacity_batches: 1024,
             port_capacity_batches: 4096,

@@ -194,7 +194,7 @@ impl CheckedConfig {
 }
 
 /// The default window, where it fits.
-const WINDOW: u64 = 128;
+const WINDOW: u64 = 64;
 
 /// The widest window whose largest new-view fits one frame.
 fn window_that_fits(committee: Committee) -> u64 {
