@@ -37,7 +37,7 @@ use crate::trial::{Host, RunError};
 use crate::workload::Workload;
 
 /// Requests in a batch, and in flight, of the clusters of four that are timed.
-const BATCHES: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+const BATCHES: [usize; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 /// From this size on a batch takes so long that clusters are timed for twice the span.
 const LARGE: usize = 64;
 /// Larger committees, and their batches: of each pair one in every other slice, for four times the

@@ -92,7 +92,8 @@ pub(super) struct Notes {
 /// # Errors
 /// [`RunError`].
 pub(super) fn time(shape: Shape, cores: &[CoreId]) -> Result<Notes, RunError> {
-    let Timed { mut hand, generator, port, oracle, executed, interval } = cluster(&shape)?;
+    let Timed { mut hand, generator, port, oracle, executed, interval } =
+        cluster(&shape, cores.len())?;
     let (tell, told) = bounded(EVENTS_MAX);
     let mut groups: Vec<Group<'_>> = Vec::new();
     groups.resize_with(cores.len().min(shape.replicas), || {
@@ -157,7 +158,7 @@ struct Timed {
     interval: u64,
 }
 
-fn cluster(shape: &Shape) -> Result<Timed, RunError> {
+fn cluster(shape: &Shape, cores: usize) -> Result<Timed, RunError> {
     let failed = |error: &dyn core::fmt::Display| super::failed(error);
     let mut config = ClusterConfig::new(shape.replicas).map_err(|error| failed(&error))?;
     config.clients = CLIENTS;
@@ -169,7 +170,7 @@ fn cluster(shape: &Shape) -> Result<Timed, RunError> {
     let keys = ClusterKeys::new(&config, PROTOCOL);
     let workload = shape.workload().ok_or_else(|| failed(&"no workload of this name"))?;
     let plan = Plan::new(Arc::clone(&workload), CLIENTS, shape.seed, Shares::default());
-    let pool = Pool::made(&plan, &keys, requests_max(shape));
+    let pool = Pool::made(&plan, &keys, requests_max(shape, cores));
     let clients = || (0..CLIENTS).map(|id| keys.client(ClientId(id))).collect::<Vec<_>>();
     let requests = Requests::new(plan.clone(), ClientAuthKind::Signature, pool, clients());
     let mut executed = Vec::new();
@@ -215,10 +216,10 @@ impl Shape {
     }
 }
 
-/// Requests that the span takes at most: each costs all replicas together 20 us or more, on however
-/// many cores.
-fn requests_max(shape: &Shape) -> usize {
-    shape.span.as_micros() as usize / 20 + shape.batch
+/// Requests that the span takes at most: each costs all replicas together 12 us of CPU time or more. One
+/// that is signed within the span counts as work of the clients, so these are rather too many.
+fn requests_max(shape: &Shape, cores: usize) -> usize {
+    shape.span.as_micros() as usize * cores.min(shape.replicas) / 12 + shape.batch
 }
 
 /// The replicas of one core.

@@ -42,14 +42,15 @@ impl OracleThread {
         Ok(OracleThread { thread })
     }
 
-    /// Waits until the last execution is seen, then checks what needs the end of the trial.
+    /// Waits until the last execution is seen, then checks what needs the end of the trial, as
+    /// [`Oracle::finish`].
     ///
     /// # Panics
     /// When the oracle panicked: nothing is known about the run then.
-    pub fn finish(self, sent: &Sent) -> (Findings, OracleTime) {
+    pub fn finish(self, sent: &Sent, cut_off: u64) -> (Findings, OracleTime) {
         let (oracle, online) = self.thread.join().expect("the oracle panics on no execution");
         let before = clock::thread_cpu();
-        let findings = oracle.finish(sent);
+        let findings = oracle.finish(sent, cut_off);
         let after = clock::thread_cpu().saturating_sub(before);
         (findings, OracleTime { online, after })
     }

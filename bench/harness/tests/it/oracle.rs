@@ -103,6 +103,11 @@ impl Forgery {
     }
 
     fn judge_within(&self, bounds: Bounds) -> Findings {
+        self.watched_within(bounds).finish(&self.sent, 0)
+    }
+
+    /// An oracle that saw all of it.
+    fn watched_within(&self, bounds: Bounds) -> Oracle {
         let directory = KeyDirectory::new((0..N).map(|r| secret(r).public()).collect(), vec![]);
         let watched = Watched {
             replicas: N.into(),
@@ -123,7 +128,7 @@ impl Forgery {
                 oracle.observe(&CommitEvent { replica: ReplicaId(replica), at_ns, ..event });
             }
         }
-        oracle.finish(&self.sent)
+        oracle
     }
 }
 
@@ -144,6 +149,19 @@ fn an_honest_log_passes_every_check_and_each_was_made() {
     assert!(findings.behind.is_empty());
     assert_eq!(findings.times.first.len(), BATCHES);
     assert_eq!(findings.times.last.max(), Some(1003));
+}
+
+#[test]
+fn a_replica_that_was_cut_off_is_not_accused_of_what_it_could_not_tell() {
+    let mut cut = Forgery::honest();
+    cut.logs.iter_mut().skip(1).for_each(|log| log.truncate(BATCHES as usize - 1));
+    assert_eq!(violated(&cut.judge()), ["exactly_once"]);
+    let judged = |cut: &Forgery| cut.watched_within(Bounds::default()).finish(&cut.sent, 3);
+    let findings = judged(&cut);
+    assert_eq!(violated(&findings), Vec::<&str>::new(), "{:?}", findings.checks);
+    // What was told is judged all the same.
+    forge_commit(&mut cut, |commit| commit.1.0[7] ^= 1);
+    assert_eq!(violated(&judged(&cut)), ["certificates"]);
 }
 
 #[test]

@@ -229,7 +229,7 @@ mod tests {
     fn each_bad_setting_says_what_to_choose() {
         let mut bad = config();
         bad.checkpoint_interval = 200;
-        assert!(bad.check().unwrap_err().to_string().contains("choose at most 64"));
+        assert!(bad.check().unwrap_err().to_string().contains("choose at most 32"));
         let mut bad = Config::new(Committee::new(100).unwrap(), ReplicaId(0));
         bad.window = 128;
         assert!(bad.check().unwrap_err().to_string().contains("choose at most 26"));

@@ -250,7 +250,9 @@ fn one_lost_proposal_at_a_thousand_batches_a_second_is_made_good() {
 #[test]
 fn a_slow_network_without_loss_causes_no_repeats_while_the_window_has_room() {
     let slow = Network { delay_us: (300_000, 310_000), loss: 0.0, duplicate: 0.0 };
-    let mut lab = Lab::new(4, 1, slow, |_| {});
+    let mut lab = Lab::new(4, 1, slow, |config| {
+        (config.window, config.checkpoint_interval) = (128, 64);
+    });
     for timestamp in 1..=120 {
         lab.ask(0, timestamp, 0);
         lab.run(Duration::from_millis(10));

@@ -9,11 +9,13 @@ fn predicted(settings: &Settings, costs: &Costs) -> Outcome {
     predict(settings, costs).unwrap()
 }
 
-/// A load that keeps every core busy.
+/// A load that keeps every core busy, in batches of which a span has many.
 fn saturated(cores: usize) -> Settings {
     let settings = Settings::new(4, Regions::Local, cores);
     Settings {
         pace: Pace::Closed(1024),
+        batch_size_max: 256,
+        verify_batch_max: 256,
         warmup: Duration::from_millis(200),
         span: Duration::from_millis(800),
         ..settings
@@ -51,10 +53,10 @@ fn each_step_is_paid_as_often_as_the_protocol_takes_it() {
         (Item::Proposal, per_batch(1.0)),
         (Item::ProposalHeard, per_batch(3.0)),
         (Item::Batch, per_batch(4.0)),
-        // A checkpoint every 64 batches, which each replica tells the three others.
-        (Item::Signature, per_batch(1.0 + 3.0 + 4.0 + 4.0 / 64.0)),
-        (Item::VoteHeard, per_batch(9.0 + 12.0 + 12.0 / 64.0)),
-        (Item::Copy, per_batch(24.0 + 12.0 / 64.0)),
+        // A checkpoint every 32 batches, which each replica tells the three others.
+        (Item::Signature, per_batch(1.0 + 3.0 + 4.0 + 4.0 / 32.0)),
+        (Item::VoteHeard, per_batch(9.0 + 12.0 + 12.0 / 32.0)),
+        (Item::Copy, per_batch(24.0 + 12.0 / 32.0)),
     ];
     for (item, count) in steps {
         let us = 40.0 / count;
@@ -64,11 +66,11 @@ fn each_step_is_paid_as_often_as_the_protocol_takes_it() {
 }
 
 #[test]
-fn a_checkpoint_is_paid_every_64_batches_by_the_pages_that_were_written() {
-    let settings = Settings { batch_size_max: 16, ..saturated(2) };
-    // By request: of 64 batches of 16 requests, which write 443 of the 512 pages of a store that the
+fn a_checkpoint_is_paid_every_32_batches_by_the_pages_that_were_written() {
+    let settings = Settings { batch_size_max: 32, ..saturated(2) };
+    // By request: of 32 batches of 32 requests, which write 443 of the 512 pages of a store that the
     // 4,096 keys fill, at four replicas.
-    let checkpoints = 4.0 / (64.0 * 16.0);
+    let checkpoints = 4.0 / (32.0 * 32.0);
     for (item, count) in
         [(Item::Checkpoint, checkpoints), (Item::CheckpointPage, 443.0 * checkpoints)]
     {

@@ -9,7 +9,7 @@ use quorumark_pipeline::{
 use quorumark_report::{Check, Metrics, Stage, Verdict, Warning, units};
 
 use super::settings::Settings;
-use super::trial::Outcome;
+use super::trial::{Outcome, cut_off};
 use crate::judge::littles_law;
 use crate::load::LoadReport;
 use crate::oracle::NAMES;
@@ -101,6 +101,13 @@ fn inconclusive(outcome: &Outcome, oracle: &Oracle) -> Option<String> {
         let (dropped, intended) = (load.dropped, load.intended);
         return Some(format!(
             "{dropped} of {intended} requests got no result; quantiles leave them out"
+        ));
+    }
+    let cut_off = cut_off(&outcome.cluster);
+    if cut_off > 0 {
+        return Some(format!(
+            "the oracle was more than a second behind when the cluster stopped: what {cut_off} replicas \
+             executed last is not checked"
         ));
     }
     if let Some(behind) = behind(&outcome.findings.behind) {

@@ -136,7 +136,7 @@ pub(super) fn run(
     let ended = cluster.stop().map_err(|error| failed("the cluster", &error))?;
     let load = load?;
     let Watch { spent, pace_us, change } = watch?;
-    let (findings, mut oracle_time) = oracle.finish(&load.requests);
+    let (findings, mut oracle_time) = oracle.finish(&load.requests, cut_off(&ended.report));
     oracle_time.online += ended.shipping;
     Ok(Outcome {
         load,
@@ -153,6 +153,12 @@ pub(super) fn run(
         settled,
         change,
     })
+}
+
+/// The replicas that gave up telling the oracle what they executed, since it took nothing for a second
+/// while the cluster stopped.
+pub(super) fn cut_off(report: &ClusterReport<Counters>) -> u64 {
+    report.replicas.iter().map(|replica| replica.counts.commit_events_dropped).sum()
 }
 
 /// Whom the oracle watches, and what it holds their certificates against.
