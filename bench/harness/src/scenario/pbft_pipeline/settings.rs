@@ -167,7 +167,7 @@ fn stage_parameters() -> Vec<Parameter> {
 /// 256 costs two thirds more. What is kept grows with it and the window: more would not stay within
 /// 200 MB.
 const BATCH_SIZE_MAX: u64 = 512;
-/// Two full batches: one is proposed while the other is on its way, and no core waits.
+/// Two full batches: one fills while the other is on its way, and cores wait less.
 const CONCURRENCY: u64 = 2 * BATCH_SIZE_MAX;
 /// The longest that a thread may look for input.
 const SPIN_MAX: Duration = Duration::from_millis(10);
