@@ -357,11 +357,22 @@ pub(crate) fn digests<'r>(
 }
 
 /// The ordered requests of one sequence number.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Batch {
     requests: Vec<SignedRequest>,
     digest: Digest,
+    /// All of it as it lies in one frame; empty where its requests came one by one.
+    encoding: Bytes,
 }
+
+/// How it came here is no part of what it is.
+impl PartialEq for Batch {
+    fn eq(&self, other: &Batch) -> bool {
+        self.digest == other.digest && self.requests == other.requests
+    }
+}
+
+impl Eq for Batch {}
 
 impl Batch {
     /// A batch of these requests in this order.
@@ -369,8 +380,8 @@ impl Batch {
         let mut hash = BATCH.hasher();
         hash.update(&(requests.len() as u32).to_le_bytes());
         requests.iter().for_each(|request| hash.update(&request.digest.0));
-        let digest = hash.finish();
-        Batch { requests, digest }
+        let (digest, encoding) = (hash.finish(), Bytes::new());
+        Batch { requests, digest, encoding }
     }
 
     /// The null request of PBFT 4.4: it orders nothing. Only a new-view names it.
@@ -406,6 +417,14 @@ impl Batch {
             request.encoding = encoding;
             end = start;
         }
+        self.encoding = frame.slice(end - size_of::<u32>()..);
+    }
+
+    /// The batch without what its requests take beside their frame; `None` where they do not lie in
+    /// one.
+    pub(crate) fn packed(&self) -> Option<PackedBatch> {
+        let (encoding, digest) = (self.encoding.clone(), self.digest);
+        (!encoding.is_empty()).then_some(PackedBatch { encoding, digest })
     }
 
     /// Hands every request to `visit`, to note what the verifier found.
@@ -423,6 +442,7 @@ impl Encode for Batch {
 impl Decode for Batch {
     const SIZE_MIN: usize = 4;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        let before = reader.unread();
         let count = reader.count::<SignedRequest>(BATCH_REQUESTS_MAX, "batch")?;
         let mut requests = Vec::with_capacity(count);
         for _ in 0..count {
@@ -432,7 +452,35 @@ impl Decode for Batch {
             let digests = digests(together.iter());
             together.iter_mut().zip(digests).for_each(|(one, digest)| one.put_digest(digest));
         }
-        Ok(Batch::new(requests))
+        let read = before.get(..before.len() - reader.remaining()).unwrap_or_default();
+        let encoding = reader.view(read).unwrap_or_default();
+        Ok(Batch { encoding, ..Batch::new(requests) })
+    }
+}
+
+/// A batch that is kept for peers alone: its place in the frame that it came in, and not its requests
+/// one by one, each of which takes 96 bytes more.
+#[derive(Clone, Debug)]
+pub(crate) struct PackedBatch {
+    encoding: Bytes,
+    digest: Digest,
+}
+
+impl PackedBatch {
+    /// [`Batch::digest`].
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Bytes of its encoding.
+    pub(crate) fn size(&self) -> usize {
+        self.encoding.len()
+    }
+
+    /// The batch again, to be said: what this replica found of its requests' proofs is forgotten.
+    pub(crate) fn unpacked(&self) -> Batch {
+        let batch = Batch::decode(&mut Reader::new(&self.encoding));
+        batch.expect("it was decoded from these bytes, or encoded to them")
     }
 }
 

@@ -15,9 +15,8 @@ use alloc::vec::Vec;
 use quorumark_primitives::Digest;
 use quorumark_primitives::signed::Signed;
 
-use super::agreement::batch_bytes;
 use super::certificate::{CommitCertificate, Voucher};
-use super::log::{Committed, Place};
+use super::log::{Body, Committed, Place};
 use super::message::Message;
 use super::repair::ANSWER_BATCHES;
 use super::replica::Pbft;
@@ -102,10 +101,9 @@ impl Pbft {
             return;
         }
         let mut budget = ANSWER_BATCHES * self.config.batch_bytes_max;
-        let known =
-            |digest: &Digest| self.log.slots().find_map(|(_, slot)| slot.body(*digest)).cloned();
-        let mut bodies: Vec<Arc<Batch>> = fetch.body.digests.iter().filter_map(known).collect();
-        bodies.retain(|batch| match budget.checked_sub(batch_bytes(batch)) {
+        let known = |digest: &Digest| self.log.slots().find_map(|(_, slot)| slot.body(*digest));
+        let mut bodies: Vec<Body> = fetch.body.digests.iter().filter_map(known).collect();
+        bodies.retain(|batch| match budget.checked_sub(batch.bytes()) {
             Some(rest) => {
                 budget = rest;
                 true
@@ -114,7 +112,7 @@ impl Pbft {
         });
         self.counters.messages_repeated += bodies.len() as u64;
         let to = Recipients::One(peer);
-        bodies.into_iter().for_each(|batch| self.relay(to, Message::Body(batch), out));
+        bodies.iter().for_each(|batch| self.relay(to, Message::Body(batch.whole()), out));
     }
 
     /// Takes a body where it is waited for.
@@ -152,7 +150,7 @@ impl Pbft {
             self.counters.messages_out_of_reach += 1;
             return;
         }
-        slot.committed = Some(Committed { certificate, batch });
+        slot.committed = Some(Committed { certificate, batch: Body::Whole(batch) });
         self.hand_out(out);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Slots `h + 1 ..= h + L` are the window. Slots `h + L + 1 ..= h + 2L` keep what arrives early, so
 //! nothing that a faster replica says is lost before the low watermark moves. Slots `h - L + 1 ..=
-//! h` are read only to repair peers: the primary proposes at most L above its own low watermark, so
+//! h` are read only to repair peers, and keep their batches packed: the primary proposes at most L above its own low watermark, so
 //! a primary that lost messages can always be brought up by messages alone. A slot holds at most
 //! one proposal of the view, and one prepare and one commit of each replica; across views it keeps
 //! the prepared certificate of the highest view, the proof that it was committed, and the bodies of
@@ -27,10 +27,11 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::Signature;
 use quorumark_primitives::signed::Signed;
 
+use super::agreement::batch_bytes;
 use super::certificate::{CommitCertificate, PreparedCertificate, Voucher};
 use super::statement::{Commit, PrePrepare, Prepare};
 use super::votes::Votes;
-use crate::request::{Authentic, Batch};
+use crate::request::{Authentic, Batch, PackedBatch};
 use crate::types::{Instant, ReplicaId, Seq, View};
 
 /// How far a sequence number has come at this replica, in its view.
@@ -61,7 +62,41 @@ pub(super) struct Offer {
 #[derive(Debug, Clone)]
 pub(super) struct Committed {
     pub(super) certificate: Arc<CommitCertificate>,
-    pub(super) batch: Arc<Batch>,
+    pub(super) batch: Body,
+}
+
+/// A batch of the log. Its clients were established here when it was accepted, in either form.
+#[derive(Debug, Clone)]
+pub(super) enum Body {
+    /// It may still be executed.
+    Whole(Arc<Batch>),
+    /// It is at or below the low watermark: peers may ask for it.
+    Packed(PackedBatch),
+}
+
+impl Body {
+    pub(super) fn digest(&self) -> Digest {
+        match self {
+            Body::Whole(batch) => batch.digest(),
+            Body::Packed(packed) => packed.digest(),
+        }
+    }
+
+    /// Bytes of its requests, and at most a few more.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Body::Whole(batch) => batch_bytes(batch),
+            Body::Packed(packed) => packed.size(),
+        }
+    }
+
+    /// The batch, to be said.
+    pub(super) fn whole(&self) -> Arc<Batch> {
+        match self {
+            Body::Whole(batch) => Arc::clone(batch),
+            Body::Packed(packed) => Arc::new(packed.unpacked()),
+        }
+    }
 }
 
 /// A committed batch, as it is handed to execution.
@@ -94,6 +129,8 @@ pub(super) struct Slot {
     pub(super) committed: Option<Committed>,
     /// Batches that were accepted in views that were left.
     bodies: Vec<Arc<Batch>>,
+    /// In place of what was offered and accepted, once it is executed and stable.
+    packed: Option<PackedBatch>,
 }
 
 impl Slot {
@@ -108,6 +145,7 @@ impl Slot {
             prepared: None,
             committed: None,
             bodies: Vec::new(),
+            packed: None,
         }
     }
 
@@ -122,6 +160,7 @@ impl Slot {
         self.stage = Stage::Open;
         self.offered = None;
         self.accepted = None;
+        self.packed = None;
         self.prepares.clear();
         self.commits.clear();
         self.since = None;
@@ -160,7 +199,42 @@ impl Slot {
         let votes = self.commits.matching(digest).take(quorum);
         let commits = votes.map(|vote| voucher(vote.body.replica, vote.signature)).collect();
         let certificate = Arc::new(CommitCertificate { view, seq, digest, commits });
-        Some(Committed { certificate, batch: Arc::clone(self.accepted.as_ref()?.get()) })
+        Some(Committed { certificate, batch: self.agreed()? })
+    }
+
+    /// The batch of this view's agreement, once it is accepted.
+    fn agreed(&self) -> Option<Body> {
+        let accepted =
+            self.accepted.as_ref().map(|accepted| Body::Whole(Arc::clone(accepted.get())));
+        accepted.or_else(|| self.packed.clone().map(Body::Packed))
+    }
+
+    /// The proposal with its batch, for a peer.
+    pub(super) fn proposal(&self) -> Option<(Signed<PrePrepare>, Body)> {
+        let Offer { signed, batch, .. } = self.offered.as_ref()?;
+        let offered = batch.as_ref().map(|batch| Body::Whole(Arc::clone(batch)));
+        Some((*signed, offered.or_else(|| self.packed.clone().map(Body::Packed))?))
+    }
+
+    /// The checkpoint that it belongs to is stable: from now on only peers ask for its batch, whose
+    /// requests are a sixth of what a slot takes.
+    fn pack(&mut self) {
+        let Some(accepted) = self.accepted.as_ref().filter(|_| self.stage == Stage::Committed)
+        else {
+            return;
+        };
+        let Some(packed) = accepted.get().packed() else { return };
+        let digest = packed.digest();
+        if let Some(committed) = self.committed.as_mut().filter(|one| one.batch.digest() == digest)
+        {
+            committed.batch = Body::Packed(packed.clone());
+        }
+        self.bodies.retain(|body| body.digest() != digest);
+        self.accepted = None;
+        if let Some(offer) = &mut self.offered {
+            offer.batch = None;
+        }
+        self.packed = Some(packed);
     }
 
     fn keep_body(&mut self, batch: Arc<Batch>) {
@@ -177,11 +251,15 @@ impl Slot {
     }
 
     /// The batch with this digest, if it is kept.
-    pub(super) fn body(&self, digest: Digest) -> Option<&Arc<Batch>> {
+    pub(super) fn body(&self, digest: Digest) -> Option<Body> {
         let offered = self.offered.iter().filter_map(|offer| offer.batch.as_ref());
-        let committed = self.committed.iter().map(|committed| &committed.batch);
-        let mut known = self.bodies.iter().chain(committed).chain(offered);
-        known.find(|batch| batch.digest() == digest)
+        let mut whole = self.bodies.iter().chain(offered);
+        if let Some(batch) = whole.find(|batch| batch.digest() == digest) {
+            return Some(Body::Whole(Arc::clone(batch)));
+        }
+        let committed = self.committed.as_ref().map(|committed| committed.batch.clone());
+        let mut kept = committed.into_iter().chain(self.packed.clone().map(Body::Packed));
+        kept.find(|batch| batch.digest() == digest)
     }
 
     /// The batches that were accepted in earlier views.
@@ -211,7 +289,7 @@ impl Slot {
         if let Some(Committed { certificate, batch }) = &self.committed {
             let commits = certificate.commits.iter();
             let commits = commits.map(|voucher| (voucher.replica, voucher.signature)).collect();
-            let (view, batch) = (certificate.view, Arc::clone(batch));
+            let (view, batch) = (certificate.view, batch.whole());
             return Some(Decision { view, batch, certificate: commits });
         }
         let offer = self.offered.as_ref().filter(|_| self.stage == Stage::Committed)?;
@@ -231,7 +309,9 @@ impl Slot {
                 offer.by_new_view || Authentic::<Arc<Batch>>::by_own_check(batch).is_some()
             })
         };
-        self.accepted.is_some() || self.offered.as_ref().is_some_and(checked)
+        self.accepted.is_some()
+            || self.packed.is_some()
+            || self.offered.as_ref().is_some_and(checked)
     }
 
     /// Whether anything is known of it.
@@ -337,13 +417,14 @@ impl Log {
     }
 
     /// Moves the low watermark up to a stable checkpoint (PBFT 4.3), and forgets what lies a whole
-    /// window below it. Emptied slots serve the sequence numbers that come into reach.
+    /// window below it. What is kept below it is packed. Emptied slots serve the sequence numbers
+    /// that come into reach.
     ///
     /// # Panics
     /// When the watermark would move down.
     pub(super) fn truncate(&mut self, stable: Seq) {
         assert!(stable >= self.low, "the low watermark {} would fall to {stable}", self.low);
-        self.low = stable;
+        let old = core::mem::replace(&mut self.low, stable);
         let gap = stable.0.saturating_sub(self.forgotten.0 + self.window);
         // A state that was fetched may lie further ahead than all slots reach.
         let passed = usize::try_from(gap).map_or(self.slots.len(), |gap| gap.min(self.slots.len()));
@@ -351,6 +432,8 @@ impl Log {
         // The deque is full, so that only its beginning moves: no slot does.
         self.slots.rotate_left(passed);
         self.forgotten = self.forgotten.plus(gap);
+        let settled = [old, stable].map(|seq| self.index(seq.next()).unwrap_or(0));
+        self.slots.range_mut(settled[0]..settled[1]).for_each(Slot::pack);
         debug_assert_eq!(self.slots.len() as u64, 3 * self.window);
     }
 
@@ -367,5 +450,100 @@ impl Log {
     pub(super) fn last_heard(&self) -> Seq {
         let heard = self.slots.range(..self.lent_slots()).rposition(Slot::is_touched);
         Seq(self.forgotten.0 + heard.map_or(0, |place| place as u64 + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use quorumark_primitives::wire::{Decode, Encode, Reader};
+
+    use super::*;
+    use crate::request::{ClientProof, Request, SignedRequest};
+    use crate::types::{ClientId, Timestamp};
+
+    const QUORUM: usize = 3;
+
+    fn batch() -> Batch {
+        let request = |timestamp| {
+            let (client, timestamp) = (ClientId(1), Timestamp(timestamp));
+            let operation = Bytes::from_static(b"a value");
+            SignedRequest::new(Request { client, timestamp, operation }, ClientProof::None)
+        };
+        Batch::new((1..=5).map(request).collect())
+    }
+
+    /// The same batch as it comes to a backup.
+    fn of_a_frame(batch: &Batch) -> Batch {
+        let mut frame = b"head".to_vec();
+        batch.encode(&mut frame);
+        let frame = Bytes::from(frame);
+        let mut reader = Reader::new(&frame);
+        reader.array::<4>().unwrap();
+        Batch::decode(&mut reader).unwrap()
+    }
+
+    /// A log whose first slot is committed with this batch, for which nobody else has a reference.
+    fn committed(batch: Batch) -> Log {
+        let mut log = Log::new(4, 8);
+        let slot = log.slot_mut(Seq(1)).unwrap();
+        let (view, seq, digest, batch) = (View(0), Seq(1), batch.digest(), Arc::new(batch));
+        let body = PrePrepare { view, seq, digest, replica: ReplicaId(0) };
+        slot.accepted = Authentic::<Arc<Batch>>::by_own_check(&batch);
+        slot.offered =
+            Some(Offer { signed: Signed::blank(body), batch: Some(batch), by_new_view: false });
+        for replica in [0, 1, 3].map(ReplicaId) {
+            slot.commits.cast(Signed::blank(Commit { view, seq, digest, replica }));
+        }
+        slot.stage = Stage::Committed;
+        log
+    }
+
+    #[test]
+    fn below_the_low_watermark_a_batch_is_its_frame_alone_and_peers_still_get_all_of_it() {
+        let original = batch();
+        let mut log = committed(of_a_frame(&original));
+        let whole =
+            |log: &Log| Arc::downgrade(log.slot(Seq(1)).unwrap().accepted.as_ref().unwrap().get());
+        let requests = whole(&log);
+        log.truncate(Seq(4));
+        assert!(requests.upgrade().is_none(), "its requests one by one are gone");
+        for left in [false, true] {
+            let slot = log.slot_mut(Seq(1)).unwrap();
+            if left {
+                slot.leave(QUORUM);
+            } else {
+                let (signed, batch) = slot.proposal().unwrap();
+                assert_eq!((signed.body.digest, &*batch.whole()), (original.digest(), &original));
+                assert!(slot.has_proposal());
+            }
+            let Committed { certificate, batch } = slot.proof(QUORUM).unwrap();
+            assert_eq!(
+                (certificate.digest, certificate.commits.len()),
+                (original.digest(), QUORUM)
+            );
+            assert_eq!((batch.digest(), &*batch.whole()), (original.digest(), &original));
+            assert_eq!(*slot.body(original.digest()).unwrap().whole(), original);
+            assert!(slot.is_committed() && slot.body(Digest::ZERO).is_none());
+        }
+    }
+
+    #[test]
+    fn a_batch_without_a_frame_of_its_own_and_one_above_the_watermark_stay_whole() {
+        for (batch, stable) in [(batch(), 1), (of_a_frame(&batch()), 0)] {
+            let mut log = committed(batch);
+            log.truncate(Seq(stable));
+            let slot = log.slot(Seq(1)).unwrap();
+            assert!(matches!(slot.proposal().unwrap().1, Body::Whole(_)));
+            assert!(slot.accepted.is_some());
+        }
+    }
+
+    #[test]
+    fn what_was_not_committed_here_is_not_packed() {
+        let mut log = committed(of_a_frame(&batch()));
+        log.slot_mut(Seq(1)).unwrap().stage = Stage::Prepared;
+        log.truncate(Seq(1));
+        assert!(log.slot(Seq(1)).unwrap().accepted.is_some());
     }
 }

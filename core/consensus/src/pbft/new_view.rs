@@ -149,8 +149,10 @@ impl Pbft {
         let null = Arc::new(Batch::null());
         for (signed, digest) in new_view.body().pre_prepares.iter().zip(&plan.digests) {
             let Some(slot) = self.log.slot_mut(signed.body.seq) else { continue };
-            let known = if *digest == null.digest() { Some(&null) } else { slot.body(*digest) };
-            let batch = known.cloned();
+            let batch = match *digest == null.digest() {
+                true => Some(Arc::clone(&null)),
+                false => slot.body(*digest).map(|body| body.whole()),
+            };
             let ordered = batch.iter().flat_map(|batch| batch.requests());
             ordered.for_each(|request| self.batcher.ordered(request.id()));
             slot.offered = Some(Offer { signed: *signed, batch, by_new_view: true });

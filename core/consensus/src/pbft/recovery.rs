@@ -140,7 +140,8 @@ impl Pbft {
         let by_new_view = seq <= self.opened;
         // The certificate holds an own proposal as it was sealed.
         let own = spoken.proposals.remove(&seq).map(|(_, batch)| batch);
-        let known = self.log.slot(seq).and_then(|slot| slot.body(certificate.digest())).cloned();
+        let known = self.log.slot(seq).and_then(|slot| slot.body(certificate.digest()));
+        let known = known.map(|body| body.whole());
         let batch = own.or(known).expect("a batch is written before it is prepared");
         let pre_prepare = certificate.pre_prepare;
         self.recover_offer(pre_prepare, batch, by_new_view, Stage::Prepared);

@@ -17,9 +17,8 @@ use alloc::vec::Vec;
 
 use quorumark_primitives::signed::Signed;
 
-use super::agreement::batch_bytes;
 use super::config::Config;
-use super::log::{Committed, Offer, Slot, Stage};
+use super::log::{Committed, Slot, Stage};
 use super::message::Message;
 use super::replica::Pbft;
 use super::statement::{Heard, STATUS_SLOTS_MAX, SlotStatus, Status, StatusStatement, ViewPhase};
@@ -239,9 +238,9 @@ impl Pbft {
         for seq in status.executed.next().0..=high.0 {
             let proof = self.log.slot(Seq(seq)).and_then(|slot| slot.proof(quorum));
             let Some(Committed { certificate, batch }) = proof else { return };
-            let Some(rest) = budget.checked_sub(batch_bytes(&batch)) else { return };
+            let Some(rest) = budget.checked_sub(batch.bytes()) else { return };
             budget = rest;
-            again.push(Message::Committed(certificate, batch));
+            again.push(Message::Committed(certificate, batch.whole()));
         }
     }
 
@@ -297,20 +296,18 @@ impl Pbft {
             && self.serves(status)
             && let Some(Committed { certificate, batch }) =
                 slot.proof(self.config.committee.quorum())
-            && let Some(rest) = budget.checked_sub(batch_bytes(&batch))
+            && let Some(rest) = budget.checked_sub(batch.bytes())
         {
             *budget = rest;
-            return again.push(Message::Committed(certificate, batch));
+            return again.push(Message::Committed(certificate, batch.whole()));
         }
         if !peer_has.pre_prepared
             && self.repairs_proposals_for(status)
-            && let Some(Offer { signed, batch: Some(batch), .. }) = &slot.offered
+            && let Some((signed, batch)) = slot.proposal()
+            && let Some(rest) = budget.checked_sub(batch.bytes())
         {
-            let bytes = batch_bytes(batch);
-            if bytes <= *budget {
-                *budget -= bytes;
-                again.push(Message::PrePrepare(Box::new(*signed), batch.clone()));
-            }
+            *budget = rest;
+            again.push(Message::PrePrepare(Box::new(signed), batch.whole()));
         }
         if !peer_has.prepared {
             again.extend(slot.prepares.of(me).map(Message::Prepare));
