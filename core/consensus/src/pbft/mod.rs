@@ -65,8 +65,8 @@ pub use state_message::{
     FetchState, StateManifest, StateSlice, StateStatement, Tree, TreeParts, Wanted,
 };
 pub use statement::{
-    Checkpoint, Commit, FetchStatement, Heard, NewViewStatement, PrePrepare, Prepare, SlotStatus,
-    Status, StatusStatement, ViewChangeStatement, ViewPhase,
+    Checkpoint, Commit, FetchStatement, Heard, NewViewStatement, PrePrepare, Prepare,
+    STATUS_SLOTS_MAX, SlotStatus, Status, StatusStatement, ViewChangeStatement, ViewPhase,
 };
 pub use view_message::{NewView, NewViewBody, Plan, ViewChange, ViewChangeBody};
 

@@ -10,7 +10,7 @@ use crate::committee::REPLICAS_MAX;
 use crate::types::{ReplicaId, Seq, View};
 
 /// The most slots that one status message tells of.
-pub(super) const STATUS_SLOTS_MAX: usize = 64;
+pub const STATUS_SLOTS_MAX: usize = 64;
 /// The most bodies that one fetch asks for.
 pub(super) const FETCH_DIGESTS_MAX: usize = 256;
 

@@ -7,9 +7,9 @@ use quorumark_primitives::signed::Verified;
 
 use crate::protocol::Protocol;
 
-/// How many proposals are remembered. Peers send again at most the 64 that follow the last executed
-/// one, so what is remembered reaches further back than a repeat does.
-const REMEMBERED: usize = 128;
+/// How many proposals are remembered: as many as peers send again, which are those that follow the
+/// last executed one. Each keeps its frame in memory.
+const REMEMBERED: usize = quorumark_consensus::pbft::STATUS_SLOTS_MAX;
 
 /// The last proposals that one replica's verifying threads let pass.
 ///
