@@ -40,7 +40,7 @@ pub struct Prediction {
 }
 
 /// Requests in flight of a run on one machine: the default of `pbft/pipeline`.
-const CONCURRENCY: usize = 1024;
+const CONCURRENCY: usize = 1536;
 /// The fewest and the most that are tried where links delay.
 const CONCURRENCY_APART: usize = 1024;
 const CONCURRENCY_MAX: usize = 16_384;

@@ -115,7 +115,7 @@ impl Settings {
             bandwidth: None,
             clients: 4,
             payload: 512,
-            pace: Pace::Closed(1024),
+            pace: Pace::Closed(1536),
             batch_size_max: 512,
             batch_linger: Duration::from_micros(500),
             parallel_batches: 1,
