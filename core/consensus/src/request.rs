@@ -472,9 +472,9 @@ impl PackedBatch {
         self.digest
     }
 
-    /// Bytes of its encoding.
+    /// Bytes of its requests.
     pub(crate) fn size(&self) -> usize {
-        self.encoding.len()
+        self.encoding.len() - size_of::<u32>()
     }
 
     /// The batch again, to be said: what this replica found of its requests' proofs is forgotten.

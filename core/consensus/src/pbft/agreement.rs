@@ -52,10 +52,10 @@ impl Pbft {
                     first.batch = Some(batch);
                 }
             }
-            Some(first) => {
+            Some(_) => {
                 // PBFT 4.2: the same view and sequence number with two digests. The first stands.
-                let Some(kept) = &first.batch else { return };
-                let first = Message::PrePrepare(Box::new(first.signed), Arc::clone(kept));
+                let Some((first, kept)) = slot.proposal() else { return };
+                let first = Message::PrePrepare(Box::new(first), kept.whole());
                 let second = Message::PrePrepare(Box::new(signed), batch);
                 self.accuse(body.replica, first, second, out);
                 return;

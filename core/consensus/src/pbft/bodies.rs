@@ -9,6 +9,7 @@
 //! Beside it stands what a replica of another view gets that lacks a committed batch: the batch with
 //! its commit certificate, which holds in every view.
 
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -101,8 +102,11 @@ impl Pbft {
             return;
         }
         let mut budget = ANSWER_BATCHES * self.config.batch_bytes_max;
+        // Each once, however often it is asked for: a packed one is decoded to be said.
+        let mut asked = BTreeSet::new();
+        let digests = fetch.body.digests.iter().filter(|digest| asked.insert(**digest));
         let known = |digest: &Digest| self.log.slots().find_map(|(_, slot)| slot.body(*digest));
-        let mut bodies: Vec<Body> = fetch.body.digests.iter().filter_map(known).collect();
+        let mut bodies: Vec<Body> = digests.filter_map(known).collect();
         bodies.retain(|batch| match budget.checked_sub(batch.bytes()) {
             Some(rest) => {
                 budget = rest;

@@ -82,7 +82,7 @@ impl Body {
         }
     }
 
-    /// Bytes of its requests, and at most a few more.
+    /// Bytes of its requests.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Body::Whole(batch) => batch_bytes(batch),
@@ -257,9 +257,10 @@ impl Slot {
         if let Some(batch) = whole.find(|batch| batch.digest() == digest) {
             return Some(Body::Whole(Arc::clone(batch)));
         }
-        let committed = self.committed.as_ref().map(|committed| committed.batch.clone());
-        let mut kept = committed.into_iter().chain(self.packed.clone().map(Body::Packed));
-        kept.find(|batch| batch.digest() == digest)
+        let committed = self.committed.as_ref().filter(|one| one.batch.digest() == digest);
+        let packed = self.packed.as_ref().filter(|packed| packed.digest() == digest);
+        let committed = committed.map(|committed| committed.batch.clone());
+        committed.or_else(|| packed.cloned().map(Body::Packed))
     }
 
     /// The batches that were accepted in earlier views.
@@ -417,8 +418,8 @@ impl Log {
     }
 
     /// Moves the low watermark up to a stable checkpoint (PBFT 4.3), and forgets what lies a whole
-    /// window below it. What is kept below it is packed. Emptied slots serve the sequence numbers
-    /// that come into reach.
+    /// window below it. What this view committed up to it is packed. Emptied slots serve the sequence
+    /// numbers that come into reach.
     ///
     /// # Panics
     /// When the watermark would move down.

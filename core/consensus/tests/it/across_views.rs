@@ -295,7 +295,7 @@ fn pbft_4_4_bodies_of_views_that_were_left_are_there_to_be_fetched() {
         let opens = new_view(&mut one, 3, v);
         one.receive(&opens);
         let fetch = |round, replica| {
-            let digests = vec![Digest([9; 32]), digest];
+            let digests = vec![Digest([9; 32]), digest, digest];
             let replica = ReplicaId(replica);
             Message::Fetch(Signed::blank(FetchStatement { round, digests, replica }))
         };

@@ -63,7 +63,7 @@ impl Keys {
     /// Seals a message with the key of whoever it names.
     pub(crate) fn seal(&mut self, message: Message) -> Verified<Message> {
         let sender = message.sender().expect("a replica's message");
-        self.sealers[usize::from(sender.0)].seal_own(message)
+        self.sealers[usize::from(sender.0)].seal_own_frame(message, &mut Vec::new()).0
     }
 
     /// A signed request of one of the lab's clients.
