@@ -7,6 +7,8 @@ use core::time::Duration;
 use quorumark_sim::model::costs::Costs;
 use quorumark_sim::model::{ModelError, Outcome, Pace, Regions, Settings, predict};
 
+use crate::scenario::CONCURRENCY;
+
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask {
@@ -39,8 +41,6 @@ pub struct Prediction {
     pub rate: f64,
 }
 
-/// Requests in flight of a run on one machine: the default of `pbft/pipeline`.
-const CONCURRENCY: usize = 1536;
 /// The fewest and the most that are tried where links delay.
 const CONCURRENCY_APART: usize = 1024;
 const CONCURRENCY_MAX: usize = 16_384;
@@ -56,7 +56,7 @@ const GAIN_MIN: f64 = 1.05;
 /// [`ModelError`].
 pub fn prediction(ask: &Ask, costs: &Costs) -> Result<Prediction, ModelError> {
     let local = ask.regions == Regions::Local;
-    let mut concurrency = if local { CONCURRENCY } else { CONCURRENCY_APART };
+    let mut concurrency = if local { CONCURRENCY as usize } else { CONCURRENCY_APART };
     let mut saturated = predict(&settings(ask, costs, Pace::Closed(concurrency)), costs)?;
     while !local && concurrency < CONCURRENCY_MAX {
         let more = predict(&settings(ask, costs, Pace::Closed(4 * concurrency)), costs)?;
@@ -87,5 +87,16 @@ fn settings(ask: &Ask, costs: &Costs, pace: Pace) -> Settings {
         warmup,
         span,
         ..defaults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_model_has_as_many_in_flight_as_a_default_run() {
+        let Pace::Closed(requests) = Settings::new(4, Regions::Local, 2).pace else { panic!() };
+        assert_eq!(requests as u64, CONCURRENCY);
     }
 }

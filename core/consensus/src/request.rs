@@ -459,7 +459,7 @@ impl Decode for Batch {
 }
 
 /// A batch that is kept for peers alone: its place in the frame that it came in, and not its requests
-/// one by one, each of which takes 96 bytes more.
+/// one by one, each of which takes up to 96 bytes more.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedBatch {
     encoding: Bytes,
@@ -473,11 +473,12 @@ impl PackedBatch {
     }
 
     /// Bytes of its requests.
-    pub(crate) fn size(&self) -> usize {
+    pub(crate) fn request_bytes(&self) -> usize {
         self.encoding.len() - size_of::<u32>()
     }
 
-    /// The batch again, to be said: what this replica found of its requests' proofs is forgotten.
+    /// The batch again. What this replica found of its requests' proofs is forgotten: it is no proof of
+    /// its own that they were checked here.
     pub(crate) fn unpacked(&self) -> Batch {
         let batch = Batch::decode(&mut Reader::new(&self.encoding));
         batch.expect("it was decoded from these bytes, or encoded to them")

@@ -14,7 +14,7 @@ mod pbft_pipeline;
 mod pow;
 mod signature;
 
-pub(crate) use pbft_pipeline::PipelineReplica;
+pub(crate) use pbft_pipeline::{CONCURRENCY, PipelineReplica};
 pub(crate) use signature::verifier;
 
 use core::sync::atomic::{AtomicBool, Ordering};

@@ -2,12 +2,13 @@
 //!
 //! Slots `h + 1 ..= h + L` are the window. Slots `h + L + 1 ..= h + 2L` keep what arrives early, so
 //! nothing that a faster replica says is lost before the low watermark moves. Slots `h - L + 1 ..=
-//! h` are read only to repair peers, and keep their batches packed: the primary proposes at most L above its own low watermark, so
-//! a primary that lost messages can always be brought up by messages alone. A slot holds at most
-//! one proposal of the view, and one prepare and one commit of each replica; across views it keeps
-//! the prepared certificate of the highest view, the proof that it was committed, and the bodies of
-//! the last few batches that it accepted. That is the bound of the log: `3L * (6 batches + 2n votes
-//! + 2 certificates)`. It keeps each signature, as certificates need them.
+//! h` are read only to repair peers, and what this view committed is kept packed there: the primary
+//! proposes at most L above its own low watermark, so a primary that lost messages can always be
+//! brought up by messages alone. A slot holds at most one proposal of the view, and one prepare and
+//! one commit of each replica; across views it keeps the prepared certificate of the highest view, the
+//! proof that it was committed, and the bodies of the last few batches that it accepted. That is the
+//! bound of the log: `3L * (6 batches + 2n votes + 2 certificates)`. It keeps each signature, as
+//! certificates need them.
 //!
 //! # Across views
 //! What is of the current view (offer, votes, stage) goes when the view is left ([`Slot::leave`]);
@@ -65,12 +66,12 @@ pub(super) struct Committed {
     pub(super) batch: Body,
 }
 
-/// A batch of the log. Its clients were established here when it was accepted, in either form.
+/// A batch that the log keeps, in either form.
 #[derive(Debug, Clone)]
 pub(super) enum Body {
-    /// It may still be executed.
+    /// With its requests.
     Whole(Arc<Batch>),
-    /// It is at or below the low watermark: peers may ask for it.
+    /// Committed in this view and stable: its frame alone.
     Packed(PackedBatch),
 }
 
@@ -82,15 +83,15 @@ impl Body {
         }
     }
 
-    /// Bytes of its requests.
+    /// Bytes of its requests in a frame.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Body::Whole(batch) => batch_bytes(batch),
-            Body::Packed(packed) => packed.size(),
+            Body::Packed(packed) => packed.request_bytes(),
         }
     }
 
-    /// The batch, to be said.
+    /// The batch with its requests; a packed one is decoded for that.
     pub(super) fn whole(&self) -> Arc<Batch> {
         match self {
             Body::Whole(batch) => Arc::clone(batch),
@@ -129,7 +130,7 @@ pub(super) struct Slot {
     pub(super) committed: Option<Committed>,
     /// Batches that were accepted in views that were left.
     bodies: Vec<Arc<Batch>>,
-    /// In place of what was offered and accepted, once it is executed and stable.
+    /// In place of the batch that was offered and accepted, once it is stable.
     packed: Option<PackedBatch>,
 }
 
@@ -199,25 +200,24 @@ impl Slot {
         let votes = self.commits.matching(digest).take(quorum);
         let commits = votes.map(|vote| voucher(vote.body.replica, vote.signature)).collect();
         let certificate = Arc::new(CommitCertificate { view, seq, digest, commits });
-        Some(Committed { certificate, batch: self.agreed()? })
+        Some(Committed { certificate, batch: self.accepted_body()? })
     }
 
-    /// The batch of this view's agreement, once it is accepted.
-    fn agreed(&self) -> Option<Body> {
+    /// The batch that this view accepted.
+    fn accepted_body(&self) -> Option<Body> {
         let accepted =
             self.accepted.as_ref().map(|accepted| Body::Whole(Arc::clone(accepted.get())));
         accepted.or_else(|| self.packed.clone().map(Body::Packed))
     }
 
-    /// The proposal with its batch, for a peer.
+    /// The proposal of the view's primary, with its batch.
     pub(super) fn proposal(&self) -> Option<(Signed<PrePrepare>, Body)> {
         let Offer { signed, batch, .. } = self.offered.as_ref()?;
         let offered = batch.as_ref().map(|batch| Body::Whole(Arc::clone(batch)));
         Some((*signed, offered.or_else(|| self.packed.clone().map(Body::Packed))?))
     }
 
-    /// The checkpoint that it belongs to is stable: from now on only peers ask for its batch, whose
-    /// requests are a sixth of what a slot takes.
+    /// The checkpoint that it belongs to is stable: from now on only peers ask for its batch.
     fn pack(&mut self) {
         let Some(accepted) = self.accepted.as_ref().filter(|_| self.stage == Stage::Committed)
         else {

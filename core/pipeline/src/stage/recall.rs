@@ -7,10 +7,9 @@ use quorumark_primitives::signed::Verified;
 
 use crate::protocol::Protocol;
 
-/// How many proposals are remembered: as many as one answer of a peer can repeat, those that follow the
-/// last executed one. A replica that has heard of more beyond what it is sent again verifies that anew.
-/// Each keeps its frame and its requests in memory.
-const REMEMBERED: usize = quorumark_consensus::pbft::STATUS_SLOTS_MAX;
+/// How many proposals are remembered: as many as one answer of a peer can repeat. A replica that lacks
+/// more than that verifies again what was forgotten. Each keeps its frame and its requests in memory.
+pub(super) const REMEMBERED: usize = quorumark_consensus::pbft::STATUS_SLOTS_MAX;
 
 /// The last proposals that one replica's verifying threads let pass.
 ///

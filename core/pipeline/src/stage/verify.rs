@@ -128,6 +128,7 @@ mod tests {
     use quorumark_primitives::signed::{ClientAuth, Sealable, Signed};
     use quorumark_primitives::wire::{Decode, Encode};
 
+    use super::super::recall::REMEMBERED;
     use super::*;
     use crate::config::{Checked, ClientAuthKind, ClusterConfig};
     use crate::keys::ClusterKeys;
@@ -236,11 +237,16 @@ mod tests {
         let mut bench = Bench::new(ClientAuthKind::Signature);
         let first = bench.proposal(1, |_| {});
         bench.hear(&[&first]);
-        for seq in 2..=129 {
+        let more = REMEMBERED as u64 - 1;
+        for seq in 2..2 + more {
             let next = bench.proposal(seq, |_| {});
             bench.hear(&[&next]);
         }
         assert_eq!(bench.hear(&[&first]), 1);
-        assert_eq!(bench.counted(), (130 * REQUESTS, 0));
+        assert_eq!(bench.counted(), ((1 + more) * REQUESTS, 1), "the oldest is remembered");
+        let last = bench.proposal(2 + more, |_| {});
+        bench.hear(&[&last]);
+        assert_eq!(bench.hear(&[&first]), 1);
+        assert_eq!(bench.counted(), ((3 + more) * REQUESTS, 1), "and makes room");
     }
 }

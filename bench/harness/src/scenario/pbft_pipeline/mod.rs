@@ -23,6 +23,7 @@ use quorumark_pipeline::ClientAuthKind;
 use quorumark_report::stats::median;
 use quorumark_report::{Metrics, Verdict, Warning};
 
+pub(crate) use self::settings::CONCURRENCY;
 use self::settings::Settings;
 use super::{Closing, Control, Measured, MetricSpec, Objection, Scenario, Session, Spec, metric};
 use crate::CPU_SHARE_UNDISTURBED_MIN;

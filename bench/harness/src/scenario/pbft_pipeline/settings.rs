@@ -167,9 +167,9 @@ fn stage_parameters() -> Vec<Parameter> {
 /// 256 costs two thirds more. What is kept grows with it and the window: more would not stay within
 /// 200 MB.
 const BATCH_SIZE_MAX: u64 = 512;
-/// Three full batches: the pipeline never runs dry when one is executed. With two it does where a request
-/// of a batch is refused, for then a few are left over and go alone.
-const CONCURRENCY: u64 = 3 * BATCH_SIZE_MAX;
+/// Three full batches: one is executed, one is on its way, one fills. With two, a request that is refused
+/// leaves a few over that go alone, and the cluster runs dry.
+pub(crate) const CONCURRENCY: u64 = 3 * BATCH_SIZE_MAX;
 /// The longest that a thread may look for input.
 const SPIN_MAX: Duration = Duration::from_millis(10);
 const SPIN: &str = "how long a thread without input looks on before it parks; 0: parks at once";
