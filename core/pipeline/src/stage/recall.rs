@@ -19,7 +19,7 @@ pub(super) const REMEMBERED: usize = quorumark_consensus::pbft::STATUS_SLOTS_MAX
 /// its place. It is not dropped: whether it is still of use depends on the engine's view and window,
 /// which the first copy may have met too early.
 ///
-/// Bound: [`REMEMBERED`] proposals, the oldest makes room. They share their bytes with those in the
+/// Bound: [`REMEMBERED`] proposals, the oldest makes room. They share their frames with those in the
 /// engine's log. What is forgotten, or verified by two threads at the same time, is verified again.
 #[derive(Debug)]
 pub(crate) struct Recall<M> {
