@@ -30,6 +30,24 @@ pub trait Application: Send {
         results: &mut Vec<Bytes>,
     );
 
+    /// As [`Application::execute`], where the operations are views of `frame`; an empty one says nothing of
+    /// where they lie. An application may keep the frame in place of copies: not beyond the root of the
+    /// next checkpoint, until which a replica keeps it for its peers in any case, and never more of them
+    /// than a bound of its own allows. The default keeps nothing.
+    ///
+    /// # Panics
+    /// As [`Application::execute`].
+    fn execute_from<'a>(
+        &mut self,
+        seq: Seq,
+        frame: &Bytes,
+        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
+        results: &mut Vec<Bytes>,
+    ) {
+        let _ = frame;
+        self.execute(seq, operations, results);
+    }
+
     /// Answers an operation that only reads, from the present state, as executing it would; `None`
     /// for one that may write. So does the default, for an application whose operations all write.
     fn query(&self, client: ClientId, operation: &[u8]) -> Option<Bytes> {
@@ -204,7 +222,7 @@ fn execute(application: &mut impl Application, execution: &Execution) -> (Seq, V
         (request.client(), request.operation())
     });
     let mut results = Vec::with_capacity(fresh.len());
-    application.execute(*seq, operations, &mut results);
+    application.execute_from(*seq, batch.frame(), operations, &mut results);
     assert_eq!(results.len(), fresh.len(), "one result for each request of {seq}");
     debug_assert!(results.iter().all(|result| result.len() <= RESULT_BYTES_MAX));
     (*seq, results)

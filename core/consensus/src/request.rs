@@ -420,6 +420,11 @@ impl Batch {
         self.encoding = frame.slice(end - size_of::<u32>()..);
     }
 
+    /// The bytes in which all of its requests lie; empty where they came one by one.
+    pub fn frame(&self) -> &Bytes {
+        &self.encoding
+    }
+
     /// The batch without what its requests take beside their frame; `None` where they do not lie in
     /// one.
     pub(crate) fn packed(&self) -> Option<PackedBatch> {

@@ -76,6 +76,20 @@ impl Application for StateMachine {
         }
     }
 
+    fn execute_from<'a>(
+        &mut self,
+        seq: Seq,
+        frame: &Bytes,
+        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
+        results: &mut Vec<Bytes>,
+    ) {
+        let seq = shifted(seq);
+        match self {
+            StateMachine::KeyValue(store) => store.execute_from(seq, frame, operations, results),
+            StateMachine::Ledger(ledger) => ledger.execute(seq, operations, results),
+        }
+    }
+
     fn query(&self, client: ClientId, operation: &[u8]) -> Option<Bytes> {
         match self {
             StateMachine::KeyValue(store) => store.query(client, operation),

@@ -5,10 +5,13 @@
 //! the pages in order and a last leaf that binds limits and permissions. It is a function of what
 //! the store holds alone, not of how that came about.
 
+mod lent;
 mod operation;
 mod outcome;
 mod page;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 
@@ -19,9 +22,10 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::merkle::{self, Rule, leaf_hash};
 use quorumark_primitives::wire::{Encode, FRAME_BYTES_MAX};
 
+use self::lent::Frames;
 pub use self::operation::{Operation, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, VALUE_BYTES_MAX};
 pub use self::outcome::Outcome;
-use self::page::{Held, Page};
+use self::page::{Given, Held, Page, is_short};
 use crate::history::{History, Undo};
 use crate::pages::{PAGES_MAX, PageTree};
 use crate::permissions::Permissions;
@@ -122,6 +126,7 @@ pub struct KvStore {
     /// The leaf that binds limits and permissions, and its hash.
     rules: (Bytes, Digest),
     history: History<Write>,
+    frames: Frames,
     keys: usize,
     value_bytes: u64,
     /// By part, the bytes of its keys and values, as a part has them.
@@ -150,6 +155,8 @@ impl KvStore {
         (keys_max as u64).encode(&mut rules);
         value_bytes_max.encode(&mut rules);
         permissions.encode(&mut rules);
+        let mut empty = Vec::new();
+        Page::default().encode(&Frames::default(), &mut empty);
         let cut = snapshot::cut_of(count);
         KvStore {
             part_bytes: vec![0; cut.parts() as usize],
@@ -158,9 +165,10 @@ impl KvStore {
             limits,
             permissions,
             pages: std::iter::repeat_with(Page::default).take(count).collect(),
-            tree: PageTree::new(count, &Page::default().to_frame()),
+            tree: PageTree::new(count, &empty),
             rules: (Bytes::from(rules.clone()), leaf_hash(Rule::Rfc6962, &rules)),
             history: History::new(Seq(0)),
+            frames: Frames::default(),
             keys: 0,
             value_bytes: 0,
             executed: Seq(0),
@@ -222,7 +230,7 @@ impl KvStore {
             return Outcome::Forbidden.to_result();
         }
         match operation {
-            Operation::Get { .. } => self.read(spot),
+            Operation::Get { .. } => self.read_often(spot),
             Operation::Put { value, .. } => self.write(spot, value).to_result(),
             Operation::CompareAndSwap { expected, value, .. } => match self.value(spot) == expected
             {
@@ -231,7 +239,7 @@ impl KvStore {
             },
             Operation::Update { offset, patch, .. } => self.patch(spot, offset, patch).to_result(),
             Operation::ReadModifyWrite { offset, patch, .. } => {
-                let before = self.read(spot);
+                let before = self.read_often(spot);
                 match self.patch(spot, offset, patch) {
                     Outcome::Done => before,
                     refused => refused.to_result(),
@@ -242,22 +250,31 @@ impl KvStore {
 
     fn value(&self, spot: Spot) -> Option<&[u8]> {
         let page = &self.pages[spot.page];
-        page.find_from(spot.at, spot.key).ok().map(|at| page.value(at))
+        page.find_from(spot.at, spot.key).ok().map(|at| page.value(at, &self.frames))
     }
 
     fn read(&self, spot: Spot) -> Bytes {
         let page = &self.pages[spot.page];
         match page.find_from(spot.at, spot.key) {
-            Ok(at) => page.result(at),
+            Ok(at) => page.result(at, &self.frames),
             Err(_) => Outcome::Absent.to_result(),
         }
+    }
+
+    /// As [`KvStore::read`], and the next one copies nothing.
+    fn read_often(&mut self, spot: Spot) -> Bytes {
+        let page = &mut self.pages[spot.page];
+        if let Ok(at) = page.find_from(spot.at, spot.key) {
+            page.own_at(at, &self.frames);
+        }
+        self.read(spot)
     }
 
     fn write(&mut self, spot: Spot, value: &[u8]) -> Outcome<'static> {
         let Spot { key, page: nth, .. } = spot;
         let page = &mut self.pages[nth];
         let place = page.find_from(spot.at, key);
-        let old_len = place.map_or(0, |at| page.value(at).len());
+        let old_len = place.map_or(0, |at| page.value_len(at));
         let value_bytes = self.value_bytes - old_len as u64 + value.len() as u64;
         let no_slot =
             place.is_err() && (self.keys == self.limits.keys_max || page.len() == PAGE_KEYS_MAX);
@@ -269,12 +286,13 @@ impl KvStore {
             return Outcome::Full;
         }
         *part = part_bytes;
-        self.tree.keep(nth, |out| page.encode(out));
-        let stamp = self.history.stamp();
+        self.tree.keep(nth, |out| content(page, &self.frames, out));
+        let lent = if is_short(value) { None } else { self.frames.lend(value) };
+        let given = Given { value, lent, stamp: self.history.stamp() };
         let before = match place {
-            Ok(at) => Some(page.replace(at, value, stamp)),
+            Ok(at) => Some(page.replace(at, given)),
             Err(at) => {
-                page.insert(at, key, value, stamp);
+                page.insert(at, key, given);
                 self.keys += 1;
                 None
             }
@@ -290,12 +308,13 @@ impl KvStore {
         let Ok(at) = page.find_from(spot.at, key) else {
             return Outcome::Absent;
         };
-        if offset as usize + patch.len() > page.value(at).len() {
+        if offset as usize + patch.len() > page.value_len(at) {
             return Outcome::OutOfRange;
         }
-        self.tree.keep(nth, |out| page.encode(out));
-        let before = page.patch(at, offset as usize, patch, self.history.stamp());
-        let length = before.value().len();
+        self.tree.keep(nth, |out| content(page, &self.frames, out));
+        let stamp = self.history.stamp();
+        let before = page.patch(at, offset as usize, patch, stamp, &self.frames);
+        let length = before.len();
         self.wrote(nth, key, Some(before), length);
         Outcome::Done
     }
@@ -303,9 +322,13 @@ impl KvStore {
     /// Does a part of what the checkpoint that was begun still needs.
     fn go_on(&mut self) {
         let Some(seq) = self.begun else { return };
-        if let Some(pages) = self.tree.step(|nth, out| self.pages[nth].encode(out)) {
+        let content = |nth: usize, out: &mut Vec<u8>| {
+            content(&mut self.pages[nth], &self.frames, out);
+        };
+        if let Some(pages) = self.tree.step(content) {
             self.begun = None;
             self.history.keep(seq, self.cut_digests());
+            self.frames.drop_to(seq);
             let state = StateRoot { root: self.root_of(pages), leaves: self.leaves() };
             self.ended = Some((seq, state));
         }
@@ -337,10 +360,21 @@ impl Application for KvStore {
     fn execute<'a>(
         &mut self,
         seq: Seq,
+        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
+        results: &mut Vec<Bytes>,
+    ) {
+        self.execute_from(seq, &Bytes::new(), operations, results);
+    }
+
+    fn execute_from<'a>(
+        &mut self,
+        seq: Seq,
+        frame: &Bytes,
         mut operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {
         assert!(seq > self.executed, "{seq} after {}", self.executed);
+        self.frames.open(seq, frame);
         self.history.begin(self.executed, seq);
         let sighted = |(client, operation)| self.sight(client, operation);
         let mut ahead: VecDeque<Step<'_>> =
@@ -354,6 +388,7 @@ impl Application for KvStore {
             }
             results.push(self.apply(step));
         }
+        self.frames.close();
         self.executed = seq;
         assert!(self.keys <= self.limits.keys_max, "{} keys", self.keys);
         assert!(self.value_bytes <= self.limits.value_bytes_max, "{} bytes", self.value_bytes);
@@ -369,7 +404,7 @@ impl Application for KvStore {
 
     fn root(&mut self) -> Digest {
         self.end_begun();
-        let pages = self.tree.root(|nth, out| self.pages[nth].encode(out));
+        let pages = self.tree.root(|nth, out| content(&mut self.pages[nth], &self.frames, out));
         self.root_of(pages)
     }
 
@@ -377,6 +412,7 @@ impl Application for KvStore {
         let root = self.root();
         self.history.mark(seq);
         self.history.keep(seq, self.cut_digests());
+        self.frames.drop_to(seq);
         StateRoot { root, leaves: self.leaves() }
     }
 
@@ -432,95 +468,16 @@ impl Application for KvStore {
     }
 }
 
+/// The content of a page, for its leaf. Its values are copied: what is kept of it is kept for long.
+fn content(page: &mut Page, frames: &Frames, out: &mut Vec<u8>) {
+    page.own(frames);
+    page.encode(frames, out);
+}
+
 /// The finalizer of `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014): spreads keys that follow a
 /// pattern evenly over the pages. One to one, and the same on every replica.
 fn mix(key: u64) -> u64 {
     let key = (key ^ (key >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let key = (key ^ (key >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     key ^ (key >> 31)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn write(store: &mut KvStore, key: u64, value: &[u8]) -> Outcome<'static> {
-        store.write(store.spot_of(key), value)
-    }
-
-    #[test]
-    fn the_root_is_rfc_6962s_over_the_pages_and_the_rules() {
-        let limits = Limits { keys_max: 128, ..Limits::default() };
-        let mut store = KvStore::new(limits, Permissions::default());
-        for key in 0..60 {
-            assert_eq!(write(&mut store, key, &[key as u8; 20]), Outcome::Done);
-            let leaf = |page: &Page| leaf_hash(Rule::Rfc6962, &page.to_frame());
-            let mut leaves: Vec<Digest> = store.pages.iter().map(leaf).collect();
-            leaves.push(store.rules.1);
-            assert_eq!(leaves.len(), 17);
-            assert_eq!(store.root(), merkle::root(Rule::Rfc6962, &leaves));
-        }
-    }
-
-    #[test]
-    fn values_in_place_and_in_memory_of_their_own_read_alike_whatever_takes_their_turn() {
-        let mut store = KvStore::new(Limits::default(), Permissions::default());
-        for length in [24, 22, 23, 0, 24, 23, 100, 1] {
-            let mut value: Vec<u8> = (0..length).collect();
-            assert_eq!(write(&mut store, 7, &value), Outcome::Done);
-            let read = store.read(store.spot_of(7));
-            assert_eq!(Outcome::parse(&read), Ok(Outcome::Value(&value)));
-            let Some(offset) = u32::from(length).checked_sub(1) else { continue };
-            assert_eq!(store.patch(store.spot_of(7), offset, b"ab"), Outcome::OutOfRange);
-            assert_eq!(store.patch(store.spot_of(7), offset, b"a"), Outcome::Done);
-            assert_eq!(Outcome::parse(&read), Ok(Outcome::Value(&value)), "an answer stays");
-            *value.last_mut().unwrap() = b'a';
-            assert_eq!(store.get(7), Some(&value[..]));
-            assert_eq!(store.value_bytes(), u64::from(length));
-        }
-    }
-
-    #[test]
-    fn keys_picked_to_meet_in_one_part_cannot_make_it_larger_than_what_is_transferred() {
-        let limits = Limits { keys_max: 1 << 20, value_bytes_max: 1 << 30 };
-        let mut store = KvStore::new(limits, Permissions::default());
-        let mut peer = KvStore::new(limits, Permissions::default());
-        let in_part = 1 << store.part_level;
-        let picked = (0..).filter(|key| mix(*key) as usize & (store.pages.len() - 1) < in_part);
-        let picked: Vec<u64> = picked.take(1025).collect();
-        let long = vec![7; VALUE_BYTES_MAX];
-        let fit = picked.iter().take_while(|key| write(&mut store, **key, &long) == Outcome::Done);
-        assert_eq!(fit.count(), 1023, "64 MiB of values, but for what keys and pages take");
-        assert_eq!(write(&mut store, picked[1024], b"short"), Outcome::Done);
-        store.executed = Seq(1);
-        let state = store.checkpoint(Seq(1));
-        let part = store.part(Seq(1), 0).unwrap();
-        assert!(part.len() as u64 <= PART_BYTES_MAX, "{} bytes", part.len());
-        // Going back and taking over count as writing does.
-        assert_eq!(peer.restore(Seq(1), state, &[(0, part)]), Ok(()));
-        assert_eq!(peer.part_bytes, store.part_bytes);
-        store.history.begin(Seq(1), Seq(2));
-        assert_eq!(write(&mut store, picked[0], b"short"), Outcome::Done);
-        assert_eq!(write(&mut store, picked[1023], &long), Outcome::Done);
-        store.executed = Seq(2);
-        assert_eq!(store.rollback_to(Seq(1)), Ok(()));
-        assert_eq!(peer.part_bytes, store.part_bytes);
-    }
-
-    #[test]
-    fn a_page_filled_on_purpose_is_full_alone() {
-        let limits = Limits { keys_max: 1024, ..Limits::default() };
-        let mut store = KvStore::new(limits, Permissions::default());
-        let same_page = |key: &u64| mix(*key).is_multiple_of(128);
-        let picked: Vec<u64> = (0..).filter(same_page).take(PAGE_KEYS_MAX + 1).collect();
-        let (last, fitting) = picked.split_last().unwrap();
-        assert!(fitting.iter().all(|&key| write(&mut store, key, b"value") == Outcome::Done));
-        assert_eq!(write(&mut store, *last, b"value"), Outcome::Full);
-        assert_eq!(write(&mut store, fitting[0], b"another"), Outcome::Done);
-        assert_eq!(
-            write(&mut store, (1..).find(|key| !same_page(key)).unwrap(), b"v"),
-            Outcome::Done
-        );
-        assert_eq!(store.keys(), PAGE_KEYS_MAX + 1);
-    }
 }

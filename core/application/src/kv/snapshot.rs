@@ -9,8 +9,9 @@ use bytes::Bytes;
 use quorumark_consensus::parts::{Cut, StateRoot, append_leaf};
 use quorumark_consensus::types::Seq;
 use quorumark_primitives::Digest;
-use quorumark_primitives::wire::{Encode, WireError};
+use quorumark_primitives::wire::WireError;
 
+use super::lent::Frames;
 use super::{KEY_BYTES, KvStore, Page, Write, mix};
 use crate::{Application, NotKept, RestoreError};
 
@@ -58,7 +59,11 @@ impl KvStore {
             }
         }
         let mut part = Vec::new();
-        pages.iter().for_each(|page| append_leaf(&page.to_frame(), &mut part));
+        for page in &pages {
+            let mut leaf = Vec::new();
+            page.encode(&self.frames, &mut leaf);
+            append_leaf(&leaf, &mut part);
+        }
         if range.is_empty() {
             append_leaf(&self.rules.0, &mut part);
         }
@@ -80,6 +85,7 @@ impl KvStore {
             *part = part.strict_add_signed(bytes + keys as i64 * KEY_BYTES as i64);
             self.tree.mark(page as usize);
         }
+        self.frames.drop_from(seq);
         self.executed = seq;
         Ok(())
     }
@@ -113,6 +119,8 @@ impl KvStore {
         }
         self.history.mark(seq);
         self.history.keep(seq, self.cut_digests());
+        // The root above copied what was lent.
+        self.frames = Frames::default();
         self.executed = seq;
         Ok(())
     }
@@ -140,6 +148,7 @@ impl KvStore {
     fn swap(&mut self, pages: &mut [(usize, Page)]) {
         for (nth, page) in pages {
             let mine = &mut self.pages[*nth];
+            mine.own(&self.frames);
             self.keys = self.keys - mine.len() + page.len();
             self.value_bytes = self.value_bytes - mine.value_bytes() + page.value_bytes();
             let content = |page: &Page| page.value_bytes() + (page.len() * KEY_BYTES) as u64;

@@ -9,7 +9,7 @@ use quorumark_application::{Application, Permissions};
 use quorumark_primitives::Digest;
 use quorumark_primitives::wire::Encode;
 
-use crate::execute;
+use crate::{execute, execute_apart};
 
 /// Few keys in few pages, so that operations meet.
 const LIMITS: Limits = Limits { keys_max: 64, value_bytes_max: 400 };
@@ -102,7 +102,7 @@ impl Model {
         let put = |(&key, value): (&u64, &Vec<u8>)| Operation::Put { key, value }.to_frame();
         let puts: Vec<Bytes> = self.0.iter().rev().map(put).collect();
         let mut store = KvStore::new(LIMITS, Permissions::default());
-        execute(&mut store, 1, &puts);
+        execute_apart(&mut store, 1, &puts);
         store.root()
     }
 }
@@ -151,7 +151,7 @@ proptest! {
             let operations: Vec<Bytes> = batch.iter().map(Step::encoded).collect();
             let seq = nth as u64 + 1;
             let results = execute(&mut eager, seq, &operations);
-            prop_assert_eq!(execute(&mut lazy, seq, &operations), results);
+            prop_assert_eq!(execute_apart(&mut lazy, seq, &operations), results);
             let root = eager.root();
             if nth % interval == 0 {
                 prop_assert_eq!(lazy.root(), root);

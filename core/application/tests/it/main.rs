@@ -20,7 +20,7 @@ fn execute(application: &mut impl Application, seq: u64, operations: &[Bytes]) -
     execute_as(application, seq, CLIENT, operations)
 }
 
-/// Executes one batch of a client's operations.
+/// Executes one batch of a client's operations, which lie in one frame, as they mostly do.
 fn execute_as(
     application: &mut impl Application,
     seq: u64,
@@ -28,7 +28,21 @@ fn execute_as(
     operations: &[Bytes],
 ) -> Vec<Bytes> {
     let mut results = Vec::new();
-    let operations = operations.iter().map(|operation| (client, &operation[..]));
+    let frame = Bytes::from(operations.concat());
+    let mut rest = &frame[..];
+    let operations = operations.iter().map(|operation| {
+        let (operation, after) = rest.split_at(operation.len());
+        rest = after;
+        (client, operation)
+    });
+    application.execute_from(Seq(seq), &frame, operations, &mut results);
+    results
+}
+
+/// As [`execute`], where each operation lies by itself.
+fn execute_apart(application: &mut impl Application, seq: u64, operations: &[Bytes]) -> Vec<Bytes> {
+    let mut results = Vec::new();
+    let operations = operations.iter().map(|operation| (CLIENT, &operation[..]));
     application.execute(Seq(seq), operations, &mut results);
     results
 }
