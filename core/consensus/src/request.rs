@@ -404,6 +404,11 @@ impl Batch {
         self.digest
     }
 
+    /// Bytes of its encoding.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        size_of::<u32>() + self.requests.iter().map(SignedRequest::size).sum::<usize>()
+    }
+
     /// Makes the requests views of a frame that ends in the batch's encoding.
     ///
     /// # Panics

@@ -20,6 +20,7 @@ use quorumark_consensus::parts::{PART_BYTES_MAX, StateRoot};
 use quorumark_consensus::types::{ClientId, Seq};
 use quorumark_primitives::Digest;
 use quorumark_primitives::merkle::{self, Rule, leaf_hash};
+use quorumark_primitives::prefetch::prefetch;
 use quorumark_primitives::wire::{Encode, FRAME_BYTES_MAX};
 
 use self::lent::Frames;
@@ -41,9 +42,10 @@ pub const KEYS_MAX: usize = PAGE_KEYS_MEAN * PAGES_MAX;
 /// what the smaller pages save, and the tree takes more memory.
 const PAGE_KEYS_MEAN: usize = 8;
 
-/// How many operations before its own the memory of what a key has is asked for, and that of the keys of its
-/// page as many before that: each takes about as long as one or two operations, and most of what a write
-/// does in a store that is larger than a core's caches is to wait for them.
+/// How many operations before its own the memory of what a key has is asked for, that of the keys of its
+/// page as many before that, and that of the operation itself as many before that: each takes about as long
+/// as one or two operations, and most of what a write does in a store that is larger than a core's caches is
+/// to wait for them.
 const LOOK_AHEAD: usize = 4;
 
 /// What a page takes in a part beside its keys: its length and the number of keys.
@@ -99,7 +101,7 @@ impl Undo for Write {
 }
 
 /// Where a key is looked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Spot {
     key: u64,
     page: usize,
@@ -114,6 +116,15 @@ struct Step<'a> {
     client: ClientId,
     operation: &'a [u8],
     spot: Spot,
+}
+
+impl<'a> Step<'a> {
+    /// An operation in the distance: asks for its memory.
+    #[inline]
+    fn new(client: ClientId, operation: &'a [u8]) -> Step<'a> {
+        operation.first().into_iter().for_each(prefetch);
+        Step { client, operation, spot: Spot::default() }
+    }
 }
 
 /// A replicated key-value store.
@@ -204,11 +215,10 @@ impl KvStore {
 
     /// An operation whose turn comes in a while: asks for the memory of the keys of its page.
     #[inline]
-    fn sight<'a>(&self, client: ClientId, operation: &'a [u8]) -> Step<'a> {
+    fn sight(&self, step: &mut Step<'_>) {
         // What is too short for a key is no operation, and is not looked for in earnest.
-        let spot = self.spot_of(Operation::key_of(operation).unwrap_or(0));
-        self.pages[spot.page].prefetch_keys();
-        Step { client, operation, spot }
+        step.spot = self.spot_of(Operation::key_of(step.operation).unwrap_or(0));
+        self.pages[step.spot.page].prefetch_keys();
     }
 
     /// Its turn comes soon: looks for the key, and asks for the memory of what that has.
@@ -376,12 +386,13 @@ impl Application for KvStore {
         assert!(seq > self.executed, "{seq} after {}", self.executed);
         self.frames.open(seq, frame);
         self.history.begin(self.executed, seq);
-        let sighted = |(client, operation)| self.sight(client, operation);
-        let mut ahead: VecDeque<Step<'_>> =
-            operations.by_ref().take(2 * LOOK_AHEAD).map(sighted).collect();
+        let mut next = || operations.next().map(|(client, operation)| Step::new(client, operation));
+        let mut ahead: VecDeque<Step<'_>> = (0..3 * LOOK_AHEAD).map_while(|_| next()).collect();
+        ahead.iter_mut().take(2 * LOOK_AHEAD).for_each(|step| self.sight(step));
         while let Some(step) = ahead.pop_front() {
-            if let Some((client, operation)) = operations.next() {
-                ahead.push_back(self.sight(client, operation));
+            ahead.extend(next());
+            if let Some(step) = ahead.get_mut(2 * LOOK_AHEAD - 1) {
+                self.sight(step);
             }
             if let Some(step) = ahead.get_mut(LOOK_AHEAD - 1) {
                 self.approach(step);

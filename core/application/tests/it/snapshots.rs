@@ -134,7 +134,7 @@ fn check_history<A: Application>(new: fn() -> A, events: &[Event]) {
                 kept.retain(|kept, _| *kept >= reaches);
             }
         }
-        if events.len() % 2 == 0 {
+        if events.len().is_multiple_of(2) {
             assert_eq!(application.root(), model_of(new, &batches).root());
         }
         // Half of the histories have no roots but those of checkpoints.

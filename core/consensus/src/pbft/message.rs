@@ -283,6 +283,11 @@ impl Sealable for Message {
         }
     }
 
+    fn encoded_bytes(&self) -> Option<usize> {
+        let Message::PrePrepare(_, batch) = self else { return None };
+        Some(1 + <Signed<PrePrepare> as Decode>::SIZE_MIN + batch.encoded_bytes())
+    }
+
     /// Without this a primary would keep each request in the frame in which it came, beside the frame
     /// of its batch, for as long as its log has them.
     fn move_into(&mut self, frame: &Bytes) {

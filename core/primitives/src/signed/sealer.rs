@@ -12,6 +12,12 @@ pub trait Sealable {
     /// Signs every statement of the value that is the replica's own, by [`Sealer::seal`].
     fn seal(&mut self, sealer: &mut Sealer);
 
+    /// Bytes of the encoding, where there are many and they are known without encoding: it is then written
+    /// into its frame at once. By default they are not.
+    fn encoded_bytes(&self) -> Option<usize> {
+        None
+    }
+
     /// Told the frame that it was encoded into. What it has as views of other frames can become views
     /// of this one, which then is all that it keeps in memory; by default nothing does.
     fn move_into(&mut self, frame: &Bytes) {
@@ -106,10 +112,20 @@ impl Sealer {
         scratch: &mut Vec<u8>,
     ) -> (Verified<T>, Bytes) {
         let Verified(mut value) = self.seal_own(value);
-        // Encoded into a buffer that stays, and copied once into a frame of its exact size.
-        scratch.clear();
-        value.encode(scratch);
-        let frame = Bytes::copy_from_slice(scratch);
+        let frame = match value.encoded_bytes() {
+            Some(bytes) => {
+                let mut frame = Vec::with_capacity(bytes);
+                value.encode(&mut frame);
+                debug_assert_eq!(frame.len(), bytes, "its own account of its encoding");
+                Bytes::from(frame)
+            }
+            // Encoded into a buffer that stays, and copied once into a frame of its exact size.
+            None => {
+                scratch.clear();
+                value.encode(scratch);
+                Bytes::copy_from_slice(scratch)
+            }
+        };
         value.move_into(&frame);
         (Verified(value), frame)
     }
