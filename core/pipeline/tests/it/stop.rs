@@ -110,6 +110,61 @@ impl Application for Gated {
     }
 }
 
+/// A store that executes nothing that does not lie in a frame.
+struct Framed(KvStore);
+
+impl Application for Framed {
+    fn execute<'a>(
+        &mut self,
+        seq: Seq,
+        _: impl Iterator<Item = (ClientId, &'a [u8])>,
+        _: &mut Vec<Bytes>,
+    ) {
+        panic!("the operations of {seq} lie apart");
+    }
+
+    fn execute_from<'a>(
+        &mut self,
+        seq: Seq,
+        frame: &Bytes,
+        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
+        results: &mut Vec<Bytes>,
+    ) {
+        let lies_in = |operation: &[u8]| {
+            frame.as_ptr_range().contains(&operation.as_ptr())
+                && operation.as_ptr_range().end <= frame.as_ptr_range().end
+        };
+        let operations = operations.inspect(|(_, operation)| assert!(lies_in(operation)));
+        self.0.execute_from(seq, frame, operations, results);
+    }
+
+    fn root(&mut self) -> Digest {
+        self.0.root()
+    }
+}
+
+#[test]
+fn every_replica_executes_batches_from_their_frames_the_primary_too() {
+    each_way(|config| {
+        let config = config.check().unwrap();
+        let keys = ClusterKeys::new(&config, Message::ID);
+        let framed = |id| Framed(store(id));
+        let (cluster, ports) = Cluster::start_pbft(&config, &keys, &[0..4], None, framed).unwrap();
+        let mut client = keys.client(ClientId(0));
+        let frames = (1..=40).map(|nth| request(&mut client, nth)).collect();
+        ports[0].send(ReplicaId(0), frames).unwrap();
+        let mut answered = 0;
+        while answered < 4 * 40 {
+            let frames = ports[0].recv_timeout(PATIENCE).unwrap().expect("every replica answers");
+            for frame in frames {
+                let refused = open_replies(&frame, |_| Some(&client), |_| answered += 1);
+                assert_eq!(refused, Ok(0));
+            }
+        }
+        stop(cluster).unwrap();
+    });
+}
+
 #[test]
 fn what_was_being_executed_when_the_cluster_stops_is_still_answered() {
     each_way(|config| {
