@@ -31,9 +31,9 @@ pub trait Application: Send {
     );
 
     /// As [`Application::execute`], where the operations are views of `frame`; an empty one says nothing of
-    /// where they lie. An application may keep the frame in place of copies: not beyond the root of the
-    /// next checkpoint, until which a replica keeps it for its peers in any case, and never more of them
-    /// than a bound of its own allows. The default keeps nothing.
+    /// where they lie. An application may keep the frame in place of copies: until the next
+    /// checkpoint's root is told, since a replica keeps it that long for its peers in any case, and never
+    /// more of them than a bound of its own allows. The default keeps nothing.
     ///
     /// # Panics
     /// As [`Application::execute`].
@@ -49,8 +49,8 @@ pub trait Application: Send {
     }
 
     /// Answers an operation that only reads, from the present state, as executing it would; `None`
-    /// for one that may write. So does the default, for an application whose operations all write.
-    fn query(&self, client: ClientId, operation: &[u8]) -> Option<Bytes> {
+    /// for one that may write. It changes nothing that anybody can tell. So does the default, for an application whose operations all write.
+    fn query(&mut self, client: ClientId, operation: &[u8]) -> Option<Bytes> {
         let _ = (client, operation);
         None
     }
@@ -218,7 +218,7 @@ fn execute(application: &mut impl Application, execution: &Execution) -> (Seq, V
     let Execution { seq, batch, fresh, .. } = execution;
     debug_assert!(fresh.is_sorted_by(|a, b| a < b), "a request of {seq} is named twice");
     let operations = fresh.iter().map(|&nth| {
-        let request = &batch.requests()[nth as usize];
+        let request = batch.request(nth).expect("what is fresh is one of the batch");
         (request.client(), request.operation())
     });
     let mut results = Vec::with_capacity(fresh.len());

@@ -1,5 +1,7 @@
 //! Client requests, the batches that order them, and replies.
 
+mod batch;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -10,9 +12,11 @@ use quorumark_primitives::hash::Tag;
 use quorumark_primitives::mac::Authenticator;
 use quorumark_primitives::signed::{Claims, Domain, Signer, Statement};
 use quorumark_primitives::wire::{
-    Decode, Encode, Reader, WireError, encode_bytes, encode_sequence,
+    Decode, Encode, FRAME_BYTES_MAX, Reader, WireError, encode_bytes,
 };
 
+pub use self::batch::Batch;
+pub(crate) use self::batch::PackedBatch;
 use crate::committee::Committee;
 use crate::types::{ClientId, ReplicaId, Seq, Timestamp, View};
 
@@ -23,9 +27,8 @@ pub const RESULT_BYTES_MAX: usize = 1 << 20;
 /// The most requests that a batch can be configured to hold.
 pub const BATCH_REQUESTS_MAX: usize = 4096;
 
-/// What the digests of requests and of batches are bound to.
+/// What the digests of requests are bound to.
 static REQUEST: Tag = Tag::new(b"quorumark/request");
-static BATCH: Tag = Tag::new(b"quorumark/batch");
 
 /// Requests that are digested side by side.
 pub(crate) const TOGETHER: usize = 32;
@@ -155,7 +158,61 @@ const SIGNATURE: u8 = 0;
 const MAC: u8 = 1;
 const NONE: u8 = 2;
 
-/// A request with its proof and its digest, as it travels and as the log keeps it.
+/// What is known of a request with its proof, beside its bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Head {
+    digest: Digest,
+    timestamp: Timestamp,
+    client: ClientId,
+    operation_bytes: u32,
+    /// Where it begins in the bytes that hold it, and how many are its own.
+    at: u32,
+    bytes: u32,
+    needs_vouching: bool,
+}
+
+// Those of a batch are gone through again and again: each is one cache line.
+const _: () = assert!(size_of::<Head>() == 64);
+
+impl Head {
+    /// Reads over a signed request whose digest is still to be put in its place; `before` is what was
+    /// unread where the bytes that hold it begin.
+    #[inline(always)]
+    fn read(reader: &mut Reader<'_>, before: &[u8]) -> Result<Head, WireError> {
+        let at = before.len() - reader.remaining();
+        let (client, timestamp, operation_bytes) = SignedRequest::read(reader)?;
+        let end = before.len() - reader.remaining();
+        if end > FRAME_BYTES_MAX {
+            return Err(WireError::Length { length: end, max: FRAME_BYTES_MAX, of: "batch" });
+        }
+        let (at, bytes) = (at as u32, (end - at) as u32);
+        let (digest, needs_vouching) = (Digest::ZERO, false);
+        Ok(Head { digest, timestamp, client, operation_bytes, at, bytes, needs_vouching })
+    }
+
+    /// The request and its proof, in the bytes that hold them.
+    fn encoding<'a>(&self, held: &'a [u8]) -> &'a [u8] {
+        held.split_at(self.at as usize).1.split_at(self.bytes as usize).0
+    }
+
+    /// Where in its encoding the proof begins.
+    fn proof_at(&self) -> usize {
+        HEAD + self.operation_bytes as usize
+    }
+
+    /// What its digest is of: the encoding of the request without its proof.
+    fn digested<'a>(&self, held: &'a [u8]) -> &'a [u8] {
+        held.split_at(self.at as usize).1.split_at(self.proof_at()).0
+    }
+
+    /// Puts the digest in its place.
+    fn put_digest(&mut self, digest: Digest) {
+        debug_assert!(self.digest == Digest::ZERO, "it is computed once");
+        self.digest = digest;
+    }
+}
+
+/// A request with its proof and its digest, as it travels.
 ///
 /// It is a view of its encoding: operation and proof lie where they arrived, and it is moved as
 /// cheaply as a vote.
@@ -163,11 +220,7 @@ const NONE: u8 = 2;
 pub struct SignedRequest {
     /// The request, then its proof.
     encoding: Bytes,
-    digest: Digest,
-    timestamp: Timestamp,
-    client: ClientId,
-    operation_bytes: u32,
-    needs_vouching: bool,
+    head: Head,
 }
 
 // As it arrives it is a message, and a message is as large as a vote.
@@ -192,14 +245,16 @@ impl SignedRequest {
         let mut encoding = Vec::with_capacity(HEAD + operation_bytes + proof.encoded_bytes());
         request.encode(&mut encoding);
         proof.encode(&mut encoding);
-        SignedRequest {
-            encoding: encoding.into(),
+        let head = Head {
             digest,
             timestamp: request.timestamp,
             client: request.client,
             operation_bytes: operation_bytes as u32,
+            at: 0,
+            bytes: encoding.len() as u32,
             needs_vouching: false,
-        }
+        };
+        SignedRequest { encoding: encoding.into(), head }
     }
 
     /// Takes a whole encoding as a signed request, whose digest is still to be put in its place. No
@@ -209,19 +264,9 @@ impl SignedRequest {
     /// [`WireError`].
     pub(crate) fn undigested(encoding: Bytes) -> Result<SignedRequest, WireError> {
         let mut reader = Reader::of_slice(&encoding);
-        let (client, timestamp, operation_bytes) = SignedRequest::read(&mut reader)?;
+        let head = Head::read(&mut reader, &encoding)?;
         reader.finish()?;
-        let (digest, needs_vouching) = (Digest::ZERO, false);
-        Ok(SignedRequest { encoding, digest, timestamp, client, operation_bytes, needs_vouching })
-    }
-
-    /// Reads a signed request whose digest is still to be put in its place.
-    fn decode_undigested(reader: &mut Reader<'_>) -> Result<SignedRequest, WireError> {
-        let before = reader.unread();
-        let (client, timestamp, operation_bytes) = SignedRequest::read(reader)?;
-        let read = before.get(..before.len() - reader.remaining()).unwrap_or_default();
-        let (encoding, digest, needs_vouching) = (reader.keep(read), Digest::ZERO, false);
-        Ok(SignedRequest { encoding, digest, timestamp, client, operation_bytes, needs_vouching })
+        Ok(SignedRequest { encoding, head })
     }
 
     /// Reads over a signed request: client, timestamp and the operation's length. Inlined always: as
@@ -239,83 +284,65 @@ impl SignedRequest {
         Ok((client, timestamp, operation.len() as u32))
     }
 
+    /// The request as those of a batch are seen.
+    pub fn view(&self) -> RequestView<'_> {
+        RequestView { head: &self.head, encoding: &self.encoding }
+    }
+
     /// Who asks.
     pub fn client(&self) -> ClientId {
-        self.client
+        self.head.client
     }
 
     /// The client's own request number.
     pub fn timestamp(&self) -> Timestamp {
-        self.timestamp
+        self.head.timestamp
     }
 
     /// What the application shall do, as it understands it.
     pub fn operation(&self) -> &[u8] {
-        self.digested().split_at(HEAD).1
+        self.view().operation()
     }
 
     /// The request without its proof; the operation is a view of the same bytes.
     pub fn request(&self) -> Request {
-        let operation = self.encoding.slice(HEAD..self.proof_at());
-        Request { client: self.client, timestamp: self.timestamp, operation }
+        let operation = self.encoding.slice_ref(self.operation());
+        Request { client: self.client(), timestamp: self.timestamp(), operation }
     }
 
     /// How the request shows its client, read from the encoding.
     pub fn proof(&self) -> ClientProof {
-        let (_, proof) = self.encoding.split_at(self.proof_at());
-        ClientProof::from_slice(proof).expect("a proof was read here when it arrived")
+        ClientProof::from_slice(self.view().proof()).expect("a proof was read here when it arrived")
     }
 
-    fn proof_at(&self) -> usize {
-        HEAD + self.operation_bytes as usize
-    }
-
-    /// What its digest is of: the encoding of the request without its proof.
-    fn digested(&self) -> &[u8] {
-        self.encoding.split_at(self.proof_at()).0
+    /// What its digest is of.
+    pub(crate) fn digested(&self) -> &[u8] {
+        self.head.digested(&self.encoding)
     }
 
     /// Puts the digest in its place.
     pub(crate) fn put_digest(&mut self, digest: Digest) {
-        debug_assert!(self.digest == Digest::ZERO, "it is computed once");
-        self.digest = digest;
+        self.head.put_digest(digest);
     }
 
     /// [`Request::digest`], computed once.
     pub fn digest(&self) -> Digest {
-        self.digest
+        self.head.digest
     }
 
     /// What the exactly-once table and the in-flight set know the request by.
     pub fn id(&self) -> (ClientId, Timestamp) {
-        (self.client, self.timestamp)
+        self.view().id()
     }
 
     /// Lists what the verifier has to check.
     pub fn claims(&self, sink: &mut Claims<'_>) {
-        let (client, digest) = (self.client, self.digest);
-        let (_, proof) = self.encoding.split_at(self.proof_at());
-        match proof.split_first() {
-            Some((&SIGNATURE, signature)) => {
-                let signature = signature.first_chunk().expect("a signature was read here");
-                sink.statement(&RequestStatement { client, digest }, &Signature(*signature));
-            }
-            Some((&MAC, tags)) => {
-                sink.mac(client.0, &digest.0, |replica| Authenticator::tag_in(tags, replica));
-            }
-            _ => sink.unauthenticated(),
-        }
-    }
-
-    /// Notes that this replica's MAC entry did not match: the request is authentic here only once
-    /// a weak quorum vouches for it.
-    pub(crate) fn mark_for_vouching(&mut self) {
-        self.needs_vouching = true;
+        self.view().claims(sink);
     }
 
     /// Whether this replica could check its proof by itself.
     pub(crate) fn is_checked(&self) -> bool {
-        !self.needs_vouching
+        self.view().is_checked()
     }
 
     /// Bytes it takes in a frame.
@@ -333,19 +360,86 @@ impl Encode for SignedRequest {
 impl Decode for SignedRequest {
     const SIZE_MIN: usize = HEAD + 1;
     fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        let request = SignedRequest::decode_undigested(reader)?;
-        Ok(SignedRequest { digest: REQUEST.sha256(request.digested()), ..request })
+        let before = reader.unread();
+        let mut head = Head::read(reader, before)?;
+        head.put_digest(REQUEST.sha256(head.digested(before)));
+        Ok(SignedRequest { encoding: reader.keep(head.encoding(before)), head })
     }
 }
 
-/// The digests of requests that have none yet, of which there are at most [`TOGETHER`].
-pub(crate) fn digests<'r>(
-    undigested: impl Iterator<Item = &'r SignedRequest>,
-) -> [Digest; TOGETHER] {
+/// A request with its proof, seen where it lies: by itself, or in the frame of its batch.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestView<'a> {
+    head: &'a Head,
+    /// The request, then its proof.
+    encoding: &'a [u8],
+}
+
+impl<'a> RequestView<'a> {
+    /// Who asks.
+    pub fn client(self) -> ClientId {
+        self.head.client
+    }
+
+    /// The client's own request number.
+    pub fn timestamp(self) -> Timestamp {
+        self.head.timestamp
+    }
+
+    /// What the exactly-once table and the in-flight set know the request by.
+    pub fn id(self) -> (ClientId, Timestamp) {
+        (self.head.client, self.head.timestamp)
+    }
+
+    /// What the application shall do, as it understands it.
+    pub fn operation(self) -> &'a [u8] {
+        self.encoding.split_at(self.head.proof_at()).0.split_at(HEAD).1
+    }
+
+    /// The request without its proof; the operation is copied.
+    pub fn request(self) -> Request {
+        let operation = Bytes::copy_from_slice(self.operation());
+        Request { client: self.client(), timestamp: self.timestamp(), operation }
+    }
+
+    /// The encoding of the [`ClientProof`].
+    fn proof(self) -> &'a [u8] {
+        self.encoding.split_at(self.head.proof_at()).1
+    }
+
+    /// [`Request::digest`], computed once.
+    pub fn digest(self) -> Digest {
+        self.head.digest
+    }
+
+    /// Lists what the verifier has to check.
+    pub fn claims(self, sink: &mut Claims<'_>) {
+        let Head { client, digest, .. } = *self.head;
+        match self.proof().split_first() {
+            Some((&SIGNATURE, signature)) => {
+                let signature = signature.first_chunk().expect("a signature was read here");
+                sink.statement(&RequestStatement { client, digest }, &Signature(*signature));
+            }
+            Some((&MAC, tags)) => {
+                sink.mac(client.0, &digest.0, |replica| Authenticator::tag_in(tags, replica));
+            }
+            _ => sink.unauthenticated(),
+        }
+    }
+
+    /// Whether this replica could check its proof by itself.
+    pub(crate) fn is_checked(self) -> bool {
+        !self.head.needs_vouching
+    }
+}
+
+/// The digests of requests that have none yet, of which there are at most [`TOGETHER`]; `digested` are
+/// the encodings without their proofs.
+pub(crate) fn digests<'r>(digested: impl Iterator<Item = &'r [u8]>) -> [Digest; TOGETHER] {
     let (mut encodings, mut digests) = ([&[][..]; TOGETHER], [Digest::ZERO; TOGETHER]);
     let mut count = 0;
-    for (place, request) in encodings.iter_mut().zip(undigested) {
-        *place = request.digested();
+    for (place, encoding) in encodings.iter_mut().zip(digested) {
+        *place = encoding;
         count += 1;
     }
     if count > 0 {
@@ -356,145 +450,6 @@ pub(crate) fn digests<'r>(
     digests
 }
 
-/// The ordered requests of one sequence number.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    requests: Vec<SignedRequest>,
-    digest: Digest,
-    /// All of it as it lies in one frame; empty where its requests came one by one.
-    encoding: Bytes,
-}
-
-/// How it came here is no part of what it is.
-impl PartialEq for Batch {
-    fn eq(&self, other: &Batch) -> bool {
-        self.digest == other.digest && self.requests == other.requests
-    }
-}
-
-impl Eq for Batch {}
-
-impl Batch {
-    /// A batch of these requests in this order.
-    pub fn new(requests: Vec<SignedRequest>) -> Batch {
-        let mut hash = BATCH.hasher();
-        hash.update(&(requests.len() as u32).to_le_bytes());
-        requests.iter().for_each(|request| hash.update(&request.digest.0));
-        let (digest, encoding) = (hash.finish(), Bytes::new());
-        Batch { requests, digest, encoding }
-    }
-
-    /// The null request of PBFT 4.4: it orders nothing. Only a new-view names it.
-    pub fn null() -> Batch {
-        Batch::new(Vec::new())
-    }
-
-    /// Whether it orders nothing.
-    pub fn is_null(&self) -> bool {
-        self.requests.is_empty()
-    }
-
-    /// The requests, in order.
-    pub fn requests(&self) -> &[SignedRequest] {
-        &self.requests
-    }
-
-    /// The digest that a pre-prepare names: it binds every request and their order.
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    /// Bytes of its encoding.
-    pub(crate) fn encoded_bytes(&self) -> usize {
-        size_of::<u32>() + self.requests.iter().map(SignedRequest::size).sum::<usize>()
-    }
-
-    /// Makes the requests views of a frame that ends in the batch's encoding.
-    ///
-    /// # Panics
-    /// When the frame is shorter than that; in debug builds, when it holds something else.
-    pub(crate) fn move_into_end_of(&mut self, frame: &Bytes) {
-        let mut end = frame.len();
-        for request in self.requests.iter_mut().rev() {
-            let start = end - request.size();
-            let encoding = frame.slice(start..end);
-            debug_assert!(encoding == request.encoding, "the frame is another value's");
-            request.encoding = encoding;
-            end = start;
-        }
-        self.encoding = frame.slice(end - size_of::<u32>()..);
-    }
-
-    /// The bytes in which all of its requests lie; empty where they came one by one.
-    pub fn frame(&self) -> &Bytes {
-        &self.encoding
-    }
-
-    /// The batch without what its requests take beside their frame; `None` where they do not lie in
-    /// one.
-    pub(crate) fn packed(&self) -> Option<PackedBatch> {
-        let (encoding, digest) = (self.encoding.clone(), self.digest);
-        (!encoding.is_empty()).then_some(PackedBatch { encoding, digest })
-    }
-
-    /// Hands every request to `visit`, to note what the verifier found.
-    pub(crate) fn request_mut(&mut self, nth: usize) -> Option<&mut SignedRequest> {
-        self.requests.get_mut(nth)
-    }
-}
-
-impl Encode for Batch {
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_sequence(&self.requests, out);
-    }
-}
-
-impl Decode for Batch {
-    const SIZE_MIN: usize = 4;
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        let before = reader.unread();
-        let count = reader.count::<SignedRequest>(BATCH_REQUESTS_MAX, "batch")?;
-        let mut requests = Vec::with_capacity(count);
-        for _ in 0..count {
-            requests.push(SignedRequest::decode_undigested(reader)?);
-        }
-        for together in requests.chunks_mut(TOGETHER) {
-            let digests = digests(together.iter());
-            together.iter_mut().zip(digests).for_each(|(one, digest)| one.put_digest(digest));
-        }
-        let read = before.get(..before.len() - reader.remaining()).unwrap_or_default();
-        let encoding = reader.view(read).unwrap_or_default();
-        Ok(Batch { encoding, ..Batch::new(requests) })
-    }
-}
-
-/// A batch that is kept for peers alone: its place in the frame that it came in, and not its requests
-/// one by one, each of which takes up to 96 bytes more.
-#[derive(Clone, Debug)]
-pub(crate) struct PackedBatch {
-    encoding: Bytes,
-    digest: Digest,
-}
-
-impl PackedBatch {
-    /// [`Batch::digest`].
-    pub(crate) fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    /// Bytes of its requests.
-    pub(crate) fn request_bytes(&self) -> usize {
-        self.encoding.len() - size_of::<u32>()
-    }
-
-    /// The batch again. What this replica found of its requests' proofs is forgotten: it is no proof of
-    /// its own that they were checked here.
-    pub(crate) fn unpacked(&self) -> Batch {
-        let batch = Batch::decode(&mut Reader::new(&self.encoding));
-        batch.expect("it was decoded from these bytes, or encoded to them")
-    }
-}
-
 /// A value whose clients are established at this replica. Under signatures every verified request
 /// is; under MACs a replica's own entry, or f + 1 replicas that vouch, make it so.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -503,14 +458,14 @@ pub struct Authentic<T>(T);
 impl Authentic<SignedRequest> {
     /// A verified request whose own proof this replica could check.
     pub fn by_own_check(request: SignedRequest) -> Option<Authentic<SignedRequest>> {
-        (!request.needs_vouching).then_some(Authentic(request))
+        request.is_checked().then_some(Authentic(request))
     }
 }
 
 impl Authentic<Arc<Batch>> {
     /// A verified batch all of whose requests this replica could check.
     pub fn by_own_check(batch: &Arc<Batch>) -> Option<Authentic<Arc<Batch>>> {
-        batch.requests.iter().all(SignedRequest::is_checked).then(|| Authentic(Arc::clone(batch)))
+        batch.requests().all(RequestView::is_checked).then(|| Authentic(Arc::clone(batch)))
     }
 
     /// A batch that `vouchers` distinct replicas signed for: with a weak quorum, one of them is

@@ -198,15 +198,10 @@ impl<'a> Reader<'a> {
     /// # Panics
     /// When `read` is no part of the frame.
     pub fn keep(&self, read: &'a [u8]) -> Bytes {
-        self.view(read).unwrap_or_else(|| Bytes::copy_from_slice(read))
-    }
-
-    /// As [`Reader::keep`], but `None` where that would be a copy.
-    ///
-    /// # Panics
-    /// As [`Reader::keep`].
-    pub fn view(&self, read: &'a [u8]) -> Option<Bytes> {
-        self.frame.map(|frame| frame.slice_ref(read))
+        match self.frame {
+            Some(frame) => frame.slice_ref(read),
+            None => Bytes::copy_from_slice(read),
+        }
     }
 
     /// As [`Reader::bytes`], for as long as the frame is there: no reference is counted.

@@ -90,7 +90,7 @@ impl Application for StateMachine {
         }
     }
 
-    fn query(&self, client: ClientId, operation: &[u8]) -> Option<Bytes> {
+    fn query(&mut self, client: ClientId, operation: &[u8]) -> Option<Bytes> {
         match self {
             StateMachine::KeyValue(store) => store.query(client, operation),
             StateMachine::Ledger(ledger) => ledger.query(client, operation),

@@ -49,7 +49,7 @@ fn execution(seq: u64, requests: Vec<SignedRequest>, signers: &[u16]) -> CommitE
         replica: ReplicaId(0),
         certificate: signers.iter().map(sign).collect(),
         requests: batch.requests().len() as u32,
-        executed: batch.requests().iter().map(SignedRequest::id).collect(),
+        executed: batch.requests().map(|request| request.id()).collect(),
         digest: batch.digest(),
         at_ns: 0,
         after: Seq(seq.0 - 1),

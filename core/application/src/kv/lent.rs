@@ -101,6 +101,13 @@ impl Frames {
         }
     }
 
+    /// Lets go of all frames: every value is copied.
+    pub(super) fn clear(&mut self) {
+        self.first = self.first.wrapping_add(self.frames.len() as u32);
+        self.frames.clear();
+        self.bytes = 0;
+    }
+
     fn drop_last(&mut self) {
         if let Some((_, frame)) = self.frames.pop_back() {
             self.bytes -= frame.len();

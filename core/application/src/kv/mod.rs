@@ -240,7 +240,7 @@ impl KvStore {
             return Outcome::Forbidden.to_result();
         }
         match operation {
-            Operation::Get { .. } => self.read_often(spot),
+            Operation::Get { .. } => self.read(spot),
             Operation::Put { value, .. } => self.write(spot, value).to_result(),
             Operation::CompareAndSwap { expected, value, .. } => match self.value(spot) == expected
             {
@@ -249,7 +249,7 @@ impl KvStore {
             },
             Operation::Update { offset, patch, .. } => self.patch(spot, offset, patch).to_result(),
             Operation::ReadModifyWrite { offset, patch, .. } => {
-                let before = self.read_often(spot);
+                let before = self.read(spot);
                 match self.patch(spot, offset, patch) {
                     Outcome::Done => before,
                     refused => refused.to_result(),
@@ -263,21 +263,13 @@ impl KvStore {
         page.find_from(spot.at, spot.key).ok().map(|at| page.value(at, &self.frames))
     }
 
-    fn read(&self, spot: Spot) -> Bytes {
-        let page = &self.pages[spot.page];
+    /// Reads a value; one that is lent is copied for it, once, so that equal reads share one result.
+    fn read(&mut self, spot: Spot) -> Bytes {
+        let page = &mut self.pages[spot.page];
         match page.find_from(spot.at, spot.key) {
             Ok(at) => page.result(at, &self.frames),
             Err(_) => Outcome::Absent.to_result(),
         }
-    }
-
-    /// As [`KvStore::read`], and the next one copies nothing.
-    fn read_often(&mut self, spot: Spot) -> Bytes {
-        let page = &mut self.pages[spot.page];
-        if let Ok(at) = page.find_from(spot.at, spot.key) {
-            page.own_at(at, &self.frames);
-        }
-        self.read(spot)
     }
 
     fn write(&mut self, spot: Spot, value: &[u8]) -> Outcome<'static> {
@@ -380,12 +372,13 @@ impl Application for KvStore {
         &mut self,
         seq: Seq,
         frame: &Bytes,
-        mut operations: impl Iterator<Item = (ClientId, &'a [u8])>,
+        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {
         assert!(seq > self.executed, "{seq} after {}", self.executed);
         self.frames.open(seq, frame);
         self.history.begin(self.executed, seq);
+        let mut operations = operations.fuse();
         let mut next = || operations.next().map(|(client, operation)| Step::new(client, operation));
         let mut ahead: VecDeque<Step<'_>> = (0..3 * LOOK_AHEAD).map_while(|_| next()).collect();
         ahead.iter_mut().take(2 * LOOK_AHEAD).for_each(|step| self.sight(step));
@@ -405,7 +398,7 @@ impl Application for KvStore {
         assert!(self.value_bytes <= self.limits.value_bytes_max, "{} bytes", self.value_bytes);
     }
 
-    fn query(&self, client: ClientId, operation: &[u8]) -> Option<Bytes> {
+    fn query(&mut self, client: ClientId, operation: &[u8]) -> Option<Bytes> {
         let Ok(operation @ Operation::Get { key }) = Operation::parse(operation) else {
             return None;
         };

@@ -195,14 +195,11 @@ impl Page {
         self.held[at].len()
     }
 
-    /// The same as a result.
-    pub(super) fn result(&self, at: usize, frames: &Frames) -> Bytes {
-        self.held[at].result(frames)
-    }
-
-    /// Copies a value that is lent.
-    pub(super) fn own_at(&mut self, at: usize, frames: &Frames) {
-        self.held[at].own(frames);
+    /// The same as a result; one that is lent is copied first.
+    pub(super) fn result(&mut self, at: usize, frames: &Frames) -> Bytes {
+        let held = &mut self.held[at];
+        held.own(frames);
+        held.result(frames)
     }
 
     /// Copies every value that is lent.

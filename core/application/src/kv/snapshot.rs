@@ -11,7 +11,6 @@ use quorumark_consensus::types::Seq;
 use quorumark_primitives::Digest;
 use quorumark_primitives::wire::WireError;
 
-use super::lent::Frames;
 use super::{KEY_BYTES, KvStore, Page, Write, mix};
 use crate::{Application, NotKept, RestoreError};
 
@@ -120,7 +119,7 @@ impl KvStore {
         self.history.mark(seq);
         self.history.keep(seq, self.cut_digests());
         // The root above copied what was lent.
-        self.frames = Frames::default();
+        self.frames.clear();
         self.executed = seq;
         Ok(())
     }

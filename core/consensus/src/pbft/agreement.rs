@@ -13,7 +13,7 @@ use super::replica::Pbft;
 use super::statement::{Commit, PrePrepare, Prepare};
 use super::votes::Cast;
 use crate::engine::Outbox;
-use crate::request::{Authentic, Batch, SignedRequest};
+use crate::request::{Authentic, Batch, RequestView};
 use crate::types::{ReplicaId, Seq, View};
 
 impl Pbft {
@@ -35,7 +35,7 @@ impl Pbft {
             // It was sealed while the view was left: nobody heard of it, and its requests wait on.
             self.admit_again(&batch);
         }
-        let bytes = batch_bytes(&batch);
+        let bytes = batch.request_bytes();
         let early = || Message::PrePrepare(Box::new(signed), Arc::clone(&batch));
         if !self.in_reach(body.replica, body.view, body.seq, bytes, early) {
             return;
@@ -225,7 +225,7 @@ impl Pbft {
         let PrePrepare { view, seq, digest, .. } = offered.body;
         let is_primary = self.is_primary();
         // A request that this replica could not check by itself starts no timer.
-        let waits = batch.requests().iter().any(SignedRequest::is_checked);
+        let waits = batch.requests().any(RequestView::is_checked);
         if !is_primary && waits && seq > self.cursor.handed {
             self.timer.accepted(self.now, seq);
         }
@@ -239,8 +239,4 @@ impl Pbft {
             self.say(Message::Prepare(Signed::blank(body)), out);
         }
     }
-}
-
-pub(super) fn batch_bytes(batch: &Batch) -> usize {
-    batch.requests().iter().map(SignedRequest::size).sum()
 }

@@ -129,7 +129,7 @@ impl Pbft {
             if let Some(offer) = self.log.slot_mut(seq).and_then(|slot| slot.offered.as_mut()) {
                 offer.batch = Some(Arc::clone(batch));
             }
-            batch.requests().iter().for_each(|request| self.batcher.ordered(request.id()));
+            batch.requests().for_each(|request| self.batcher.ordered(request.id()));
             self.advance(seq, out);
         }
     }

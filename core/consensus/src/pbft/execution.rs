@@ -97,7 +97,7 @@ impl Pbft {
     /// A batch is committed and next in order: nobody waits for it any more.
     fn note_handed(&mut self, seq: Seq, view: View, batch: &Batch) {
         debug_assert_eq!(seq, self.cursor.handed.next(), "execution is in order, without gaps");
-        batch.requests().iter().for_each(|request| self.batcher.executed(request.id()));
+        batch.requests().for_each(|request| self.batcher.executed(request.id()));
         self.cursor.handed = seq;
         self.counters.batches_committed += 1;
         self.timer.executed(seq, self.active && view == self.view);
@@ -108,7 +108,7 @@ impl Pbft {
     pub(super) fn begin(&mut self, seq: Seq, batch: &Batch, checkpoint: bool) -> Vec<u32> {
         let mut fresh = Vec::with_capacity(batch.requests().len());
         let mut requests = Vec::with_capacity(batch.requests().len());
-        for (place, request) in batch.requests().iter().enumerate() {
+        for (place, request) in batch.requests().enumerate() {
             let (client, timestamp) = request.id();
             if self.clients.begin(client, timestamp) {
                 fresh.push(place as u32);

@@ -28,7 +28,6 @@ use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::Signature;
 use quorumark_primitives::signed::Signed;
 
-use super::agreement::batch_bytes;
 use super::certificate::{CommitCertificate, PreparedCertificate, Voucher};
 use super::statement::{Commit, PrePrepare, Prepare};
 use super::votes::Votes;
@@ -86,7 +85,7 @@ impl Body {
     /// Bytes of its requests in a frame.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Body::Whole(batch) => batch_bytes(batch),
+            Body::Whole(batch) => batch.request_bytes(),
             Body::Packed(packed) => packed.request_bytes(),
         }
     }
@@ -223,7 +222,7 @@ impl Slot {
         else {
             return;
         };
-        let Some(packed) = accepted.get().packed() else { return };
+        let packed = accepted.get().packed();
         let digest = packed.digest();
         if let Some(committed) = self.committed.as_mut().filter(|one| one.batch.digest() == digest)
         {
@@ -503,7 +502,12 @@ mod tests {
     #[test]
     fn below_the_low_watermark_a_batch_is_its_frame_alone_and_peers_still_get_all_of_it() {
         let original = batch();
-        let mut log = committed(of_a_frame(&original));
+        packs(&original, batch());
+        packs(&original, of_a_frame(&original));
+    }
+
+    fn packs(original: &Batch, batch: Batch) {
+        let mut log = committed(batch);
         let whole =
             |log: &Log| Arc::downgrade(log.slot(Seq(1)).unwrap().accepted.as_ref().unwrap().get());
         let requests = whole(&log);
@@ -515,7 +519,7 @@ mod tests {
                 slot.leave(QUORUM);
             } else {
                 let (signed, batch) = slot.proposal().unwrap();
-                assert_eq!((signed.body.digest, &*batch.whole()), (original.digest(), &original));
+                assert_eq!((signed.body.digest, &*batch.whole()), (original.digest(), original));
                 assert!(slot.has_proposal());
             }
             let Committed { certificate, batch } = slot.proof(QUORUM).unwrap();
@@ -523,21 +527,19 @@ mod tests {
                 (certificate.digest, certificate.commits.len()),
                 (original.digest(), QUORUM)
             );
-            assert_eq!((batch.digest(), &*batch.whole()), (original.digest(), &original));
-            assert_eq!(*slot.body(original.digest()).unwrap().whole(), original);
+            assert_eq!((batch.digest(), &*batch.whole()), (original.digest(), original));
+            assert_eq!(*slot.body(original.digest()).unwrap().whole(), *original);
             assert!(slot.is_committed() && slot.body(Digest::ZERO).is_none());
         }
     }
 
     #[test]
-    fn a_batch_without_a_frame_of_its_own_and_one_above_the_watermark_stay_whole() {
-        for (batch, stable) in [(batch(), 1), (of_a_frame(&batch()), 0)] {
-            let mut log = committed(batch);
-            log.truncate(Seq(stable));
-            let slot = log.slot(Seq(1)).unwrap();
-            assert!(matches!(slot.proposal().unwrap().1, Body::Whole(_)));
-            assert!(slot.accepted.is_some());
-        }
+    fn a_batch_above_the_watermark_stays_whole() {
+        let mut log = committed(of_a_frame(&batch()));
+        log.truncate(Seq(0));
+        let slot = log.slot(Seq(1)).unwrap();
+        assert!(matches!(slot.proposal().unwrap().1, Body::Whole(_)));
+        assert!(slot.accepted.is_some());
     }
 
     #[test]

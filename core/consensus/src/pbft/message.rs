@@ -134,7 +134,8 @@ impl Message {
                 }
             }
             let read = messages.split_at_mut(first).1;
-            let digests = digests(read.iter().filter_map(Message::undigested));
+            let undigested = read.iter().filter_map(Message::undigested);
+            let digests = digests(undigested.map(SignedRequest::digested));
             let undigested = read.iter_mut().filter_map(Message::undigested_mut);
             undigested.zip(digests).for_each(|(request, digest)| request.put_digest(digest));
         }
@@ -218,7 +219,7 @@ impl Claimed for Message {
                     return sink.refuse("a pre-prepare names another batch");
                 }
                 sink.signed(signed);
-                batch.requests().iter().for_each(|request| request.claims(sink));
+                batch.requests().for_each(|request| request.claims(sink));
             }
             Message::Prepare(signed) => sink.signed(signed),
             Message::Commit(signed) => sink.signed(signed),
@@ -228,14 +229,14 @@ impl Claimed for Message {
             Message::NewView(new_view) => new_view.claims(sink),
             Message::Fetch(signed) => sink.signed(signed),
             Message::Body(batch) => {
-                batch.requests().iter().for_each(|request| request.claims(sink));
+                batch.requests().for_each(|request| request.claims(sink));
             }
             Message::Committed(certificate, batch) => {
                 if certificate.digest != batch.digest() {
                     return sink.refuse("a commit certificate names another batch");
                 }
                 certificate.claims(sink);
-                batch.requests().iter().for_each(|request| request.claims(sink));
+                batch.requests().for_each(|request| request.claims(sink));
             }
             Message::Stable(certificate) => certificate.claims(sink),
             Message::FetchState(signed) => sink.signed(signed),
@@ -252,13 +253,7 @@ impl Claimed for Message {
         else {
             return false;
         };
-        match Arc::get_mut(batch).and_then(|batch| batch.request_mut(nth)) {
-            Some(request) => {
-                request.mark_for_vouching();
-                true
-            }
-            None => false,
-        }
+        Arc::get_mut(batch).is_some_and(|batch| batch.mark_for_vouching(nth))
     }
 }
 
@@ -285,7 +280,7 @@ impl Sealable for Message {
 
     fn encoded_bytes(&self) -> Option<usize> {
         let Message::PrePrepare(_, batch) = self else { return None };
-        Some(1 + <Signed<PrePrepare> as Decode>::SIZE_MIN + batch.encoded_bytes())
+        Some(1 + <Signed<PrePrepare> as Decode>::SIZE_MIN + batch.frame().len())
     }
 
     /// Without this a primary would keep each request in the frame in which it came, beside the frame

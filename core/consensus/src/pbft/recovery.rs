@@ -106,7 +106,7 @@ impl Pbft {
         let by_new_view = seq <= self.opened;
         if replica == self.config.replica && !by_new_view {
             self.proposed = self.proposed.max(seq);
-            batch.requests().iter().for_each(|request| self.batcher.ordered(request.id()));
+            batch.requests().for_each(|request| self.batcher.ordered(request.id()));
             spoken.proposals.insert(seq, (signed, batch));
             return;
         }
@@ -121,7 +121,7 @@ impl Pbft {
         stage: Stage,
     ) {
         let committee = self.config.committee;
-        batch.requests().iter().for_each(|request| self.batcher.ordered(request.id()));
+        batch.requests().for_each(|request| self.batcher.ordered(request.id()));
         let now = self.now;
         let Some(slot) = self.log.slot_mut(signed.body.seq) else { return };
         // What was accepted before was authentic then, whoever vouched for it.

@@ -310,7 +310,7 @@ impl Pbft {
             && (self.batcher.is_full() || self.takes_fewer() && self.batcher.has_lingered(self.now))
         {
             let batch = Batch::new(self.batcher.take());
-            assert!(!batch.requests().is_empty(), "a due batch holds a request");
+            assert!(!batch.is_null(), "a due batch holds a request");
             self.proposed = self.proposed.next();
             self.counters.batches_proposed += 1;
             let body = PrePrepare {

@@ -175,10 +175,10 @@ impl Pbft {
     /// Requests of a proposal that may come to nothing wait again, so that the next primary orders
     /// them. What is above the bounds of waiting requests is left to its client.
     pub(super) fn admit_again(&mut self, batch: &Batch) {
-        for request in batch.requests() {
+        for request in batch.apart() {
             let (client, timestamp) = request.id();
             if self.clients.is_fresh(client, timestamp)
-                && let Some(request) = Authentic::<SignedRequest>::by_own_check(request.clone())
+                && let Some(request) = Authentic::<SignedRequest>::by_own_check(request)
             {
                 self.batcher.admit(self.now, request);
             }

@@ -47,7 +47,7 @@ impl Cells {
         let before = Seq(execution.seq.0 - 1);
         self.before = execution.tentative.then(|| (before, self.cells.clone()));
         let requests = execution.fresh.iter();
-        let requests = requests.map(|place| &execution.batch.requests()[*place as usize]);
+        let requests = requests.map(|place| execution.batch.request(*place).unwrap());
         let results = requests
             .map(|request| {
                 let digest = request.digest();

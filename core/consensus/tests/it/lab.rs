@@ -560,7 +560,7 @@ impl Lab {
     }
 
     fn note_committed(&mut self, replica: ReplicaId, execution: &Execution) {
-        let id = |place: &u32| execution.batch.requests()[*place as usize].id();
+        let id = |place: &u32| execution.batch.request(*place).unwrap().id();
         let ids = execution.fresh.iter().map(id);
         self.members[usize::from(replica.0)]
             .ledger

@@ -186,7 +186,7 @@ impl One {
 
 /// Executes a batch on the lab's state machine.
 pub(crate) fn run_batch(state: &mut Digest, execution: &Execution) -> Executed {
-    let requests = execution.fresh.iter().map(|place| &execution.batch.requests()[*place as usize]);
+    let requests = execution.fresh.iter().map(|place| execution.batch.request(*place).unwrap());
     let results = requests
         .map(|request| {
             *state = sha256(&[state.0, request.digest().0].concat());

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorumark_consensus::pbft::{CheckpointCertificate, Message, PrePrepare};
-use quorumark_consensus::{
-    Engine, Input, Instant, Output, Recipients, ReplicaId, Seq, SignedRequest, View,
-};
+use quorumark_consensus::{Engine, Input, Instant, Output, Recipients, ReplicaId, Seq, View};
 use quorumark_primitives::Digest;
 
 use crate::agreement::{commit_at, executes, pre_prepare, prepare, says};
@@ -367,7 +365,7 @@ fn pbft_4_4_the_new_primary_proposes_the_requests_that_it_knew_as_a_backup() {
                 Output::Say { message: Message::PrePrepare(_, batch), .. } => Some(batch),
                 _ => None,
             })
-            .flat_map(|batch| batch.requests().iter().map(SignedRequest::id))
+            .flat_map(|batch| batch.requests().map(|request| request.id()))
             .collect();
         proposed.sort_unstable();
         let known = one.keys.request(0, 8, b"op").id();

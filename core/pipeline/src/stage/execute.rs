@@ -6,6 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, select};
 use quorumark_application::{Application, Settling, run, run_and_begin, serve};
 use quorumark_consensus::engine::{Executed, Execution, Input, StateAnswer, StateWork, Vocabulary};
+use quorumark_consensus::request::RequestView;
 use quorumark_consensus::types::{ReplicaId, Seq};
 
 use super::Clock;
@@ -205,17 +206,17 @@ impl<A: Application> Executor<A> {
     }
 
     fn event(&self, execution: &Execution) -> CommitEvent {
-        let requests = execution.batch.requests();
-        assert!(execution.fresh.len() <= requests.len(), "a batch executes its own requests");
-        let executed = execution.fresh.iter().map(|nth| requests[*nth as usize].id());
+        let requests = execution.batch.requests().len();
+        assert!(execution.fresh.len() <= requests, "a batch executes its own requests");
+        let executed = execution.fresh.iter().filter_map(|nth| execution.batch.request(*nth));
         CommitEvent {
             replica: self.replica,
             seq: execution.seq,
             after: self.stands,
             view: execution.view,
             digest: execution.batch.digest(),
-            requests: requests.len() as u32,
-            executed: executed.collect(),
+            requests: requests as u32,
+            executed: executed.map(RequestView::id).collect(),
             certificate: execution.certificate.clone(),
             at_ns: self.clock.now().0,
         }

@@ -259,7 +259,7 @@ impl Fields for Visitor<'_> {
         if name != self.path {
             return;
         }
-        let mut requests = value.requests().to_vec();
+        let mut requests: Vec<_> = value.apart().collect();
         match (self.change.operation, requests.last().cloned()) {
             (Operation::Remove, Some(_)) => drop(requests.pop()),
             (Operation::Duplicate, Some(last)) => requests.push(last),

@@ -118,15 +118,14 @@ impl Liar {
 
     /// Another batch of authentic requests: these in reverse, the one twice, or an earlier one.
     fn rival(&self, batch: &Batch, scenario: &Scenario) -> Option<Batch> {
-        let requests = batch.requests();
-        let reversed: Vec<SignedRequest> = requests.iter().rev().cloned().collect();
-        let rival = match requests {
+        let reversed: Vec<SignedRequest> = batch.apart().rev().collect();
+        let rival = match &reversed[..] {
             [one] if scenario.config.batch_size_max > 1 => vec![one.clone(), one.clone()],
             [_] => self
                 .memory
                 .iter()
                 .find_map(|message| match message {
-                    Message::PrePrepare(_, earlier) => earlier.requests().first().cloned(),
+                    Message::PrePrepare(_, earlier) => earlier.apart().next(),
                     _ => None,
                 })
                 .into_iter()
@@ -134,7 +133,7 @@ impl Liar {
             _ => reversed,
         };
         let rival = Batch::new(rival);
-        (!rival.requests().is_empty() && rival.digest() != batch.digest()).then_some(rival)
+        (!rival.is_null() && rival.digest() != batch.digest()).then_some(rival)
     }
 
     /// Proposals go to as few as can prepare them; the bodies are kept from the others.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quorumark_consensus::request::{Batch, SignedRequest};
+use quorumark_consensus::request::{Batch, RequestView};
 use quorumark_consensus::types::{ClientId, ReplicaId, Seq, Timestamp, View};
 use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::Signature;
@@ -154,11 +154,11 @@ record! {
 impl Ordered {
     /// The requests of a batch, in order.
     pub fn of_batch(batch: &Batch) -> Arc<[Ordered]> {
-        let ordered = |request: &SignedRequest| {
+        let ordered = |request: RequestView<'_>| {
             let (client, timestamp) = request.id();
             Ordered { client, timestamp, digest: request.digest() }
         };
-        batch.requests().iter().map(ordered).collect()
+        batch.requests().map(ordered).collect()
     }
 }
 
