@@ -5,9 +5,13 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use quorumark_primitives::Digest;
 use quorumark_primitives::hash::Tag;
+use quorumark_primitives::prefetch::prefetch;
 use quorumark_primitives::wire::{Decode, Encode, FRAME_BYTES_MAX, Reader, WireError};
 
 use super::{BATCH_REQUESTS_MAX, Head, RequestView, SignedRequest, TOGETHER, digests};
+
+/// How many requests before its own the memory of one is asked for while a batch is read.
+const LOOK_AHEAD: usize = 8;
 
 /// What the digests of batches are bound to.
 static BATCH: Tag = Tag::new(b"quorumark/batch");
@@ -129,7 +133,12 @@ impl Decode for Batch {
         let count = reader.count::<SignedRequest>(BATCH_REQUESTS_MAX, "batch")?;
         let mut heads = Vec::with_capacity(count);
         for _ in 0..count {
-            heads.push(Head::read(reader, before)?);
+            let head = Head::read(reader, before)?;
+            // Where one begins the one before tells, so a processor cannot look ahead; those of a batch
+            // are mostly of one length.
+            let ahead = head.at as usize + LOOK_AHEAD * head.bytes as usize;
+            before.get(ahead).into_iter().for_each(prefetch);
+            heads.push(head);
         }
         for together in heads.chunks_mut(TOGETHER) {
             let digests = digests(together.iter().map(|head| head.digested(before)));
