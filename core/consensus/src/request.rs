@@ -171,7 +171,7 @@ struct Head {
     needs_vouching: bool,
 }
 
-// Those of a batch are gone through again and again: each is one cache line.
+// Those of a batch are gone through again and again: each is as large as a cache line.
 const _: () = assert!(size_of::<Head>() == 64);
 
 impl Head {
@@ -394,6 +394,12 @@ impl<'a> RequestView<'a> {
     /// What the application shall do, as it understands it.
     pub fn operation(self) -> &'a [u8] {
         self.encoding.split_at(self.head.proof_at()).0.split_at(HEAD).1
+    }
+
+    /// The same by itself: a copy, which holds nothing else in memory.
+    pub fn apart(self) -> SignedRequest {
+        let encoding = Bytes::copy_from_slice(self.encoding);
+        SignedRequest { encoding, head: Head { at: 0, ..self.head.clone() } }
     }
 
     /// The request without its proof; the operation is copied.

@@ -283,8 +283,8 @@ impl Sealable for Message {
         Some(1 + <Signed<PrePrepare> as Decode>::SIZE_MIN + batch.frame().len())
     }
 
-    /// Without this a primary would keep each request in the frame in which it came, beside the frame
-    /// of its batch, for as long as its log has them.
+    /// Without this a primary would keep a batch twice for as long as its log has it: as it was put
+    /// together, and in the frame of its proposal.
     fn move_into(&mut self, frame: &Bytes) {
         if let Message::PrePrepare(_, batch) = self
             && let Some(batch) = Arc::get_mut(batch)

@@ -175,10 +175,11 @@ impl Pbft {
     /// Requests of a proposal that may come to nothing wait again, so that the next primary orders
     /// them. What is above the bounds of waiting requests is left to its client.
     pub(super) fn admit_again(&mut self, batch: &Batch) {
-        for request in batch.apart() {
+        for request in batch.requests() {
             let (client, timestamp) = request.id();
+            // Copied: as views, a few that wait would hold the whole batch, and be counted as a few.
             if self.clients.is_fresh(client, timestamp)
-                && let Some(request) = Authentic::<SignedRequest>::by_own_check(request)
+                && let Some(request) = Authentic::<SignedRequest>::by_own_check(request.apart())
             {
                 self.batcher.admit(self.now, request);
             }

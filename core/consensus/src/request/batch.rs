@@ -74,14 +74,6 @@ impl Batch {
         Some(RequestView { head, encoding: head.encoding(&self.encoding) })
     }
 
-    /// The requests, in order, each by itself: a view of the same bytes, which it holds in memory.
-    pub fn apart(&self) -> impl DoubleEndedIterator<Item = SignedRequest> + ExactSizeIterator {
-        self.heads.iter().map(|head| SignedRequest {
-            encoding: self.encoding.slice_ref(head.encoding(&self.encoding)),
-            head: Head { at: 0, ..head.clone() },
-        })
-    }
-
     /// The digest that a pre-prepare names: it binds every request and their order.
     pub fn digest(&self) -> Digest {
         self.digest
@@ -173,5 +165,47 @@ impl PackedBatch {
     pub(crate) fn unpacked(&self) -> Batch {
         let batch = Batch::decode(&mut Reader::new(&self.encoding));
         batch.expect("it was decoded from these bytes, or encoded to them")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Authentic, ClientProof, Request};
+    use crate::types::{ClientId, Timestamp};
+
+    fn batch() -> Batch {
+        let request = |nth: u64| {
+            let operation = Bytes::from(vec![nth as u8; nth as usize]);
+            let request = Request { client: ClientId(7), timestamp: Timestamp(nth), operation };
+            SignedRequest::new(request, ClientProof::None)
+        };
+        Batch::new((0..5).map(request).collect())
+    }
+
+    #[test]
+    fn a_mark_is_that_of_one_request_and_stays_with_it_by_itself() {
+        let mut batch = batch();
+        assert!(batch.mark_for_vouching(3) && !batch.mark_for_vouching(5));
+        for (nth, request) in batch.requests().enumerate() {
+            assert_eq!(request.is_checked(), nth != 3);
+            let by_itself = Authentic::<SignedRequest>::by_own_check(request.apart());
+            assert_eq!(by_itself.is_some(), nth != 3);
+        }
+        let again = Batch::new(batch.requests().map(RequestView::apart).collect());
+        assert_eq!(again, batch, "with its mark");
+        assert_ne!(again, self::batch());
+    }
+
+    #[test]
+    fn a_request_by_itself_holds_nothing_of_its_batch() {
+        let batch = batch();
+        let requests: Vec<SignedRequest> = batch.requests().map(RequestView::apart).collect();
+        assert!(batch.frame().is_unique());
+        for (request, view) in requests.iter().zip(batch.requests()) {
+            assert_eq!(request.operation(), view.operation());
+            assert_eq!((request.id(), request.digest()), (view.id(), view.digest()));
+            assert_eq!(&SignedRequest::from_frame(&request.to_frame()).unwrap(), request);
+        }
     }
 }

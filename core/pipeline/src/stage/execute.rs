@@ -6,7 +6,6 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, select};
 use quorumark_application::{Application, Settling, run, run_and_begin, serve};
 use quorumark_consensus::engine::{Executed, Execution, Input, StateAnswer, StateWork, Vocabulary};
-use quorumark_consensus::request::RequestView;
 use quorumark_consensus::types::{ReplicaId, Seq};
 
 use super::Clock;
@@ -208,7 +207,8 @@ impl<A: Application> Executor<A> {
     fn event(&self, execution: &Execution) -> CommitEvent {
         let requests = execution.batch.requests().len();
         assert!(execution.fresh.len() <= requests, "a batch executes its own requests");
-        let executed = execution.fresh.iter().filter_map(|nth| execution.batch.request(*nth));
+        let request = |nth: &u32| execution.batch.request(*nth).expect("a place in the batch");
+        let executed = execution.fresh.iter().map(|nth| request(nth).id());
         CommitEvent {
             replica: self.replica,
             seq: execution.seq,
@@ -216,7 +216,7 @@ impl<A: Application> Executor<A> {
             view: execution.view,
             digest: execution.batch.digest(),
             requests: requests as u32,
-            executed: executed.map(RequestView::id).collect(),
+            executed: executed.collect(),
             certificate: execution.certificate.clone(),
             at_ns: self.clock.now().0,
         }

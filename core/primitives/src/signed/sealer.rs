@@ -18,8 +18,8 @@ pub trait Sealable {
         None
     }
 
-    /// Told the frame that it was encoded into. What it has as views of other frames can become views
-    /// of this one, which then is all that it keeps in memory; by default nothing does.
+    /// Told the frame that it was encoded into. What it has in memory of its own, or as views of other
+    /// frames, can become views of this one, which then is all that it keeps; by default nothing does.
     fn move_into(&mut self, frame: &Bytes) {
         let _ = frame;
     }

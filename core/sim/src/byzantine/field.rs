@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quorumark_consensus::pbft::{Message, NewView, ViewChange, ViewChangeBody, Voucher};
-use quorumark_consensus::request::Batch;
+use quorumark_consensus::request::{Batch, RequestView};
 use quorumark_primitives::Digest;
 use quorumark_primitives::ed25519::Signature;
 
@@ -259,7 +259,7 @@ impl Fields for Visitor<'_> {
         if name != self.path {
             return;
         }
-        let mut requests: Vec<_> = value.apart().collect();
+        let mut requests: Vec<_> = value.requests().map(RequestView::apart).collect();
         match (self.change.operation, requests.last().cloned()) {
             (Operation::Remove, Some(_)) => drop(requests.pop()),
             (Operation::Duplicate, Some(last)) => requests.push(last),

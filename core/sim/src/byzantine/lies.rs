@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quorumark_consensus::pbft::{Message, PrePrepare};
-use quorumark_consensus::request::{Batch, SignedRequest};
+use quorumark_consensus::request::{Batch, RequestView, SignedRequest};
 use quorumark_consensus::types::Seq;
 use quorumark_primitives::Digest;
 use quorumark_primitives::signed::Signed;
@@ -118,14 +118,16 @@ impl Liar {
 
     /// Another batch of authentic requests: these in reverse, the one twice, or an earlier one.
     fn rival(&self, batch: &Batch, scenario: &Scenario) -> Option<Batch> {
-        let reversed: Vec<SignedRequest> = batch.apart().rev().collect();
+        let reversed: Vec<SignedRequest> = batch.requests().rev().map(RequestView::apart).collect();
         let rival = match &reversed[..] {
             [one] if scenario.config.batch_size_max > 1 => vec![one.clone(), one.clone()],
             [_] => self
                 .memory
                 .iter()
                 .find_map(|message| match message {
-                    Message::PrePrepare(_, earlier) => earlier.apart().next(),
+                    Message::PrePrepare(_, earlier) => {
+                        earlier.requests().next().map(RequestView::apart)
+                    }
                     _ => None,
                 })
                 .into_iter()
