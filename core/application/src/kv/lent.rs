@@ -42,14 +42,14 @@ pub(super) struct Frames {
     bytes: usize,
     /// Whether the last frame is that of the batch that is executed.
     is_open: bool,
-    /// Values that lie in it.
-    lent: usize,
+    /// Whether a value lies in it.
+    is_lent_from: bool,
 }
 
 impl Frames {
     /// The operations of a batch lie in this frame; an empty one stands for none.
     pub(super) fn open(&mut self, seq: Seq, frame: &Bytes) {
-        self.lent = 0;
+        self.is_lent_from = false;
         self.is_open = !frame.is_empty() && self.bytes + frame.len() <= BYTES_MAX;
         if self.is_open {
             self.bytes += frame.len();
@@ -59,7 +59,7 @@ impl Frames {
 
     /// Every operation of the batch was executed: a frame that no value lies in is let go.
     pub(super) fn close(&mut self) {
-        if std::mem::take(&mut self.is_open) && self.lent == 0 {
+        if std::mem::take(&mut self.is_open) && !self.is_lent_from {
             self.drop_last();
         }
     }
@@ -71,7 +71,7 @@ impl Frames {
         if start + value.len() > frame.len() {
             return None;
         }
-        self.lent += 1;
+        self.is_lent_from = true;
         let frame = self.first.wrapping_add(self.frames.len() as u32 - 1);
         Some(Lent { frame, start: start as u32, length: value.len() as u32 })
     }

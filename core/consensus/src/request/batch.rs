@@ -65,13 +65,16 @@ impl Batch {
     pub fn requests(
         &self,
     ) -> impl DoubleEndedIterator<Item = RequestView<'_>> + ExactSizeIterator + Clone {
-        self.heads.iter().map(|head| RequestView { head, encoding: head.encoding(&self.encoding) })
+        self.heads.iter().map(|head| self.view(head))
     }
 
     /// The request at a place in the order, if there is one.
     pub fn request(&self, nth: u32) -> Option<RequestView<'_>> {
-        let head = self.heads.get(nth as usize)?;
-        Some(RequestView { head, encoding: head.encoding(&self.encoding) })
+        self.heads.get(nth as usize).map(|head| self.view(head))
+    }
+
+    fn view<'a>(&'a self, head: &'a Head) -> RequestView<'a> {
+        RequestView { head, encoding: head.encoding(&self.encoding) }
     }
 
     /// The digest that a pre-prepare names: it binds every request and their order.
