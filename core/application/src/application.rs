@@ -15,41 +15,27 @@ use thiserror::Error;
 /// rising order, and again for one that was undone. Nothing that a client sends may make it panic: a bad operation gets a result that
 /// says so, and leaves the state as it was.
 pub trait Application: Send {
-    /// Executes the operations of one batch, in order, and appends one result for each.
+    /// Executes the operations of one batch, in order, and appends one result for each. No result is
+    /// longer than [`RESULT_BYTES_MAX`].
     ///
-    /// What it keeps of an operation's bytes it copies: they are views of a received frame, and a
-    /// kept view would hold the whole frame in memory. No result is longer than
-    /// [`RESULT_BYTES_MAX`].
+    /// The operations are views of `frame`; an empty one says nothing of where they lie. What an
+    /// application keeps of them it copies, since a kept view would hold the whole frame in memory; or it
+    /// keeps the frame itself, no longer than until the root of the next checkpoint is told, up to where a
+    /// replica keeps it for its peers in any case, and no more of them than a bound of its own allows.
     ///
     /// # Panics
     /// When `seq` does not rise, which is the caller's mistake.
     fn execute<'a>(
         &mut self,
         seq: Seq,
+        frame: &Bytes,
         operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     );
 
-    /// As [`Application::execute`], where the operations are views of `frame`; an empty one says nothing of
-    /// where they lie. An application may keep the frame in place of copies: until the next
-    /// checkpoint's root is told, since a replica keeps it that long for its peers in any case, and never
-    /// more of them than a bound of its own allows. The default keeps nothing.
-    ///
-    /// # Panics
-    /// As [`Application::execute`].
-    fn execute_from<'a>(
-        &mut self,
-        seq: Seq,
-        frame: &Bytes,
-        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
-        results: &mut Vec<Bytes>,
-    ) {
-        let _ = frame;
-        self.execute(seq, operations, results);
-    }
-
     /// Answers an operation that only reads, from the present state, as executing it would; `None`
-    /// for one that may write. It changes nothing that anybody can tell. So does the default, for an application whose operations all write.
+    /// for one that may write. The default does so, for an application whose operations all write. No
+    /// answer, root or part depends on what was asked.
     fn query(&mut self, client: ClientId, operation: &[u8]) -> Option<Bytes> {
         let _ = (client, operation);
         None
@@ -222,7 +208,7 @@ fn execute(application: &mut impl Application, execution: &Execution) -> (Seq, V
         (request.client(), request.operation())
     });
     let mut results = Vec::with_capacity(fresh.len());
-    application.execute_from(*seq, batch.frame(), operations, &mut results);
+    application.execute(*seq, batch.frame(), operations, &mut results);
     assert_eq!(results.len(), fresh.len(), "one result for each request of {seq}");
     debug_assert!(results.iter().all(|result| result.len() <= RESULT_BYTES_MAX));
     (*seq, results)

@@ -249,6 +249,7 @@ impl Application for Ledger {
     fn execute<'a>(
         &mut self,
         seq: Seq,
+        _: &Bytes,
         operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {

@@ -47,7 +47,7 @@ impl State {
             State::Records(writes) => {
                 let mut store = store(writes.len());
                 let writes = writes.iter().map(|write| (ClientId(0), &write[..]));
-                store.execute(Seq(LOADING_SEQS), writes, &mut Vec::new());
+                store.execute(Seq(LOADING_SEQS), &Bytes::new(), writes, &mut Vec::new());
                 // Nothing goes back to before the load: what would undo it is not kept.
                 store.retain(Seq(LOADING_SEQS), None);
                 StateMachine::KeyValue(store)
@@ -66,27 +66,14 @@ impl Application for StateMachine {
     fn execute<'a>(
         &mut self,
         seq: Seq,
-        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
-        results: &mut Vec<Bytes>,
-    ) {
-        let seq = shifted(seq);
-        match self {
-            StateMachine::KeyValue(store) => store.execute(seq, operations, results),
-            StateMachine::Ledger(ledger) => ledger.execute(seq, operations, results),
-        }
-    }
-
-    fn execute_from<'a>(
-        &mut self,
-        seq: Seq,
         frame: &Bytes,
         operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {
         let seq = shifted(seq);
         match self {
-            StateMachine::KeyValue(store) => store.execute_from(seq, frame, operations, results),
-            StateMachine::Ledger(ledger) => ledger.execute(seq, operations, results),
+            StateMachine::KeyValue(store) => store.execute(seq, frame, operations, results),
+            StateMachine::Ledger(ledger) => ledger.execute(seq, frame, operations, results),
         }
     }
 
@@ -197,7 +184,7 @@ mod tests {
             for replica in &mut replicas {
                 let mut results = Vec::new();
                 let requests = (0..2000).map(|i| (ClientId(1), &workload.operation(i)[..]));
-                replica.execute(Seq(1), requests, &mut results);
+                replica.execute(Seq(1), &Bytes::new(), requests, &mut results);
                 let succeeds = |result: &Bytes| {
                     matches!(Outcome::parse(result), Ok(Outcome::Done | Outcome::Value(_)))
                 };
@@ -212,7 +199,7 @@ mod tests {
         let workload = Workload::named("block413567", 64, 5).unwrap();
         let mut machine = workload.state().build();
         let requests = (0..1557).map(|i| (ClientId(1), &workload.operation(i)[..]));
-        machine.execute(Seq(1), requests, &mut Vec::new());
+        machine.execute(Seq(1), &Bytes::new(), requests, &mut Vec::new());
         let StateMachine::Ledger(ledger) = machine else { panic!("the block runs on the ledger") };
         assert_eq!((ledger.height(), ledger.transactions()), (1, 1557));
     }

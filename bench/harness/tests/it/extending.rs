@@ -106,6 +106,7 @@ impl Application for Sum {
     fn execute<'a>(
         &mut self,
         _: Seq,
+        _: &Bytes,
         operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {

@@ -362,15 +362,6 @@ impl Application for KvStore {
     fn execute<'a>(
         &mut self,
         seq: Seq,
-        operations: impl Iterator<Item = (ClientId, &'a [u8])>,
-        results: &mut Vec<Bytes>,
-    ) {
-        self.execute_from(seq, &Bytes::new(), operations, results);
-    }
-
-    fn execute_from<'a>(
-        &mut self,
-        seq: Seq,
         frame: &Bytes,
         operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,

@@ -46,7 +46,7 @@ fn a_checkpoint_lets_go_of_the_frames_before_it_and_of_no_later_one() {
     let put = |store: &mut KvStore, seq: u64, key: u64| {
         let frame = Operation::Put { key, value: &[seq as u8; 30] }.to_frame();
         let operations = std::iter::once((ClientId(1), &frame[..]));
-        store.execute_from(Seq(seq), &frame, operations, &mut Vec::new());
+        store.execute(Seq(seq), &frame, operations, &mut Vec::new());
         frame
     };
     let frames = [(1, 1), (2, 2), (3, 1)].map(|(seq, key)| put(&mut store, seq, key));
@@ -68,7 +68,7 @@ fn values_that_a_restored_state_replaces_are_copied_before_their_frames_go() {
     let put = |store: &mut KvStore, seq: u64| {
         let frame = Operation::Put { key: 1, value: &[seq as u8; 30] }.to_frame();
         let operations = std::iter::once((ClientId(1), &frame[..]));
-        store.execute_from(Seq(seq), &frame, operations, &mut Vec::new());
+        store.execute(Seq(seq), &frame, operations, &mut Vec::new());
     };
     let stores = [0; 2].map(|_| KvStore::new(Limits::default(), Permissions::default()));
     let [mut peer, mut behind] = stores;

@@ -237,7 +237,7 @@ proptest! {
         let long = Bytes::from([&whole[..], &[0; 8][..extra]].concat());
         let short = whole.slice(..9 - extra);
         let operations = [&long[..], &short].map(|operation| (CLIENT, operation));
-        store().execute(Seq(1), operations.into_iter(), &mut results);
+        store().execute(Seq(1), &Bytes::new(), operations.into_iter(), &mut results);
         assert_outcomes(&results, &[Outcome::Malformed; 2]);
     }
 }

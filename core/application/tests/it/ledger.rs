@@ -68,7 +68,7 @@ fn a_forbidden_transaction_stands_in_no_block() {
     let mut mixed = Vec::new();
     let batch = transactions(0..2);
     let operations = [(barred, &batch[0][..]), (CLIENT, &batch[1])];
-    ledger.execute(Seq(2), operations.into_iter(), &mut mixed);
+    ledger.execute(Seq(2), &Bytes::new(), operations.into_iter(), &mut mixed);
     let expected = [Receipt::Forbidden, Receipt::Included { height: 1, index: 0 }];
     assert!(mixed.iter().map(receipt).eq(expected));
 }

@@ -35,7 +35,7 @@ fn execute_as(
         rest = after;
         (client, operation)
     });
-    application.execute_from(Seq(seq), &frame, operations, &mut results);
+    application.execute(Seq(seq), &frame, operations, &mut results);
     results
 }
 
@@ -43,6 +43,6 @@ fn execute_as(
 fn execute_apart(application: &mut impl Application, seq: u64, operations: &[Bytes]) -> Vec<Bytes> {
     let mut results = Vec::new();
     let operations = operations.iter().map(|operation| (CLIENT, &operation[..]));
-    application.execute(Seq(seq), operations, &mut results);
+    application.execute(Seq(seq), &Bytes::new(), operations, &mut results);
     results
 }

@@ -38,6 +38,7 @@ impl Application for Recorder {
     fn execute<'a>(
         &mut self,
         seq: Seq,
+        _: &Bytes,
         operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {

@@ -80,6 +80,7 @@ impl Application for Faulty {
     fn execute<'a>(
         &mut self,
         seq: Seq,
+        _: &Bytes,
         _: impl Iterator<Item = (ClientId, &'a [u8])>,
         _: &mut Vec<Bytes>,
     ) {

@@ -97,12 +97,13 @@ impl Application for Gated {
     fn execute<'a>(
         &mut self,
         seq: Seq,
+        frame: &Bytes,
         operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {
         let _ = self.entered.send(());
         let _ = self.gate.recv();
-        self.store.execute(seq, operations, results);
+        self.store.execute(seq, frame, operations, results);
     }
 
     fn root(&mut self) -> Digest {
@@ -117,15 +118,6 @@ impl Application for Framed {
     fn execute<'a>(
         &mut self,
         seq: Seq,
-        _: impl Iterator<Item = (ClientId, &'a [u8])>,
-        _: &mut Vec<Bytes>,
-    ) {
-        panic!("the operations of {seq} lie apart");
-    }
-
-    fn execute_from<'a>(
-        &mut self,
-        seq: Seq,
         frame: &Bytes,
         operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
@@ -135,7 +127,7 @@ impl Application for Framed {
                 && operation.as_ptr_range().end <= frame.as_ptr_range().end
         };
         let operations = operations.inspect(|(_, operation)| assert!(lies_in(operation)));
-        self.0.execute_from(seq, frame, operations, results);
+        self.0.execute(seq, frame, operations, results);
     }
 
     fn root(&mut self) -> Digest {
@@ -204,11 +196,12 @@ fn panic_in_one_replica(config: ClusterConfig) {
         fn execute<'a>(
             &mut self,
             seq: Seq,
+            frame: &Bytes,
             operations: impl Iterator<Item = (ClientId, &'a [u8])>,
             results: &mut Vec<Bytes>,
         ) {
             assert!(self.0 != ReplicaId(2) || seq < Seq(2), "replica 2 dies at {seq}");
-            self.1.execute(seq, operations, results);
+            self.1.execute(seq, frame, operations, results);
         }
         fn root(&mut self) -> Digest {
             self.1.root()

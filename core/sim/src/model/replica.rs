@@ -243,6 +243,7 @@ impl Application for Mute {
     fn execute<'a>(
         &mut self,
         _: Seq,
+        _: &Bytes,
         operations: impl Iterator<Item = (ClientId, &'a [u8])>,
         results: &mut Vec<Bytes>,
     ) {
